@@ -1,0 +1,289 @@
+// The tables as Kysely sees them. Column names are snake_case in SQL and camelCase here (CamelCasePlugin).
+// Every row that belongs to a user carries userId, and every query on it filters by it.
+
+import type { ColumnType, Generated, Selectable } from 'kysely';
+import type { Json } from '../lib/canonical-json.ts';
+
+/** A jsonb column: any JSON value out, its JSON text in. */
+type Jsonb<T> = ColumnType<T, string, string>;
+type NullableJsonb<T> = ColumnType<T | null, string | null, string | null>;
+type Timestamp = ColumnType<Date, Date | string, Date | string>;
+type NullableTimestamp = ColumnType<Date | null, Date | string | null, Date | string | null>;
+
+/** Facts about the data folder itself, such as the base it was made with. */
+export interface MetaTable {
+  key: string;
+  value: string;
+}
+
+/** A user exists from the first valid token with that `sub`. Its row is the lock for both counters. */
+export interface UsersTable {
+  id: string;
+  subject: string;
+  /** The last changeSeq handed out; changes and ratings share this order. */
+  changeSeq: Generated<number>;
+  /** The last position in the user's adapter feed. */
+  feedSeq: Generated<number>;
+  /** Part of every cursor: a new epoch makes all older cursors resync. */
+  feedEpoch: string;
+  createdAt: Timestamp;
+}
+
+export interface DevicesTable {
+  id: string;
+  userId: string;
+  /** The device's own name, unique within the user. */
+  deviceId: string;
+  name: string;
+  platform: string;
+  lastMutationId: Generated<number>;
+  lastSeenAt: Timestamp;
+}
+
+export type ChangeOutcome = 'APPLIED' | 'REJECTED';
+
+/** The stored answer to each mutationId of a device: what makes pushChanges safe to repeat. */
+export interface MutationsTable {
+  deviceRowId: string;
+  mutationId: number;
+  /** SHA-256 of the canonical JSON of the change: another payload under the same id is a conflict. */
+  payloadSha256: string;
+  outcome: ChangeOutcome;
+  reason: string | null;
+  changeSeq: number | null;
+}
+
+/** The newest state of each record; a delete leaves a tombstone (data null) so that folding sees it. */
+export interface RecordsTable {
+  id: string;
+  userId: string;
+  source: string;
+  recordId: string;
+  data: NullableJsonb<Json>;
+  deleted: boolean;
+  changeSeq: number;
+  occurredAt: Timestamp;
+}
+
+export type Split = 'train' | 'validation' | 'holdout';
+
+/** What a record became in a mode's training set, and for which datasets: those folded at fromSeq <= n < untilSeq. */
+export interface ExamplesTable {
+  id: string;
+  userId: string;
+  mode: string;
+  /** The record the example was made from, and which of its examples it is. */
+  source: string;
+  recordId: string;
+  ordinal: number;
+  split: Split;
+  /** The mode's input, the text to learn; null once a delete has erased them. */
+  input: NullableJsonb<Json>;
+  target: string | null;
+  /** SHA-256 over rendered prompt and target. */
+  sha256: string;
+  inputSha256: string;
+  fromSeq: number;
+  untilSeq: number | null;
+}
+
+/** Every record whose content went into an example (a reply's mail and the contact shown in its prompt). */
+export interface ExampleRecordsTable {
+  exampleId: string;
+  userId: string;
+  source: string;
+  recordId: string;
+}
+
+export interface DatasetsTable {
+  id: string;
+  userId: string;
+  mode: string;
+  sha256: string;
+  exampleCount: number;
+  preferenceCount: number;
+  changeSeq: number;
+  createdAt: Timestamp;
+}
+
+/** What the reducer and the gate remember per (user, mode). */
+export interface ModeStatesTable {
+  userId: string;
+  mode: string;
+  /** Changes up to here are folded into the examples. */
+  foldedThrough: Generated<number>;
+  /** Changes up to here are in the live adapter or known not to matter for it. */
+  upToDateThrough: Generated<number>;
+  /** The last adapter version handed out. */
+  version: Generated<number>;
+}
+
+export type RunStatus =
+  | 'QUEUED'
+  | 'RUNNING'
+  | 'PUBLISHED'
+  | 'REJECTED'
+  | 'SKIPPED'
+  | 'FAILED'
+  | 'CANCELLED';
+
+/** One training attempt. A QUEUED row is also the outbox entry: it commits with the change that asks for it. */
+export interface RunsTable {
+  id: string;
+  /** Creation order, for paging. */
+  seq: Generated<number>;
+  userId: string;
+  mode: string;
+  status: RunStatus;
+  /** True: asked for by `retrain`, so an unchanged dataset is no reason to skip. */
+  forced: boolean;
+  /** When the relay handed it to the queue; null: the relay still owes it. */
+  enqueuedAt: NullableTimestamp;
+  /** Fencing token: grows with every claim; only the newest claim may publish. */
+  attempt: Generated<number>;
+  step: Generated<number>;
+  totalSteps: Generated<number>;
+  losses: Jsonb<readonly number[]>;
+  reason: string | null;
+  datasetId: string | null;
+  adapterId: string | null;
+  queuedAt: Timestamp;
+  startedAt: NullableTimestamp;
+  finishedAt: NullableTimestamp;
+}
+
+export type AdapterStatus = 'LIVE' | 'REJECTED' | 'SUPERSEDED' | 'REVOKED';
+export type AdapterOrigin = 'SERVER' | 'DEVICE' | 'SHIPPED' | 'ROLLBACK';
+
+/** A file of an adapter or a base, as the contract's File needs it. */
+export interface StoredFile {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** The contract's Evaluation. */
+export interface Evaluation {
+  readonly holdoutExamples: number;
+  readonly loss: number | null;
+  readonly baseLoss: number | null;
+  readonly previousLoss: number | null;
+  readonly preferenceAccuracy: number | null;
+  readonly passed: boolean;
+  readonly reason: string;
+}
+
+export interface AdaptersTable {
+  id: string;
+  /** Null: shipped with a mode, for everyone. */
+  userId: string | null;
+  mode: string;
+  version: number;
+  status: AdapterStatus;
+  origin: AdapterOrigin;
+  baseSha256: string;
+  parentId: string | null;
+  datasetId: string | null;
+  runId: string | null;
+  rank: number;
+  /** SHA-256 of adapter_model.safetensors: the bytes' name in the blob store. */
+  sha256: string;
+  files: Jsonb<readonly StoredFile[]>;
+  evaluation: NullableJsonb<Evaluation>;
+  /** The dataset's changeSeq: the adapter knew every change up to here. */
+  dataThrough: number | null;
+  createdAt: Timestamp;
+}
+
+export type FeedKind = 'READY' | 'REVOKED';
+
+/** A user's ordered adapter events: the truth that notifications only hint at. */
+export interface FeedEventsTable {
+  userId: string;
+  seq: number;
+  kind: FeedKind;
+  mode: string;
+  adapterId: string;
+  reason: string | null;
+  createdAt: Timestamp;
+}
+
+/** The adapter a device last acknowledged as installed, per mode. */
+export interface HeldAdaptersTable {
+  deviceRowId: string;
+  userId: string;
+  mode: string;
+  adapterId: string;
+  since: Timestamp;
+}
+
+export type FinishReason = 'STOP' | 'LENGTH' | 'CANCELLED';
+export type Verdict = 'UP' | 'DOWN';
+
+export interface CompletionsTable {
+  id: string;
+  seq: Generated<number>;
+  userId: string;
+  mode: string;
+  /** The caller's own id, unique within the user. */
+  clientId: string | null;
+  input: NullableJsonb<Json>;
+  inputSha256: string;
+  text: string;
+  adapterId: string | null;
+  dataThrough: number | null;
+  promptTokens: number;
+  completionTokens: number;
+  finishReason: FinishReason;
+  verdict: Verdict | null;
+  better: string | null;
+  ratedAt: NullableTimestamp;
+  createdAt: Timestamp;
+}
+
+/** A chosen and a rejected answer to one input, made from a rating; it has a place in the user's change order. */
+export interface PreferencesTable {
+  id: string;
+  userId: string;
+  mode: string;
+  /** The completion that was rated. */
+  completionId: string;
+  /** The adapter that wrote the rejected text; null: the bare base. */
+  adapterId: string | null;
+  input: Jsonb<Json>;
+  inputSha256: string;
+  chosen: string;
+  rejected: string;
+  changeSeq: number;
+  createdAt: Timestamp;
+}
+
+/** All tables. */
+export interface DatabaseSchema {
+  meta: MetaTable;
+  users: UsersTable;
+  devices: DevicesTable;
+  mutations: MutationsTable;
+  records: RecordsTable;
+  examples: ExamplesTable;
+  exampleRecords: ExampleRecordsTable;
+  datasets: DatasetsTable;
+  modeStates: ModeStatesTable;
+  runs: RunsTable;
+  adapters: AdaptersTable;
+  feedEvents: FeedEventsTable;
+  heldAdapters: HeldAdaptersTable;
+  completions: CompletionsTable;
+  preferences: PreferencesTable;
+}
+
+export type UserRow = Selectable<UsersTable>;
+export type DeviceRow = Selectable<DevicesTable>;
+export type RecordRow = Selectable<RecordsTable>;
+export type ExampleRow = Selectable<ExamplesTable>;
+export type DatasetRow = Selectable<DatasetsTable>;
+export type RunRow = Selectable<RunsTable>;
+export type AdapterRow = Selectable<AdaptersTable>;
+export type FeedEventRow = Selectable<FeedEventsTable>;
+export type CompletionRow = Selectable<CompletionsTable>;
+export type PreferenceRow = Selectable<PreferencesTable>;
