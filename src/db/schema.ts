@@ -10,15 +10,15 @@ type NullableJsonb<T> = ColumnType<T | null, string | null, string | null>;
 type Timestamp = ColumnType<Date, Date | string, Date | string>;
 type NullableTimestamp = ColumnType<Date | null, Date | string | null, Date | string | null>;
 
-/** Facts about the data folder itself, such as the base it was made with. */
-export interface MetaTable {
+/** Facts about the database itself, such as the base it was made with. Not `meta`: BullMQ has a table of that name. */
+export interface FactsTable {
   key: string;
   value: string;
 }
 
 /** A user exists from the first valid token with that `sub`. Its row is the lock for both counters. */
 export interface UsersTable {
-  id: string;
+  id: Generated<string>;
   subject: string;
   /** The last changeSeq handed out; changes and ratings share this order. */
   changeSeq: Generated<number>;
@@ -30,7 +30,7 @@ export interface UsersTable {
 }
 
 export interface DevicesTable {
-  id: string;
+  id: Generated<string>;
   userId: string;
   /** The device's own name, unique within the user. */
   deviceId: string;
@@ -55,7 +55,7 @@ export interface MutationsTable {
 
 /** The newest state of each record; a delete leaves a tombstone (data null) so that folding sees it. */
 export interface RecordsTable {
-  id: string;
+  id: Generated<string>;
   userId: string;
   source: string;
   recordId: string;
@@ -69,7 +69,7 @@ export type Split = 'train' | 'validation' | 'holdout';
 
 /** What a record became in a mode's training set, and for which datasets: those folded at fromSeq <= n < untilSeq. */
 export interface ExamplesTable {
-  id: string;
+  id: Generated<string>;
   userId: string;
   mode: string;
   /** The record the example was made from, and which of its examples it is. */
@@ -96,7 +96,7 @@ export interface ExampleRecordsTable {
 }
 
 export interface DatasetsTable {
-  id: string;
+  id: Generated<string>;
   userId: string;
   mode: string;
   sha256: string;
@@ -129,7 +129,7 @@ export type RunStatus =
 
 /** One training attempt. A QUEUED row is also the outbox entry: it commits with the change that asks for it. */
 export interface RunsTable {
-  id: string;
+  id: Generated<string>;
   /** Creation order, for paging. */
   seq: Generated<number>;
   userId: string;
@@ -174,10 +174,13 @@ export interface Evaluation {
 }
 
 export interface AdaptersTable {
-  id: string;
+  id: Generated<string>;
+  /** Creation order, for paging. */
+  seq: Generated<number>;
   /** Null: shipped with a mode, for everyone. */
   userId: string | null;
   mode: string;
+  /** From 1; 0: rejected, so never published. */
   version: number;
   status: AdapterStatus;
   origin: AdapterOrigin;
@@ -188,6 +191,7 @@ export interface AdaptersTable {
   rank: number;
   /** SHA-256 of adapter_model.safetensors: the bytes' name in the blob store. */
   sha256: string;
+  /** Empty when rejected: nothing is kept. */
   files: Jsonb<readonly StoredFile[]>;
   evaluation: NullableJsonb<Evaluation>;
   /** The dataset's changeSeq: the adapter knew every change up to here. */
@@ -221,7 +225,7 @@ export type FinishReason = 'STOP' | 'LENGTH' | 'CANCELLED';
 export type Verdict = 'UP' | 'DOWN';
 
 export interface CompletionsTable {
-  id: string;
+  id: Generated<string>;
   seq: Generated<number>;
   userId: string;
   mode: string;
@@ -243,7 +247,7 @@ export interface CompletionsTable {
 
 /** A chosen and a rejected answer to one input, made from a rating; it has a place in the user's change order. */
 export interface PreferencesTable {
-  id: string;
+  id: Generated<string>;
   userId: string;
   mode: string;
   /** The completion that was rated. */
@@ -260,7 +264,7 @@ export interface PreferencesTable {
 
 /** All tables. */
 export interface DatabaseSchema {
-  meta: MetaTable;
+  facts: FactsTable;
   users: UsersTable;
   devices: DevicesTable;
   mutations: MutationsTable;
