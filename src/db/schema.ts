@@ -67,6 +67,12 @@ export interface RecordsTable {
 
 export type Split = 'train' | 'validation' | 'holdout';
 
+/** One chat message of a rendered prompt. */
+export interface PromptMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
 /** What a record became in a mode's training set, and for which datasets: those folded at fromSeq <= n < untilSeq. */
 export interface ExamplesTable {
   id: Generated<string>;
@@ -77,11 +83,12 @@ export interface ExamplesTable {
   recordId: string;
   ordinal: number;
   split: Split;
-  /** The mode's input, the text to learn; null once a delete has erased them. */
-  input: NullableJsonb<Json>;
+  /** The rendered prompt and the text to learn; null once the version is superseded or a delete has erased it. */
+  messages: NullableJsonb<readonly PromptMessage[]>;
   target: string | null;
-  /** SHA-256 over rendered prompt and target. */
+  /** SHA-256 over split, prompt and target; empty once a delete has erased the version. */
   sha256: string;
+  /** `inputKey` of the mode's input: completions of the same input are found by it; empty once erased. */
   inputSha256: string;
   fromSeq: number;
   untilSeq: number | null;
@@ -95,6 +102,16 @@ export interface ExampleRecordsTable {
   recordId: string;
 }
 
+/** What a version's prompt looked for in another source, found or not: a record that newly matches re-makes the example. */
+export interface ExampleLookupsTable {
+  exampleId: string;
+  userId: string;
+  source: string;
+  /** `lookupKey` of the value that was looked for. */
+  key: string;
+}
+
+/** One row per (user, mode, changeSeq): equal data gives equal sha256 under several of them. */
 export interface DatasetsTable {
   id: Generated<string>;
   userId: string;
@@ -106,14 +123,14 @@ export interface DatasetsTable {
   createdAt: Timestamp;
 }
 
-/** What the reducer and the gate remember per (user, mode). */
+/** What the reducer and the registry remember per (user, mode). */
 export interface ModeStatesTable {
   userId: string;
   mode: string;
   /** Changes up to here are folded into the examples. */
   foldedThrough: Generated<number>;
-  /** Changes up to here are in the live adapter or known not to matter for it. */
-  upToDateThrough: Generated<number>;
+  /** The mode's `shapeSha256` when they were made: another one re-makes them all. */
+  shapeSha256: string | null;
   /** The last adapter version handed out. */
   version: Generated<number>;
 }
@@ -231,7 +248,10 @@ export interface CompletionsTable {
   mode: string;
   /** The caller's own id, unique within the user. */
   clientId: string | null;
+  /** Null (and text and inputSha256 empty) once a delete of the record it was made from has erased it. */
   input: NullableJsonb<Json>;
+  /** What the prompt showed besides the input, such as a contact. */
+  context: NullableJsonb<Json>;
   inputSha256: string;
   text: string;
   adapterId: string | null;
@@ -241,24 +261,40 @@ export interface CompletionsTable {
   finishReason: FinishReason;
   verdict: Verdict | null;
   better: string | null;
+  /** The completion of the same input that the user preferred to this one. */
+  preferredId: string | null;
   ratedAt: NullableTimestamp;
   createdAt: Timestamp;
 }
 
-/** A chosen and a rejected answer to one input, made from a rating; it has a place in the user's change order. */
+/** Every record whose content the prompt of a completion showed besides its input. */
+export interface CompletionRecordsTable {
+  completionId: string;
+  userId: string;
+  source: string;
+  recordId: string;
+}
+
+/** A chosen and a rejected answer to one input, made from ratings; it has a place in the user's change order and is
+ *  part of the datasets folded at changeSeq <= n < untilSeq. */
 export interface PreferencesTable {
   id: Generated<string>;
   userId: string;
   mode: string;
-  /** The completion that was rated. */
+  /** The completion whose text was rejected. */
   completionId: string;
   /** The adapter that wrote the rejected text; null: the bare base. */
   adapterId: string | null;
-  input: Jsonb<Json>;
+  /** The texts are null once another rating has replaced the pair. */
+  input: NullableJsonb<Json>;
+  context: NullableJsonb<Json>;
   inputSha256: string;
-  chosen: string;
-  rejected: string;
+  chosen: string | null;
+  rejected: string | null;
+  /** SHA-256 over input, context, chosen and rejected. */
+  sha256: string;
   changeSeq: number;
+  untilSeq: number | null;
   createdAt: Timestamp;
 }
 
@@ -271,6 +307,7 @@ export interface DatabaseSchema {
   records: RecordsTable;
   examples: ExamplesTable;
   exampleRecords: ExampleRecordsTable;
+  exampleLookups: ExampleLookupsTable;
   datasets: DatasetsTable;
   modeStates: ModeStatesTable;
   runs: RunsTable;
@@ -278,6 +315,7 @@ export interface DatabaseSchema {
   feedEvents: FeedEventsTable;
   heldAdapters: HeldAdaptersTable;
   completions: CompletionsTable;
+  completionRecords: CompletionRecordsTable;
   preferences: PreferencesTable;
 }
 
