@@ -1,0 +1,86 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, type Flags, readConfig } from '../src/config.ts';
+
+describe('readConfig', () => {
+  it('has a default for everything that a first start needs', () => {
+    expect(readConfig({}, {})).toMatchObject({
+      port: 4000,
+      host: '127.0.0.1',
+      dataDir: resolve('data'),
+      databaseUrl: undefined,
+      redisUrl: undefined,
+      model: 'default',
+      modes: undefined,
+      modesDir: resolve('modes'),
+      threads: availableParallelism(),
+      logLevel: 'info',
+    });
+  });
+
+  it('prefers the flag to the variable and the variable to the default', () => {
+    expect(readConfig({ port: '1' }, { PORT: '2' }).port).toBe(1);
+    expect(readConfig({}, { PORT: '2' }).port).toBe(2);
+  });
+
+  it('takes an empty variable for an unset one, as shells and compose files write it', () => {
+    expect(readConfig({}, { PORT: '', DATABASE_URL: '' })).toMatchObject({
+      port: 4000,
+      databaseUrl: undefined,
+    });
+  });
+
+  it('reads every setting from its variable', () => {
+    const env = {
+      PORT: '0',
+      ATTUNE_HOST: '0.0.0.0',
+      ATTUNE_DATA: '/srv/attune',
+      DATABASE_URL: 'postgres://user:secret@db:5432/attune',
+      REDIS_URL: 'redis://cache:6379',
+      ATTUNE_MODEL: 'tiny',
+      ATTUNE_CACHE: '/srv/cache',
+      ATTUNE_MODES: 'subject, reply',
+      ATTUNE_MODES_DIR: '/srv/modes',
+      HF_ENDPOINT: 'https://hub.example',
+      ATTUNE_THREADS: '3',
+      ATTUNE_LOG_LEVEL: 'debug',
+    };
+    expect(readConfig({}, env)).toEqual({
+      port: 0,
+      host: '0.0.0.0',
+      dataDir: '/srv/attune',
+      databaseUrl: 'postgres://user:secret@db:5432/attune',
+      redisUrl: 'redis://cache:6379',
+      model: 'tiny',
+      cacheDir: '/srv/cache',
+      modes: ['subject', 'reply'],
+      modesDir: '/srv/modes',
+      hubUrl: 'https://hub.example',
+      threads: 3,
+      logLevel: 'debug',
+    });
+  });
+
+  const rejected: readonly [Flags, string][] = [
+    [{ port: 'abc' }, '--port is "abc": expected a whole number from 0 to 65535.'],
+    [{ port: '65536' }, '--port is "65536": expected a whole number from 0 to 65535.'],
+    [{ port: '-1' }, '--port is "-1": expected a whole number from 0 to 65535.'],
+    [{ port: '' }, '--port is "": expected a whole number from 0 to 65535.'],
+    [{ dataDir: '' }, '--data is "": expected the path of a folder.'],
+    [{ threads: '0' }, '--threads is "0": expected a whole number from 1 to 256.'],
+    [{ redisUrl: 'cache:6379' }, '--redis-url is "cache:6379": expected a URL such as redis://'],
+    [{ modes: 'subject,' }, '--modes is "subject,": expected keys of modes'],
+    [{ logLevel: 'loud' }, '--log-level is "loud": expected one of fatal, error'],
+  ];
+  it.each(rejected)('refuses %j, naming flag, value and what fits', (flags, message) => {
+    expect(() => readConfig(flags, {})).toThrow(ConfigError);
+    expect(() => readConfig(flags, {})).toThrow(message);
+  });
+
+  it('names the variable when the variable is wrong, and never shows a password', () => {
+    expect(() => readConfig({}, { DATABASE_URL: 'mysql://user:secret@db/attune' })).toThrow(
+      'DATABASE_URL is "mysql://user:...@db/attune": expected a URL such as postgres://',
+    );
+  });
+});
