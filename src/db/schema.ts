@@ -1,14 +1,15 @@
 // The tables as Kysely sees them. Column names are snake_case in SQL and camelCase here (CamelCasePlugin).
 // Every row that belongs to a user carries userId, and every query on it filters by it.
 
-import type { ColumnType, Generated, Selectable } from 'kysely';
+import type { Generated, Selectable } from 'kysely';
 import type { Json } from '../lib/canonical-json.ts';
-
-/** A jsonb column: any JSON value out, its JSON text in. */
-type Jsonb<T> = ColumnType<T, string, string>;
-type NullableJsonb<T> = ColumnType<T | null, string | null, string | null>;
-type Timestamp = ColumnType<Date, Date | string, Date | string>;
-type NullableTimestamp = ColumnType<Date | null, Date | string | null, Date | string | null>;
+import type { Jsonb, NullableJsonb, NullableTimestamp, Timestamp } from './columns.ts';
+import type {
+  DatasetsTable,
+  ExampleLookupsTable,
+  ExampleRecordsTable,
+  ExamplesTable,
+} from './dataset-tables.ts';
 
 /** Facts about the database itself, such as the base it was made with. Not `meta`: BullMQ has a table of that name. */
 export interface FactsTable {
@@ -63,64 +64,6 @@ export interface RecordsTable {
   deleted: boolean;
   changeSeq: number;
   occurredAt: Timestamp;
-}
-
-export type Split = 'train' | 'validation' | 'holdout';
-
-/** One chat message of a rendered prompt. */
-export interface PromptMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
-}
-
-/** What a record became in a mode's training set, and for which datasets: those folded at fromSeq <= n < untilSeq. */
-export interface ExamplesTable {
-  id: Generated<string>;
-  userId: string;
-  mode: string;
-  /** The record the example was made from, and which of its examples it is. */
-  source: string;
-  recordId: string;
-  ordinal: number;
-  split: Split;
-  /** The rendered prompt and the text to learn; null once the version is superseded or a delete has erased it. */
-  messages: NullableJsonb<readonly PromptMessage[]>;
-  target: string | null;
-  /** SHA-256 over split, prompt and target; empty once a delete has erased the version. */
-  sha256: string;
-  /** `inputKey` of the mode's input: completions of the same input are found by it; empty once erased. */
-  inputSha256: string;
-  fromSeq: number;
-  untilSeq: number | null;
-}
-
-/** Every record whose content went into an example (a reply's mail and the contact shown in its prompt). */
-export interface ExampleRecordsTable {
-  exampleId: string;
-  userId: string;
-  source: string;
-  recordId: string;
-}
-
-/** What a version's prompt looked for in another source, found or not: a record that newly matches re-makes the example. */
-export interface ExampleLookupsTable {
-  exampleId: string;
-  userId: string;
-  source: string;
-  /** `lookupKey` of the value that was looked for. */
-  key: string;
-}
-
-/** One row per (user, mode, changeSeq): equal data gives equal sha256 under several of them. */
-export interface DatasetsTable {
-  id: Generated<string>;
-  userId: string;
-  mode: string;
-  sha256: string;
-  exampleCount: number;
-  preferenceCount: number;
-  changeSeq: number;
-  createdAt: Timestamp;
 }
 
 /** What the reducer and the registry remember per (user, mode). */
