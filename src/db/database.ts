@@ -1,0 +1,99 @@
+// The one door to SQL: PGlite in the data folder by default, PostgreSQL by URL. Comes out migrated.
+
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import {
+  CamelCasePlugin,
+  Kysely,
+  PostgresDialect,
+  type PostgresPool,
+  type Transaction,
+} from 'kysely';
+import pg from 'pg';
+import { lockDataFolder } from './data-folder-lock.ts';
+import { migrate } from './migrate.ts';
+import { PglitePool } from './pglite-pool.ts';
+import type { DatabaseSchema } from './schema.ts';
+
+/** Queries outside or inside a transaction. Inside a transaction use only the transaction: PGlite has one session, so
+ *  another query would wait for its end, and its end for the query. */
+export type Db = Kysely<DatabaseSchema>;
+
+/** Queries that commit or roll back together. */
+export type Tx = Transaction<DatabaseSchema>;
+
+/** An open, migrated database. */
+export interface Database {
+  readonly kysely: Db;
+  /** The connections under `kysely`, shaped as BullMQ wants them; its schema is on the search path. */
+  readonly pool: PglitePool | pg.Pool;
+  readonly kind: 'pglite' | 'postgres';
+  /** Undefined for PGlite. */
+  readonly databaseUrl: string | undefined;
+  /** Ends all connections and gives the data folder back. Close queues and workers first. */
+  close(): Promise<void>;
+}
+
+/** BullMQ's functions use unqualified names of its schema `bullmq`; ours come first. */
+const SEARCH_PATH = '"$user", public, bullmq';
+
+const INT8_OID = 20;
+
+/** Opens the database and brings its tables up to date. PGlite takes the data folder's lock first and throws
+ *  DataFolderInUse when another process has it: two openers of one folder destroy its data.
+ *  PGlite runs with fsync off: it survives kill -9, not power loss. */
+export async function openDatabase(options: {
+  dataDir: string;
+  databaseUrl?: string | undefined;
+}): Promise<Database> {
+  const database =
+    options.databaseUrl === undefined
+      ? await openPglite(options.dataDir)
+      : openPostgres(options.databaseUrl);
+  try {
+    await migrate(database.kysely);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
+}
+
+async function openPglite(dataDir: string): Promise<Database> {
+  const lock = await lockDataFolder(dataDir);
+  try {
+    const pglite = await PGlite.create({
+      dataDir: join(dataDir, 'pg'),
+      parsers: { [INT8_OID]: Number },
+    });
+    await pglite.exec(`set search_path to ${SEARCH_PATH}`);
+    const pool = new PglitePool(pglite);
+    const close = async () => {
+      await pool.end();
+      await lock.release();
+    };
+    return { kysely: newKysely(pool), pool, kind: 'pglite', databaseUrl: undefined, close };
+  } catch (error) {
+    await lock.release();
+    throw new Error(`cannot open the database in ${join(dataDir, 'pg')}`, { cause: error });
+  }
+}
+
+function openPostgres(databaseUrl: string): Database {
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(INT8_OID, Number);
+  const options = `-c search_path=${SEARCH_PATH.replaceAll(' ', '')}`;
+  const pool = new pg.Pool({ connectionString: databaseUrl, options, types });
+  // An idle connection that breaks is nobody's error: the pool replaces it, and the next query finds out if it cannot.
+  pool.on('error', () => undefined);
+  return { kysely: newKysely(pool), pool, kind: 'postgres', databaseUrl, close: () => pool.end() };
+}
+
+/** Keys inside JSON values are the user's and stay as they are; only column names change case. */
+function newKysely(pool: PglitePool | pg.Pool): Db {
+  // Kysely's type asks for cursors too, which only its stream() uses, and we never stream
+  return new Kysely<DatabaseSchema>({
+    dialect: new PostgresDialect({ pool: pool as PostgresPool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  });
+}
