@@ -70,7 +70,7 @@ const LEARNING = `
     record_id text not null,
     ordinal integer not null,
     split text not null check (split in ('train', 'validation', 'holdout')),
-    input jsonb,
+    messages jsonb,
     target text,
     sha256 text not null,
     input_sha256 text not null,
@@ -90,6 +90,15 @@ const LEARNING = `
   );
   create index example_records_by_record on example_records (user_id, source, record_id);
 
+  create table example_lookups (
+    example_id uuid not null references examples on delete cascade,
+    user_id uuid not null references users,
+    source text not null,
+    key text not null,
+    primary key (example_id, source, key)
+  );
+  create index example_lookups_by_key on example_lookups (user_id, source, key);
+
   create table datasets (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references users,
@@ -98,15 +107,15 @@ const LEARNING = `
     example_count integer not null,
     preference_count integer not null,
     change_seq integer not null,
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    unique (user_id, mode, change_seq)
   );
-  create index datasets_by_mode on datasets (user_id, mode, change_seq);
 
   create table mode_states (
     user_id uuid not null references users,
     mode text not null,
     folded_through integer not null default 0,
-    up_to_date_through integer not null default 0,
+    shape_sha256 text,
     version integer not null default 0,
     primary key (user_id, mode)
   );
@@ -201,6 +210,7 @@ const ANSWERS = `
     mode text not null,
     client_id text,
     input jsonb,
+    context jsonb,
     input_sha256 text not null,
     text text not null,
     adapter_id uuid,
@@ -210,6 +220,7 @@ const ANSWERS = `
     finish_reason text not null check (finish_reason in ('STOP', 'LENGTH', 'CANCELLED')),
     verdict text check (verdict in ('UP', 'DOWN')),
     better text,
+    preferred_id uuid,
     rated_at timestamptz,
     created_at timestamptz not null,
     unique (user_id, client_id)
@@ -218,17 +229,29 @@ const ANSWERS = `
   create index completions_by_mode on completions (user_id, mode, seq);
   create index completions_by_input on completions (user_id, mode, input_sha256);
 
+  create table completion_records (
+    completion_id uuid not null references completions on delete cascade,
+    user_id uuid not null references users,
+    source text not null,
+    record_id text not null,
+    primary key (completion_id, source, record_id)
+  );
+  create index completion_records_by_record on completion_records (user_id, source, record_id);
+
   create table preferences (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references users,
     mode text not null,
     completion_id uuid not null,
     adapter_id uuid,
-    input jsonb not null,
+    input jsonb,
+    context jsonb,
     input_sha256 text not null,
-    chosen text not null,
-    rejected text not null,
+    chosen text,
+    rejected text,
+    sha256 text not null,
     change_seq integer not null,
+    until_seq integer,
     created_at timestamptz not null
   );
   create index preferences_by_change on preferences (user_id, mode, change_seq);
