@@ -1,7 +1,7 @@
 // config.json of a Hugging Face Llama checkpoint, both ways. Defaults are those of transformers' LlamaConfig.
 
 import type { Json } from '../lib/canonical-json.ts';
-import { AppError } from '../lib/errors.ts';
+import { badFile } from './bad-file.ts';
 import { checkLlamaConfig, type LlamaConfig, type RopeScaling } from './llama-config.ts';
 
 type JsonObject = { readonly [key: string]: Json };
@@ -111,7 +111,7 @@ class Fields {
 
   constructor(json: Json, label: string) {
     const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
-    if (!isObject) throw new AppError('BAD_INPUT', `${label}: expected a JSON object`);
+    if (!isObject) throw badFile(`${label}: expected a JSON object`);
     this.#object = json as JsonObject;
     this.#label = label;
   }
@@ -138,6 +138,6 @@ class Fields {
   refuse(name: string, value: Json, expected: string): never {
     const given = JSON.stringify(value).slice(0, 80);
     const message = `${this.#label}: ${name} is ${given}, expected ${expected}; only plain Llama models are supported`;
-    throw new AppError('BAD_INPUT', message);
+    throw badFile(message);
   }
 }

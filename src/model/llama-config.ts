@@ -1,6 +1,6 @@
 // The shape of a Llama model, and what follows from the shape alone: its tensors and its rotary frequencies.
 
-import { AppError } from '../lib/errors.ts';
+import { badFile } from './bad-file.ts';
 
 /** How a checkpoint stretches its rotary positions beyond the length it was first trained on. */
 export type RopeScaling =
@@ -57,35 +57,33 @@ export function checkLlamaConfig(config: LlamaConfig, label: string): void {
   for (const [field, max] of counts) {
     const value = config[field];
     const fits = Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
-    if (!fits) throw bad(`${label}: ${field} is ${value}, expected 1 to ${max}`);
+    if (!fits) throw badFile(`${label}: ${field} is ${value}, expected 1 to ${max}`);
   }
   for (const field of ['rmsEps', 'ropeTheta'] as const) {
     const isPositive = Number.isFinite(config[field]) && config[field] > 0;
-    if (!isPositive) throw bad(`${label}: ${field} is ${config[field]}, expected above 0`);
+    if (!isPositive) throw badFile(`${label}: ${field} is ${config[field]}, expected above 0`);
   }
   checkHeads(config, label);
   checkTokenIds(config, label);
 }
 
-function bad(message: string): AppError {
-  return new AppError('BAD_INPUT', message);
-}
-
 function checkHeads(config: LlamaConfig, label: string): void {
   const { headCount, kvHeadCount, headSize } = config;
   if (headCount % kvHeadCount !== 0)
-    throw bad(`${label}: ${headCount} heads cannot share ${kvHeadCount} k/v heads evenly`);
+    throw badFile(`${label}: ${headCount} heads cannot share ${kvHeadCount} k/v heads evenly`);
   if (headSize % 2 !== 0)
-    throw bad(`${label}: headSize is ${headSize}, and rotary positions need an even one`);
+    throw badFile(`${label}: headSize is ${headSize}, and rotary positions need an even one`);
 }
 
 function checkTokenIds(config: LlamaConfig, label: string): void {
   const ids = [...config.eosTokenIds, ...(config.bosTokenId === null ? [] : [config.bosTokenId])];
   const stranger = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
   if (stranger !== undefined)
-    throw bad(`${label}: token id ${stranger} is outside the vocabulary of ${config.vocabSize}`);
+    throw badFile(
+      `${label}: token id ${stranger} is outside the vocabulary of ${config.vocabSize}`,
+    );
   if (config.eosTokenIds.length === 0)
-    throw bad(`${label}: no end-of-text token, so no answer would ever end`);
+    throw badFile(`${label}: no end-of-text token, so no answer would ever end`);
 }
 
 /** The Hugging Face name of each tensor of the model and its shape; matrices are [out, in]. */

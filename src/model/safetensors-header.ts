@@ -1,7 +1,8 @@
 // The header of a safetensors file: 8 bytes of length, then JSON. Strict: what is not exactly as the format says is refused,
 // since adapters come from strangers. Knows nothing of where the bytes are.
 
-import { AppError } from '../lib/errors.ts';
+import type { AppError } from '../lib/errors.ts';
+import { badFile } from './bad-file.ts';
 
 /** Bytes of one number of each type that the format knows. */
 // biome-ignore format: a table
@@ -163,5 +164,5 @@ function quote(value: unknown): string {
 }
 
 function bad(label: string, problem: string, cause?: unknown): AppError {
-  return new AppError('BAD_INPUT', `${label} ${problem}`, { cause });
+  return badFile(`${label} ${problem}`, cause);
 }

@@ -1,7 +1,7 @@
 // Reads safetensors files tensor by tensor, so that a large file needs no more memory than its largest tensor.
 
 import { statSync } from 'node:fs';
-import { AppError } from '../lib/errors.ts';
+import { badFile } from './bad-file.ts';
 import { readFileRange } from './file-range.ts';
 import { float32FromBfloat16, float32FromBytes, float32FromHalf } from './half.ts';
 import {
@@ -39,19 +39,15 @@ function openTensors(readBytes: ReadBytes, fileBytes: number, label: string): Sa
   const header = parseHeader(readBytes(LENGTH_BYTES, length), fileBytes, label);
   const read = (name: string) => {
     const entry = header.tensors.get(name);
-    if (entry === undefined) throw new AppError('BAD_INPUT', `${label} has no tensor ${name}`);
+    if (entry === undefined) throw badFile(`${label} has no tensor ${name}`);
     const widen = WIDEN[entry.dtype];
     if (widen === undefined)
-      throw new AppError(
-        'BAD_INPUT',
+      throw badFile(
         `${label}, tensor ${name}: ${entry.dtype} is not readable, expected F32, F16 or BF16`,
       );
     const bytes = readBytes(entry.offsetBytes, entry.sizeBytes);
     if (bytes.length !== entry.sizeBytes)
-      throw new AppError(
-        'BAD_INPUT',
-        `${label}, tensor ${name}: the file has become shorter since it was opened`,
-      );
+      throw badFile(`${label}, tensor ${name}: the file has become shorter since it was opened`);
     return widen(bytes);
   };
   return { ...header, read };
