@@ -32,11 +32,7 @@ export interface Base {
 
 /** The package is not what its manifest says. The message holds the remedy. */
 export class DamagedBaseError extends Error {
-  constructor(dir: string, fault: string, options?: ErrorOptions) {
-    const remedy = 'remove this folder and start again, it will be made anew';
-    super(`base package ${dir} is damaged: ${fault}; ${remedy}`, options);
-    this.name = 'DamagedBaseError';
-  }
+  override readonly name = 'DamagedBaseError';
 }
 
 /** The file that lists the others. It is written last: a folder without it is not a package. */
@@ -64,10 +60,7 @@ export async function openBase(dir: string): Promise<Base> {
   for (const file of files) {
     const size = await fileSize(join(dir, file.name));
     if (size !== file.sizeBytes)
-      throw new DamagedBaseError(
-        dir,
-        `${file.name} has ${size ?? 'no'} bytes, expected ${file.sizeBytes}`,
-      );
+      throw damaged(dir, `${file.name} has ${size ?? 'no'} bytes, expected ${file.sizeBytes}`);
   }
   const config = parseHfConfig(await readJson(dir, 'config.json'), null, join(dir, 'config.json'));
   return { dir, sha256: hash, name, config, files };
@@ -78,10 +71,7 @@ export async function verifyBase(base: Base): Promise<void> {
   for (const file of base.files) {
     const actual = await sha256File(join(base.dir, file.name));
     if (actual !== file.sha256)
-      throw new DamagedBaseError(
-        base.dir,
-        `${file.name} has SHA-256 ${actual}, expected ${file.sha256}`,
-      );
+      throw damaged(base.dir, `${file.name} has SHA-256 ${actual}, expected ${file.sha256}`);
   }
 }
 
@@ -114,7 +104,7 @@ async function readManifest(dir: string): Promise<Manifest> {
     Array.isArray(manifest.files) &&
     manifest.files.length > 0 &&
     manifest.sha256 === hashFiles(manifest.files);
-  if (!isWhole) throw new DamagedBaseError(dir, `${MANIFEST_NAME} is not a manifest`);
+  if (!isWhole) throw damaged(dir, `${MANIFEST_NAME} is not a manifest`);
   return manifest;
 }
 
@@ -122,7 +112,7 @@ async function readJson(dir: string, name: string): Promise<Json> {
   try {
     return JSON.parse(await readFile(join(dir, name), 'utf8'));
   } catch (error) {
-    throw new DamagedBaseError(dir, `${name} cannot be read`, { cause: error });
+    throw damaged(dir, `${name} cannot be read`, error);
   }
 }
 
@@ -134,4 +124,9 @@ async function fileSize(path: string): Promise<number | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+}
+
+function damaged(dir: string, fault: string, cause?: unknown): DamagedBaseError {
+  const remedy = 'remove this folder and start again, it will be made anew';
+  return new DamagedBaseError(`base package ${dir} is damaged: ${fault}; ${remedy}`, { cause });
 }
