@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { requireProgram } from './programs.ts';
+import {
+  freePort,
+  makeServerFolder,
+  type ServerProcess,
+  startServerProcess,
+  unprivilegedAccount,
+} from './server-process.ts';
+
+/** What a database that nobody will miss can do without. */
+const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB'];
+
+/** Starts a PostgreSQL of the tests' own on a free port; `url` is that of its `postgres` database. */
+export async function startPostgres(): Promise<ServerProcess> {
+  const account = unprivilegedAccount();
+  const folder = await makeServerFolder(account);
+  const data = join(folder, 'data');
+  const port = await freePort();
+  const create = ['-D', data, '--auth=trust', '--username=postgres', '--encoding=UTF8'];
+  execFileSync(requireProgram('initdb'), [...create, '--locale=C', '--no-sync'], {
+    ...account,
+    cwd: folder,
+    stdio: 'pipe',
+  });
+  const settings = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    `unix_socket_directories=${folder}`,
+  ];
+  return startServerProcess({
+    program: requireProgram('postgres'),
+    args: ['-D', data, ...[...settings, ...FAST].flatMap((setting) => ['-c', setting])],
+    account,
+    folder,
+    readyLine: 'ready to accept connections',
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+  });
+}

@@ -1,0 +1,72 @@
+// Vitest's global set-up: PostgreSQL, Redis and a ready-made PGlite folder, each started by the first test file that asks
+// and shared by all. Test files ask over HTTP because they run in processes of their own.
+
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { openDatabase } from '../../src/db/database.ts';
+import { startPostgres } from './postgres-server.ts';
+import { startRedis } from './redis-server.ts';
+import type { ServerProcess } from './server-process.ts';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Where test files ask for servers. */
+    serversUrl: string;
+  }
+}
+
+/** Starts what test files ask for; returns what stops it all. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const shared = new Map<string, Promise<ServerProcess>>();
+  const once = (name: string, start: () => Promise<ServerProcess>) => {
+    const server = shared.get(name) ?? start();
+    shared.set(name, server);
+    return server;
+  };
+  /** Each path answers with the URL or folder of something that is ready. */
+  const answers: Record<string, () => Promise<string>> = {
+    '/postgres': async () => newDatabase((await once('postgres', startPostgres)).url),
+    '/redis': async () => (await once('redis', startRedis)).url,
+    '/pglite': async () => (await once('pglite', makePgliteFolder)).url,
+  };
+  const server = createServer((request, response) => {
+    const answer =
+      answers[request.url ?? ''] ?? (() => Promise.reject(new Error('no such server')));
+    answer().then(
+      (text) => response.end(text),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  project.provide('serversUrl', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  return async () => {
+    server.closeAllConnections();
+    server.close();
+    for (const started of await Promise.allSettled(shared.values())) {
+      if (started.status === 'fulfilled') await started.value.stop();
+    }
+  };
+}
+
+async function newDatabase(url: string): Promise<string> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query(`create database ${name}`);
+  await client.end();
+  return url.replace(/\/postgres$/, `/${name}`);
+}
+
+/** A migrated data folder to copy: a copy opens in a quarter of the time that a new folder takes. */
+async function makePgliteFolder(): Promise<ServerProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'attune-pglite-'));
+  const database = await openDatabase({ dataDir: folder });
+  await database.close();
+  return { url: folder, stop: () => rm(folder, { recursive: true, force: true }) };
+}
