@@ -1,0 +1,57 @@
+// Linear layers that do not learn: y = x W^T, and the gradient that they pass on, in floats or in 8-bit integers.
+// In: where a layer's weights lie. Out: graph pieces. It knows nothing of adapters.
+
+import { customGradient } from '../graph/custom-gradient.ts';
+import type { Tensor } from '../graph/ir.ts';
+import { abs, max, mul } from '../graph/ops/elementwise.ts';
+import { matmul, matmulIntegerToFloat } from '../graph/ops/matrix.ts';
+import { quantizeLinear } from '../graph/ops/quantise.ts';
+import { reduceMax } from '../graph/ops/reduce.ts';
+import { full, reshape, sizeOf } from '../graph/ops/reshape.ts';
+import { constant, scalar } from '../graph/tensor.ts';
+import { must } from '../lib/errors.ts';
+
+/** The numbers that frozen linear layers are multiplied in: floats both ways, 8-bit integers both ways, or floats
+ *  forward (the loss is exact) and integers backward. */
+export type LinearPrecision = 'fp32' | 'int8' | 'int8-backward';
+
+/** A matrix of 8-bit integers: column n stands for values[:, n] * scales[n]. */
+export interface Int8Matrix {
+  /** i8[K, N] */
+  readonly values: Tensor;
+  /** f32[N] */
+  readonly scales: Tensor;
+}
+
+/** x W^T in floats.   x f32[M, in]   weight f32[out, in]   returns f32[M, out] */
+export function floatLinear(x: Tensor, weight: Tensor): Tensor {
+  return matmul(x, weight, { transB: true });
+}
+
+/** x W^T whose gradient is multiplied in 8-bit integers; the product itself is `forward`, made elsewhere.
+ *  backward: W quantised as i8[out, in], with a scale per input. */
+export function withInt8Gradient(x: Tensor, forward: Tensor, backward: Int8Matrix): Tensor {
+  const [y] = customGradient({
+    name: 'int8Linear',
+    outputs: [forward],
+    parents: [x],
+    vjp: ([gradient]) => [int8Product(must(gradient, 'one gradient per output'), backward)],
+  });
+  return must(y, 'one output in, one output out');
+}
+
+/** x times an 8-bit matrix. Each row of x is rounded to 8 bits by its own largest value, so that no row changes another.
+ *  x f32[M, K]   returns f32[M, N] */
+export function int8Product(x: Tensor, { values, scales }: Int8Matrix): Tensor {
+  // a row of zeros (padding, positions without a gradient) must not divide by zero
+  const rowScale = max(mul(reduceMax(abs(x), [1]), 1 / 127), 1e-30); // f32[M, 1]
+  const rows = sizeOf(x, 0);
+  const zero = full(rows, 128, 'u8');
+  const quantised = quantizeLinear(x, reshape(rowScale, rows), zero, { axis: 0 });
+  const product = matmulIntegerToFloat(quantised, values, {
+    aScale: scalar(1),
+    bScale: scales,
+    aZero: constant('u8', [], [128]),
+  });
+  return mul(product, rowScale);
+}

@@ -1,0 +1,40 @@
+import { type Batch, scoringBatches } from './batch.ts';
+import type { Learner } from './learner.ts';
+import type { TokenExample } from './token-example.ts';
+
+/** How well an adapter foretells one example: the negative log-likelihood in nats, summed over its target tokens. */
+export interface Score {
+  readonly sha256: string;
+  readonly tokens: number;
+  readonly nll: number;
+}
+
+/** Scores every example under `theta`, in the order of the examples. */
+export async function scoreExamples(
+  learner: Learner,
+  examples: readonly TokenExample[],
+  options: { theta: Float32Array; batchSize: number },
+): Promise<readonly Score[]> {
+  const scores = new Map<TokenExample, Score>();
+  for (const batch of scoringBatches(examples, options.batchSize)) {
+    const logProbs = await learner.logProbs(batch, options.theta);
+    for (const [example, score] of scoresOf(batch, logProbs)) scores.set(example, score);
+  }
+  return examples.flatMap((example) => scores.get(example) ?? []);
+}
+
+function scoresOf(batch: Batch, logProbs: Float32Array): [TokenExample, Score][] {
+  let at = 0;
+  return batch.examples.map((example) => {
+    const tokens = example.ids.length - example.promptLength;
+    const nll = -logProbs.subarray(at, at + tokens).reduce((sum, value) => sum + value, 0);
+    at += tokens;
+    return [example, { sha256: example.sha256, tokens, nll }];
+  });
+}
+
+/** Mean negative log-likelihood per target token, in nats. */
+export function meanLoss(scores: readonly Score[]): number {
+  const nll = scores.reduce((sum, score) => sum + score.nll, 0);
+  return nll / scores.reduce((sum, score) => sum + score.tokens, 0);
+}

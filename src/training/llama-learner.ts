@@ -1,0 +1,143 @@
+// A Llama with a LoRA, run by ONNX Runtime: what the training loop learns with.
+
+import type { Graph } from '../graph/graph.ts';
+import { encodeOnnx } from '../graph/onnx/encode.ts';
+import { must } from '../lib/errors.ts';
+import type { Base } from '../model/base-package.ts';
+import type { LinearPrecision } from '../model/frozen-linear.ts';
+import type { LlamaConfig } from '../model/llama-config.ts';
+import {
+  prefixGraph,
+  scoreGraph,
+  type TrainGraphOptions,
+  trainStepGraph,
+} from '../model/llama-train.ts';
+import { type LoraShape, loraLayers } from '../model/lora.ts';
+import { trainingWeights } from '../model/training-weights.ts';
+import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
+import { openSession, type Session } from '../runtime/session.ts';
+import type { Batch } from './core/batch.ts';
+import type { Learner } from './core/learner.ts';
+
+/** A learner with sessions to close. */
+export interface LlamaLearner extends Learner {
+  close(): Promise<void>;
+}
+
+/** What a learner is made for. */
+export interface LlamaLearnerOptions {
+  readonly base: Base;
+  readonly lora: LoraShape;
+  readonly precision: LinearPrecision;
+  /** No example is longer. */
+  readonly maxTokens: number;
+  /** Threads of one product. More than one pays only while there are fewer jobs than cores. */
+  readonly threads: number;
+}
+
+/** Opens a learner. Its sessions are opened when they are first needed. */
+export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<LlamaLearner> {
+  const { base, lora, maxTokens, threads } = options;
+  const { config } = base;
+  const weights = await trainingWeights(base, options.precision);
+  const prefixLayers = Math.min(...loraLayers(config, lora));
+  const graphs = { config, weights, lora, maxTokens, prefixLayers };
+  return new OnnxLearner(graphs, (graph) =>
+    openSession(encodeOnnx(graph), { threads, arena: false, externalDataFolder: base.dir }),
+  );
+}
+
+type Feeds = Record<string, HostTensor>;
+
+class OnnxLearner implements LlamaLearner {
+  readonly #options: TrainGraphOptions;
+  readonly #open: (graph: Graph) => Promise<Session>;
+  readonly #sessions = new Map<string, Session>();
+  /** What comes out of the frozen lower layers, per example: f32[length, H] */
+  readonly #hidden = new Map<string, Float32Array>();
+
+  constructor(options: TrainGraphOptions, open: (graph: Graph) => Promise<Session>) {
+    this.#options = options;
+    this.#open = open;
+  }
+
+  async step(batch: Batch, theta: Float32Array): Promise<{ loss: number; gradient: Float32Array }> {
+    const session = await this.#session('step', trainStepGraph);
+    const { loss, gradient } = await session.run({
+      ...(await this.#feeds(batch, theta)),
+      weights: hostTensor(batch.weights, [batch.weights.length, 1]),
+    });
+    return { loss: Number(floats(loss)[0]), gradient: floats(gradient) };
+  }
+
+  async logProbs(batch: Batch, theta: Float32Array): Promise<Float32Array> {
+    const session = await this.#session('score', scoreGraph);
+    const { logProbs } = await session.run(await this.#feeds(batch, theta));
+    return floats(logProbs);
+  }
+
+  async close(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.close();
+    this.#sessions.clear();
+  }
+
+  async #session(name: string, build: (options: TrainGraphOptions) => Graph): Promise<Session> {
+    const session = this.#sessions.get(name) ?? (await this.#open(build(this.#options)));
+    this.#sessions.set(name, session);
+    return session;
+  }
+
+  async #feeds(batch: Batch, theta: Float32Array): Promise<Feeds> {
+    const { config, prefixLayers } = this.#options;
+    const lower = lowerFeeds(batch, config);
+    const start =
+      prefixLayers === 0
+        ? lower
+        : { mask: must(lower.mask, 'a mask'), hidden: await this.#hiddenOf(batch, lower) };
+    return {
+      ...start,
+      positions: hostTensor(batch.positions, [batch.positions.length]),
+      targets: hostTensor(batch.targets, [batch.targets.length]),
+      theta: hostTensor(theta, [theta.length]),
+    };
+  }
+
+  /** Runs the frozen lower layers once per example, however often it is learned from. */
+  async #hiddenOf(batch: Batch, feeds: Feeds): Promise<HostTensor> {
+    const H = this.#options.config.hiddenSize;
+    const rowSize = batch.length * H;
+    if (batch.examples.some(({ sha256 }) => !this.#hidden.has(sha256))) {
+      const session = await this.#session('prefix', prefixGraph);
+      const hidden = floats((await session.run(feeds)).hidden);
+      for (const [row, { sha256, ids }] of batch.examples.entries())
+        this.#hidden.set(sha256, hidden.slice(row * rowSize, row * rowSize + ids.length * H));
+    }
+    const rows = new Float32Array(batch.examples.length * rowSize);
+    for (const [row, { sha256 }] of batch.examples.entries())
+      rows.set(must(this.#hidden.get(sha256), 'the prefix ran'), row * rowSize);
+    return hostTensor(rows, [batch.examples.length, batch.length, H]);
+  }
+}
+
+function lowerFeeds({ examples, length, ids }: Batch, config: LlamaConfig): Feeds {
+  const queriesPerKey = config.headCount / config.kvHeadCount;
+  return {
+    ids: hostTensor(ids, [examples.length, length]),
+    mask: hostTensor(causalMask(length, queriesPerKey), [1, 1, queriesPerKey * length, length]),
+  };
+}
+
+// Far below any score, and still a number that can be added to.
+const HIDDEN = -1e9;
+
+/** f32[G, S, S]: HIDDEN where a position would look at a later one. */
+function causalMask(length: number, repeats: number): Float32Array {
+  const mask = new Float32Array(length * length * repeats);
+  for (let row = 0; row < length * repeats; row += 1)
+    mask.fill(HIDDEN, row * length + (row % length) + 1, (row + 1) * length);
+  return mask;
+}
+
+function floats(tensor: HostTensor | undefined): Float32Array {
+  return must(tensor, 'the graph has this output').data as Float32Array;
+}

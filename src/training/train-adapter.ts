@@ -1,0 +1,133 @@
+// One training run, from texts to a measured adapter folder: the whole work of a trainer process.
+
+import { readPeftFolder, writePeftFolder } from '../adapters/peft.ts';
+import { canonicalJson, type Json } from '../lib/canonical-json.ts';
+import type { Clock } from '../lib/clock.ts';
+import { sha256 } from '../lib/sha256.ts';
+import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
+import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
+import { freshLora } from './core/fresh-lora.ts';
+import { type Random, seededRandom } from './core/random.ts';
+import { type TokenisedExamples, tokenise } from './core/token-example.ts';
+import { type LoopResult, type StepReport, train } from './core/train-loop.ts';
+import { UntrainableError } from './core/untrainable-error.ts';
+import type { HoldoutMeasures } from './gate.ts';
+import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
+import { measureHoldout } from './measure-holdout.ts';
+import type {
+  TrainingExample,
+  TrainingJob,
+  TrainingProgress,
+  TrainingResult,
+} from './training-job.ts';
+
+/** What a run needs besides its job. */
+export interface TrainAdapterOptions {
+  readonly clock: Clock;
+  readonly onProgress: (progress: TrainingProgress) => void;
+}
+
+/** Trains and measures an adapter and writes its PEFT folder. Equal jobs write equal bytes.
+ *  Throws UntrainableError when the data or the recipe cannot give an adapter. */
+export async function trainAdapter(
+  job: TrainingJob,
+  options: TrainAdapterOptions,
+): Promise<TrainingResult> {
+  const startedAt = options.clock.now();
+  const base = await openBase(job.baseDir);
+  const live = job.liveAdapterDir === null ? null : await readPeftFolder(job.liveAdapterDir, base);
+  const parts = await tokeniseParts(job, base);
+  const openLearner = learnersOf(job, base);
+  const learner = await openLearner(job.recipe.lora);
+  try {
+    const start = freshLora(base.config, job.recipe.lora, randomOf(job, 'weights'));
+    const learnt = await learn(job, parts, { ...options, learner, start });
+    const candidate = unflattenLora(base.config, job.recipe.lora, learnt.theta);
+    const measures = await measure(job, parts, { base, learner, openLearner, candidate, live });
+    return {
+      adapterDir: job.outDir,
+      files: await writePeftFolder(job.outDir, candidate, base),
+      measures,
+      losses: learnt.losses,
+      validationLosses: learnt.validationLosses,
+      steps: learnt.losses.length,
+      notes: Object.values(parts).flatMap(({ notes }) => notes),
+      trainerMs: options.clock.now() - startedAt,
+    };
+  } finally {
+    await learner.close();
+  }
+}
+
+type Parts = Readonly<Record<TrainingExample['split'], TokenisedExamples>>;
+
+async function tokeniseParts({ examples, recipe }: TrainingJob, base: Base): Promise<Parts> {
+  const tokenizer = await loadTokenizer(base);
+  const part = (split: TrainingExample['split']) => {
+    const chosen = examples.filter((example) => example.split === split);
+    return tokenise(chosen, tokenizer, recipe.maxTokens);
+  };
+  const parts = { train: part('train'), validation: part('validation'), holdout: part('holdout') };
+  if (parts.train.examples.length === 0)
+    throw new UntrainableError('there is no example to learn from');
+  return parts;
+}
+
+type OpenLearner = (lora: LoraShape) => Promise<LlamaLearner>;
+
+function learnersOf({ recipe, threads = 1 }: TrainingJob, base: Base): OpenLearner {
+  const { precision, maxTokens } = recipe;
+  return (lora) => openLlamaLearner({ base, lora, precision, maxTokens, threads });
+}
+
+/** Random numbers that follow from the data and the recipe alone, so that equal data gives equal adapters. */
+function randomOf({ datasetSha256, recipe }: TrainingJob, purpose: string): Random {
+  const seed = [datasetSha256, recipe as unknown as Json, purpose];
+  return seededRandom(sha256(canonicalJson(seed)));
+}
+
+function learn(
+  job: TrainingJob,
+  parts: Parts,
+  run: TrainAdapterOptions & { learner: LlamaLearner; start: Float32Array },
+): Promise<LoopResult> {
+  const data = { train: parts.train.examples, validation: parts.validation.examples };
+  return train(run.learner, data, {
+    ...job.recipe,
+    theta: run.start,
+    random: randomOf(job, 'order'),
+    onStep: withSpeed(run),
+  });
+}
+
+function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepReport) => void {
+  let last = clock.now();
+  return (report) => {
+    const now = clock.now();
+    onProgress({ ...report, tokensPerSecond: (1000 * report.tokens) / Math.max(1, now - last) });
+    last = now;
+  };
+}
+
+async function measure(
+  { recipe }: TrainingJob,
+  { holdout }: Parts,
+  run: {
+    base: Base;
+    learner: LlamaLearner;
+    openLearner: OpenLearner;
+    candidate: LoraAdapter;
+    live: LoraAdapter | null;
+  },
+): Promise<HoldoutMeasures> {
+  const { config } = run.base;
+  const shape = coveringShape(config, recipe.lora, run.live?.shape ?? recipe.lora);
+  // a live adapter made by another recipe may not fit into this one's graphs
+  const learner = shape === recipe.lora ? run.learner : await run.openLearner(shape);
+  try {
+    const scorer = { learner, config, shape, batchSize: recipe.batchSize };
+    return await measureHoldout(holdout.examples, run, scorer);
+  } finally {
+    if (learner !== run.learner) await learner.close();
+  }
+}

@@ -1,0 +1,45 @@
+// What a trainer is asked and what it answers: plain data that crosses the process border.
+
+import type { PeftFile } from '../adapters/peft.ts';
+import type { ExampleNote, PromptAndTarget } from './core/token-example.ts';
+import type { StepReport } from './core/train-loop.ts';
+import type { HoldoutMeasures } from './gate.ts';
+import type { Recipe } from './recipe.ts';
+
+/** An example and the part of the dataset that it belongs to. */
+export interface TrainingExample extends PromptAndTarget {
+  readonly split: 'train' | 'validation' | 'holdout';
+}
+
+/** One run. */
+export interface TrainingJob {
+  readonly baseDir: string;
+  readonly recipe: Recipe;
+  readonly datasetSha256: string;
+  readonly examples: readonly TrainingExample[];
+  /** The adapter to compare with: a PEFT folder. */
+  readonly liveAdapterDir: string | null;
+  /** Where the adapter folder shall be; must not exist yet. It appears whole or not at all. */
+  readonly outDir: string;
+  /** Default 1. Another number of threads may give other bytes. */
+  readonly threads?: number;
+}
+
+/** How far a run is. */
+export interface TrainingProgress extends StepReport {
+  readonly tokensPerSecond: number;
+}
+
+/** What a run made and measured. */
+export interface TrainingResult {
+  readonly adapterDir: string;
+  readonly files: readonly PeftFile[];
+  readonly measures: HoldoutMeasures;
+  /** Training loss of each step, oldest first. */
+  readonly losses: readonly number[];
+  readonly validationLosses: readonly number[];
+  readonly steps: number;
+  /** Examples that were dropped or cut, and why. */
+  readonly notes: readonly ExampleNote[];
+  readonly trainerMs: number;
+}
