@@ -1,8 +1,14 @@
 // Small Llamas and adapters of random numbers: any shape a test wants, the same numbers for the same seed.
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Base, openBase } from '../../src/model/base-package.ts';
+import { writeBase } from '../../src/model/base-write.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
 import { type LlamaConfig, llamaTensors } from '../../src/model/llama-config.ts';
 import { type LoraAdapter, type LoraShape, loraSize, unflattenLora } from '../../src/model/lora.ts';
+import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from './byte-tokenizer.ts';
 
 /** Two layers, four heads that share two k/v heads; all sizes differ. */
 export const SMALL_CONFIG: LlamaConfig = {
@@ -35,10 +41,11 @@ export function randomNumbers(seed: number): () => number {
 
 /** f32[n], roughly normal with this standard deviation. */
 export function randomFloats(n: number, deviation: number, random: () => number): Float32Array {
-  const root12 = Math.sqrt(12 / 4);
+  // four uniform numbers have variance 4 / 12
+  const scale = Math.sqrt(3) * deviation;
   return Float32Array.from(
     { length: n },
-    () => (random() + random() + random() + random() - 2) * root12 * deviation,
+    () => (random() + random() + random() + random() - 2) * scale,
   );
 }
 
@@ -49,14 +56,17 @@ export function randomCheckpoint(config: LlamaConfig, seed = 1): LlamaCheckpoint
   for (const [name, shape] of llamaTensors(config)) {
     const [rows = 1, columns] = shape;
     if (columns === undefined)
-      tensors.set(name, randomFloats(rows, 0.3, random).map((x) => x + 1));
+      tensors.set(
+        name,
+        randomFloats(rows, 0.3, random).map((x) => x + 1),
+      );
     else tensors.set(name, randomFloats(rows * columns, 1 / Math.sqrt(columns), random));
   }
   return {
     name: `random-${seed}`,
     config,
     tokenizerJson: byteTokenizer(),
-    tokenizerConfig: {},
+    tokenizerConfig: BYTE_TOKENIZER_CONFIG,
     tensor: (name) => tensors.get(name) ?? fail(name),
   };
 }
@@ -65,6 +75,16 @@ export function randomCheckpoint(config: LlamaConfig, seed = 1): LlamaCheckpoint
 export function randomAdapter(config: LlamaConfig, shape: LoraShape, seed: number): LoraAdapter {
   const flat = randomFloats(loraSize(config, shape), 0.2, randomNumbers(seed));
   return unflattenLora(config, shape, flat);
+}
+
+/** Writes the checkpoint as a base package into a folder of its own; `remove` deletes the folder. */
+export async function temporaryBase(
+  checkpoint: LlamaCheckpoint,
+): Promise<{ base: Base; remove: () => Promise<void> }> {
+  const dir = await mkdtemp(join(tmpdir(), 'attune-base-'));
+  await writeBase(checkpoint, dir, () => undefined);
+  const remove = () => rm(dir, { recursive: true, force: true });
+  return { base: await openBase(dir), remove };
 }
 
 function fail(name: string): never {

@@ -1,0 +1,126 @@
+// A base's weights for the decode graph: 8-bit integers from a derived file, or the package's own floats, which are slow
+// and exact.
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Tensor } from '../graph/ir.ts';
+import { matmul } from '../graph/ops/matrix.ts';
+import { concat } from '../graph/ops/reshape.ts';
+import { f32 } from '../graph/tensor.ts';
+import { must } from '../lib/errors.ts';
+import { derive } from './base-derived.ts';
+import type { Base } from './base-package.ts';
+import { int8Linear } from './int8-linear.ts';
+import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.ts';
+import { type DecodeWeights, EMBEDDING_NAME } from './llama-decode.ts';
+import { linearName } from './lora.ts';
+import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
+import { quantiseRows } from './quantise.ts';
+import { readSafetensors } from './safetensors.ts';
+import { encodeSafetensors, type TensorData } from './safetensors-writer.ts';
+import { openWeightFile } from './weight-file.ts';
+
+const PACKAGE = 'model.safetensors';
+
+/** The file of 8-bit weights in a base's folder. A new layout or rounding needs a new version in its name. */
+export const INT8_WEIGHTS = 'decode-i8.v1.safetensors';
+
+/** The package's floats. The graph must lie in the base's folder. */
+export function floatDecodeWeights(base: Base): DecodeWeights {
+  const tensor = openWeightFile(join(base.dir, PACKAGE));
+  const { cos, sin } = ropeTables(base.config);
+  const shape = [base.config.contextLength, base.config.headSize / 2];
+  const product = (x: Tensor, name: string) => matmul(x, tensor(name), { transB: true });
+  return {
+    tensor,
+    rope: { cos: f32(shape, cos), sin: f32(shape, sin) },
+    linear: (x, layer, site) => {
+      const parts = weightNames(base.config, layer, site).map((name) => product(x, name));
+      return parts.length === 1 ? must(parts[0], 'one part') : concat(parts, 2);
+    },
+    head: (x) => product(x, headName(base.config)),
+  };
+}
+
+/** The 8-bit weights, derived from the package once. The graph must lie in the base's folder. */
+export async function int8DecodeWeights(base: Base): Promise<DecodeWeights> {
+  const path = await derive(base, INT8_WEIGHTS, (target) => writeInt8Weights(base, target));
+  const tensor = openWeightFile(path);
+  const matrix = (name: string) => ({ values: tensor(name), scales: tensor(`${name}.scales`) });
+  return {
+    tensor,
+    rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
+    linear: (x, layer, site) => int8Linear(x, matrix(fusedName(layer, site))),
+    head: (x) => int8Linear(x, matrix('head')),
+  };
+}
+
+async function writeInt8Weights(base: Base, target: string): Promise<void> {
+  const { config } = base;
+  const floats = readSafetensors(join(base.dir, PACKAGE));
+  const tensors = new Map<string, TensorData>();
+  const float = (name: string, shape: readonly number[], data: Float32Array) =>
+    tensors.set(name, { dtype: 'F32', shape, data });
+  for (const [name, shape] of llamaTensors(config))
+    if (shape.length === 1 || name === EMBEDDING_NAME) float(name, shape, floats.read(name));
+  const { cos, sin } = ropeTables(config);
+  float('rope.cos', [config.contextLength, config.headSize / 2], cos);
+  float('rope.sin', [config.contextLength, config.headSize / 2], sin);
+  for (let layer = 0; layer < config.layerCount; layer += 1)
+    for (const site of LORA_SITES) {
+      const names = weightNames(config, layer, site);
+      addInt8(tensors, fusedName(layer, site), joined(names.map((name) => floats.read(name))), {
+        in: siteLayout(config, site).in,
+      });
+    }
+  addInt8(tensors, 'head', floats.read(headName(config)), { in: config.hiddenSize });
+  await writeFile(target, encodeSafetensors(tensors, {}));
+}
+
+/** Adds W f32[out, in] as i8[in, out] with a scale per output. */
+function addInt8(
+  tensors: Map<string, TensorData>,
+  name: string,
+  weights: Float32Array,
+  size: { readonly in: number },
+): void {
+  const out = weights.length / size.in;
+  const { values, scales } = quantiseRows(weights, out, size.in);
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  tensors.set(name, { dtype: 'I8', shape: [size.in, out], data: bytes });
+  tensors.set(`${name}.scales`, { dtype: 'F32', shape: [out], data: scales });
+}
+
+/** cos and sin of every position's angles, f32[P, D/2], times D^-0.25. */
+function ropeTables(config: LlamaConfig): { cos: Float32Array; sin: Float32Array } {
+  const frequencies = ropeFrequencies(config);
+  const scale = config.headSize ** -0.25;
+  const table = (of: (angle: number) => number) =>
+    Float32Array.from({ length: config.contextLength * frequencies.length }, (_, i) => {
+      const position = Math.floor(i / frequencies.length);
+      return scale * of(position * (frequencies[i % frequencies.length] as number));
+    });
+  return { cos: table(Math.cos), sin: table(Math.sin) };
+}
+
+function weightNames(config: LlamaConfig, layer: number, site: LoraSite): readonly string[] {
+  return siteLayout(config, site).modules.map((module) => `${linearName(layer, module)}.weight`);
+}
+
+function fusedName(layer: number, site: LoraSite): string {
+  return `model.layers.${layer}.${site}`;
+}
+
+function headName(config: LlamaConfig): string {
+  return config.tiedEmbeddings ? EMBEDDING_NAME : 'lm_head.weight';
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

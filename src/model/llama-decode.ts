@@ -1,0 +1,161 @@
+// The decode graph: a Llama that continues rows of text, each row with its own LoRA and its own length so far.
+// The KV cache is an input only: the run returns just the new positions' keys and values, and whoever owns the cache
+// writes them into it. (An output that holds the whole cache would be copied on every step.)
+// It knows nothing of requests, sampling or files.
+
+import { swiglu } from '../graph/blocks.ts';
+import { buildGraph, type Graph } from '../graph/graph.ts';
+import type { Tensor } from '../graph/ir.ts';
+import { add } from '../graph/ops/elementwise.ts';
+import { gather } from '../graph/ops/gather.ts';
+import { matmul } from '../graph/ops/matrix.ts';
+import { rmsNorm, rotaryEmbedding, skipRmsNorm, softmax } from '../graph/ops/normalise.ts';
+import { concat, reshape, sizeOf, split, transpose } from '../graph/ops/reshape.ts';
+import { shareSubexpressions } from '../graph/share-subexpressions.ts';
+import { i64, input } from '../graph/tensor.ts';
+import { must } from '../lib/errors.ts';
+import type { LlamaConfig } from './llama-config.ts';
+import { type LoraSite, loraDims, loraNames, siteLayout } from './lora-stack.ts';
+
+/** The embedding's Hugging Face name. */
+export const EMBEDDING_NAME = 'model.embed_tokens.weight';
+
+/** The weights of a base, as the decode graph uses them. */
+export interface DecodeWeights {
+  /** f32[P, D/2], times D^-0.25: queries and keys turn by the same tables, so that together they scale a score by
+   *  1 / sqrt(D). */
+  readonly rope: { readonly cos: Tensor; readonly sin: Tensor };
+  /** The embedding f32[V, H] or the gain f32[H] of a norm, by Hugging Face name. */
+  tensor(name: string): Tensor;
+  /** The frozen linear layers that read one input, their outputs side by side.   x f32[B,S,in]   returns f32[B,S,out] */
+  linear(x: Tensor, layer: number, site: LoraSite): Tensor;
+  /** x f32[B,S,H]   returns f32[B,S,V] */
+  head(x: Tensor): Tensor;
+}
+
+/** Which graph to build. */
+export interface DecodeGraphOptions {
+  readonly config: LlamaConfig;
+  readonly weights: DecodeWeights;
+  /** Logits of each row's last new position (what decoding needs), or of every new position (what scoring needs). */
+  readonly logits: 'last' | 'all';
+}
+
+/** B rows, S new positions each, T cached ones (of which past_mask hides those that a row does not have), LoRA rank R.
+ *  ids, positions i64[B,S]
+ *  past_mask f32[B,1,1,T]: 0 or -1e9;  new_mask f32[1,1,S*G,S]: the same, causal; row s*G+g is query head g of position s
+ *  past_key.l, past_value.l f32[B,KV,T,D]
+ *  lora_a.l.site f32[B,modules*R,in], lora_b.l.site f32[B,R,out] or [B,blocks,R,width] (see lora-stack.ts; zero: no adapter)
+ *  ->  logits f32[B,1 or S,V];  fresh f32[B, layers*2*KV, S, D]: per layer the new keys, then the new values */
+export function decodeGraph({ config, weights, logits }: DecodeGraphOptions): Graph {
+  const model = modelOf(config, weights);
+  let hidden = gather(weights.tensor(EMBEDDING_NAME), model.ids); // f32[B, S, H]
+  let normed = rmsNorm(hidden, weights.tensor(normName(config, 0)), config.rmsEps);
+  const fresh: Tensor[] = [];
+  for (let layer = 0; layer < config.layerCount; layer += 1) {
+    const attended = attention(normed, model, layer);
+    fresh.push(attended.keys, attended.values);
+    const middle = afterNorm(model, hidden, attended.output, middleNormName(layer));
+    const expanded = feedForward(middle.normed, model, layer);
+    ({ normed, sum: hidden } = afterNorm(model, middle.sum, expanded, normName(config, layer + 1)));
+  }
+  const asked = logits === 'last' ? gather(normed, i64([-1]), 1) : normed;
+  const outputs = { logits: weights.head(asked), fresh: concat(fresh, 1) };
+  return shareSubexpressions(buildGraph('decode', outputs));
+}
+
+/** What every layer of one graph shares. */
+interface Model {
+  readonly config: LlamaConfig;
+  readonly weights: DecodeWeights;
+  readonly ids: Tensor;
+  readonly positions: Tensor;
+  readonly pastMask: Tensor;
+  readonly newMask: Tensor;
+  /** i64[2]: T and S */
+  readonly spans: Tensor;
+}
+
+function modelOf(config: LlamaConfig, weights: DecodeWeights): Model {
+  const ids = input('ids', 'i64', ['B', 'S']);
+  const pastMask = input('past_mask', 'f32', ['B', 1, 1, 'T']);
+  const queries = config.headCount / config.kvHeadCount;
+  return {
+    config,
+    weights,
+    ids,
+    positions: input('positions', 'i64', ['B', 'S']),
+    pastMask,
+    newMask: input('new_mask', 'f32', [1, 1, queries === 1 ? 'S' : `${queries}*S`, 'S']),
+    spans: concat([sizeOf(pastMask, 3), sizeOf(ids, 1)], 0),
+  };
+}
+
+/** The norm that a layer begins with; behind the last layer, the model's own. */
+function normName(config: LlamaConfig, layer: number): string {
+  return layer === config.layerCount
+    ? 'model.norm.weight'
+    : `model.layers.${layer}.input_layernorm.weight`;
+}
+
+function middleNormName(layer: number): string {
+  return `model.layers.${layer}.post_attention_layernorm.weight`;
+}
+
+function afterNorm({ config, weights }: Model, hidden: Tensor, update: Tensor, name: string) {
+  return skipRmsNorm(hidden, update, weights.tensor(name), config.rmsEps);
+}
+
+/** The new positions look at the cached ones and, causally, at each other.   x f32[B,S,H]
+ *  G query heads share a k/v head and lie under each other as rows of one product. */
+function attention(x: Tensor, model: Model, layer: number) {
+  const { headCount, kvHeadCount: KV, headSize: D } = model.config;
+  const G = headCount / KV;
+  const { positions, spans, weights } = model;
+  const [qk, v] = pair(split(linear(x, model, layer, 'qkv'), [(headCount + KV) * D, KV * D], 2));
+  const turned = rotaryEmbedding(qk, { positions, ...weights.rope });
+  const [q, k] = pair(split(turned, [headCount * D, KV * D], 2));
+  const byHead = (heads: Tensor, width: number) =>
+    transpose(reshape(heads, [0, 0, KV, width]), [0, 2, 1, 3]); // f32[B, KV, S, width]
+  const queries = reshape(byHead(q, G * D), [0, 0, -1, D]); // f32[B, KV, S*G, D]
+  const keys = byHead(k, D);
+  const values = byHead(v, D);
+  const cache = (name: string) => input(`${name}.${layer}`, 'f32', ['B', KV, 'T', D]);
+  const pastScores = add(matmul(queries, cache('past_key'), { transB: true }), model.pastMask);
+  const newScores = add(matmul(queries, keys, { transB: true }), model.newMask);
+  const shares = softmax(concat([pastScores, newScores], 3)); // f32[B, KV, S*G, T+S]
+  const [pastShares, newShares] = pair(split(shares, spans, 3));
+  const context = add(matmul(pastShares, cache('past_value')), matmul(newShares, values));
+  const byPosition = concat([i64([0, 0]), sizeOf(model.ids, 1), i64([G * D])], 0);
+  const merged = transpose(reshape(context, byPosition), [0, 2, 1, 3]); // f32[B, S, KV, G*D]
+  const output = linear(reshape(merged, [0, 0, headCount * D]), model, layer, 'o');
+  return { output, keys, values };
+}
+
+function feedForward(x: Tensor, model: Model, layer: number): Tensor {
+  const I = model.config.intermediateSize;
+  const [gate, up] = pair(split(linear(x, model, layer, 'gate_up'), [I, I], 2));
+  return linear(swiglu(gate, up), model, layer, 'down');
+}
+
+/** The frozen layers of a site and each row's own LoRA: y[b] += (x[b] A[b]^T) B[b].
+ *  x f32[B,S,in]   returns f32[B,S,out] */
+function linear(x: Tensor, { config, weights }: Model, layer: number, site: LoraSite): Tensor {
+  const frozen = weights.linear(x, layer, site);
+  const layout = siteLayout(config, site);
+  const { modules, blocks } = layout;
+  const names = loraNames(layer, site);
+  const dims = loraDims(layout, 'R');
+  const a = input(names.a, 'f32', ['B', ...dims.a]);
+  const b = input(names.b, 'f32', ['B', ...dims.b]);
+  const shrunk = matmul(x, a, { transB: true }); // f32[B, S, modules*R]
+  if (blocks.length === 1) return add(frozen, matmul(shrunk, b));
+  const byModule = transpose(reshape(shrunk, [0, 0, modules.length, -1]), [0, 2, 1, 3]);
+  const byBlock = gather(byModule, i64(blocks), 1); // f32[B, blocks, S, R]
+  const grown = transpose(matmul(byBlock, b), [0, 2, 1, 3]); // f32[B, S, blocks, width]
+  return add(frozen, reshape(grown, [0, 0, -1]));
+}
+
+function pair(parts: readonly Tensor[]): readonly [Tensor, Tensor] {
+  return [must(parts[0], 'a first part'), must(parts[1], 'a second part')];
+}
