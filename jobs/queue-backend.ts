@@ -1,0 +1,55 @@
+// Where BullMQ keeps its jobs: in the SQL database by default, in Redis when there is a URL.
+// Out: BullMQ's own classes bound to one of the two, so that everything above is written once.
+
+import {
+  type BackendClasses,
+  createNodeRedisClient,
+  createPostgresBackend,
+  createRedisBackend,
+  type IQueueBackend,
+  type PostgresConnectionOptions,
+  runMigrations,
+  withBackend,
+} from 'bullmq';
+import { createClient } from 'redis';
+import type { Database } from '../src/db/database.ts';
+
+/** BullMQ's default schema; its functions use unqualified names, so the database has it on the search path. */
+const SCHEMA = 'bullmq';
+
+/** BullMQ's classes on one backend, and the connection they are made with. */
+export interface QueueBackend<B extends IQueueBackend, C> {
+  readonly classes: BackendClasses<B, C>;
+  readonly connection: C;
+  /** Ends the connections that were opened here. Close queues and workers first. */
+  close(): Promise<void>;
+}
+
+/** Opens the queue on the SQL database and brings BullMQ's tables up to date (safe with two starters). */
+export async function openSqlBackend({ pool }: Database) {
+  const client = await pool.connect();
+  try {
+    await runMigrations(client, SCHEMA);
+  } finally {
+    client.release();
+  }
+  return {
+    classes: withBackend(createPostgresBackend),
+    // BullMQ asks only for connect, query and end of a pool, which both kinds have
+    connection: pool as PostgresConnectionOptions,
+    // the pool is the database's own
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Opens the queue on Redis through the `redis` package. Errors of the connection reach `onError`; it reconnects. */
+export async function openRedisBackend(url: string, onError: (error: Error) => void) {
+  const raw = createClient({ url });
+  raw.on('error', onError);
+  await raw.connect();
+  return {
+    classes: withBackend(createRedisBackend),
+    connection: createNodeRedisClient(raw),
+    close: async () => raw.close(),
+  };
+}

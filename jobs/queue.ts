@@ -1,0 +1,119 @@
+// The training queue and its worker, over either backend. Jobs carry ids only and read the newest state when they start.
+// Knows nothing of runs, datasets or trainers.
+
+import { type IQueueBackend, type Job, UnrecoverableError } from 'bullmq';
+import type { Database } from '../src/db/database.ts';
+import { openRedisBackend, openSqlBackend, type QueueBackend } from './queue-backend.ts';
+
+const QUEUE_NAME = 'train-adapter';
+
+/** A job whose worker has been silent this long counts as lost and goes to another worker. */
+const LOCK_MS = 30_000;
+const STALLED_CHECK_MS = 10_000;
+
+/** Tries per job when the world fails (a trainer killed, a full disk). */
+const ATTEMPTS = 3;
+const BACKOFF_MS = 1_000;
+
+/** One training job: who and which mode, nothing else. */
+export interface TrainJob {
+  readonly userId: string;
+  readonly mode: string;
+}
+
+/** What a processor learns of the attempt besides its payload. */
+export interface Attempt {
+  /** True when BullMQ will not try again after this attempt fails. */
+  readonly isLast: boolean;
+}
+
+/** Runs one job. Throws to have it tried again; throws `GiveUp` when trying again cannot help. */
+export type Processor = (payload: unknown, attempt: Attempt) => Promise<void>;
+
+/** An error that no second try can mend. */
+export class GiveUp extends UnrecoverableError {}
+
+/** The training queue. */
+export interface TrainQueue {
+  /** Runs the job after `delayMs`. At most one job per (user, mode) waits and one runs: asking while one waits changes
+   *  nothing, except that a delay of 0 makes it due now; asking while one runs leaves exactly one to run after it. */
+  enqueue(job: TrainJob, delayMs: number): Promise<void>;
+  /** Forgets every job: for the embedded queue at start, when no worker can be alive and SQL knows what is due. */
+  clear(): Promise<void>;
+  /** Starts taking jobs, `concurrency` at a time. */
+  work(processor: Processor, options: WorkOptions): TrainWorker;
+  close(): Promise<void>;
+}
+
+/** How a worker runs. */
+export interface WorkOptions {
+  readonly concurrency: number;
+  /** Told of failures of the queue itself; the worker goes on. */
+  onError(error: Error): void;
+}
+
+/** A running worker. */
+export interface TrainWorker {
+  /** Takes no more jobs and resolves when the running ones have ended. */
+  close(): Promise<void>;
+}
+
+/** Opens the queue on Redis when there is a URL, else on the SQL database. */
+export async function openQueue(options: {
+  database: Database;
+  redisUrl?: string | undefined;
+  onError(error: Error): void;
+}): Promise<TrainQueue> {
+  return options.redisUrl === undefined
+    ? queueOn(await openSqlBackend(options.database), options.onError)
+    : queueOn(await openRedisBackend(options.redisUrl, options.onError), options.onError);
+}
+
+function queueOn<B extends IQueueBackend, C>(
+  backend: QueueBackend<B, C>,
+  onError: (error: Error) => void,
+): TrainQueue {
+  const { classes, connection } = backend;
+  const queue = new classes.Queue<TrainJob>(QUEUE_NAME, { connection });
+  queue.on('error', onError);
+  return {
+    enqueue: async (job, delayMs) => {
+      await queue.add(QUEUE_NAME, job, jobOptions(job, delayMs));
+    },
+    clear: () => queue.obliterate({ force: true }),
+    work: (processor, workOptions) => {
+      const worker = new classes.Worker<TrainJob>(QUEUE_NAME, (job) => process(processor, job), {
+        connection,
+        concurrency: workOptions.concurrency,
+        lockDuration: LOCK_MS,
+        stalledInterval: STALLED_CHECK_MS,
+      });
+      worker.on('error', workOptions.onError);
+      return { close: () => worker.close() };
+    },
+    close: async () => {
+      await queue.close();
+      await backend.close();
+    },
+  };
+}
+
+function process(processor: Processor, job: Job<TrainJob>): Promise<void> {
+  return processor(job.data, { isLast: job.attemptsMade + 1 >= ATTEMPTS });
+}
+
+function jobOptions(job: TrainJob, delayMs: number) {
+  return {
+    delay: delayMs,
+    attempts: ATTEMPTS,
+    backoff: { type: 'exponential', delay: BACKOFF_MS },
+    removeOnComplete: true,
+    removeOnFail: true,
+    deduplication: {
+      id: `${job.userId}:${job.mode}`,
+      keepLastIfActive: true,
+      // Without a delay the asker wants it now: pull a waiting job forward instead of joining its debounce.
+      reschedule: delayMs === 0,
+    },
+  };
+}

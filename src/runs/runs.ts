@@ -1,0 +1,57 @@
+// A user's runs as the API reads them, and `retrain`. Every query is scoped to the user.
+
+import { queueRuns } from '../changes/queue-run.ts';
+import { lockUser } from '../changes/users.ts';
+import type { Db } from '../db/database.ts';
+import { type Page, type PageArgs, page } from '../db/page.ts';
+import type { RunRow } from '../db/schema.ts';
+import type { Clock } from '../lib/clock.ts';
+import { must } from '../lib/errors.ts';
+import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
+
+/** The user's runs with these ids, in any order. */
+export function runsById(db: Db, userId: string, ids: readonly string[]): Promise<RunRow[]> {
+  return db
+    .selectFrom('runs')
+    .selectAll()
+    .where('userId', '=', userId)
+    .where('id', 'in', ids)
+    .execute();
+}
+
+/** One page of the user's runs of a mode, newest first. */
+export function pageRuns(
+  db: Db,
+  userId: string,
+  mode: string,
+  args: PageArgs,
+): Promise<Page<RunRow>> {
+  const runs = db
+    .selectFrom('runs')
+    .selectAll()
+    .where('userId', '=', userId)
+    .where('mode', '=', mode);
+  return page(runs, { column: 'seq', order: 'desc' }, args);
+}
+
+/** Asks for a rebuild now, whatever the mode's trigger says; returns the waiting run. */
+export async function retrain(
+  deps: { db: Db; clock: Clock; wakeups: Wakeups },
+  userId: string,
+  mode: string,
+): Promise<RunRow> {
+  const run = await deps.db.transaction().execute(async (tx) => {
+    await lockUser(tx, userId);
+    await queueRuns(tx, userId, [mode], { now: new Date(deps.clock.now()), forced: true });
+    return tx
+      .selectFrom('runs')
+      .selectAll()
+      .where('userId', '=', userId)
+      .where('mode', '=', mode)
+      .where('status', '=', 'QUEUED')
+      .executeTakeFirst();
+  });
+  deps.wakeups.wake(OUTBOX_TOPIC);
+  deps.wakeups.wake(runsTopic(userId));
+  return must(run, 'a run waits right after it was queued');
+}
