@@ -1,16 +1,11 @@
 // The tables of what records became: examples, what went into them, and the datasets they make up.
 
 import type { Generated } from 'kysely';
+import type { ChatMessage } from '../lib/chat-message.ts';
 import type { NullableJsonb, Timestamp } from './columns.ts';
 
 /** Which part of a dataset an example is in. */
 export type Split = 'train' | 'validation' | 'holdout';
-
-/** One chat message of a rendered prompt. */
-export interface PromptMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
-}
 
 /** What a record became in a mode's training set, and for which datasets: those folded at fromSeq <= n < untilSeq. */
 export interface ExamplesTable {
@@ -23,7 +18,7 @@ export interface ExamplesTable {
   ordinal: number;
   split: Split;
   /** The rendered prompt and the text to learn; null once the version is superseded or a delete has erased it. */
-  messages: NullableJsonb<readonly PromptMessage[]>;
+  messages: NullableJsonb<readonly ChatMessage[]>;
   target: string | null;
   /** SHA-256 over split, prompt and target; empty once a delete has erased the version. */
   sha256: string;

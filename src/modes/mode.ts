@@ -1,0 +1,77 @@
+import type { Json } from '../lib/canonical-json.ts';
+import type { LoraModule } from '../model/lora.ts';
+import type { MessageTemplate, Template, Variables } from './template.ts';
+
+/** What an adapter is trained to do: to write the target, to prefer the chosen answer, or first one and then the other. */
+export type Objective = 'SFT' | 'DPO' | 'SFT_THEN_DPO';
+
+/** A further name for the prompt: the record of `source` whose `field` equals the rendered `equals`, or null. */
+export interface ContextRule {
+  readonly name: string;
+  readonly source: string;
+  readonly field: string;
+  readonly equals: Template;
+}
+
+/** How a record of one source becomes an example: its input and target, where `when` holds. */
+export interface ExampleRule {
+  readonly when: (variables: Variables) => boolean;
+  readonly input: Readonly<Record<string, Template>>;
+  readonly target: Template;
+}
+
+/** A behaviour of the base model, as its file in `modes/` declares it. */
+export interface Mode {
+  readonly key: string;
+  readonly title: string;
+  readonly description: string;
+  readonly sources: readonly string[];
+  readonly objective: Objective;
+  /** The reason why a value is no input of this mode, naming the field; null when it is one. */
+  readonly checkInput: (input: Json) => string | null;
+  readonly context: readonly ContextRule[];
+  readonly prompt: readonly MessageTemplate[];
+  /** By source, in the file's order. */
+  readonly examples: ReadonlyMap<string, readonly ExampleRule[]>;
+  readonly lora: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly modules: readonly LoraModule[];
+  };
+  readonly training: TrainingChoices;
+  readonly trigger: { readonly debounceMs: number };
+  readonly gate: GateChoices;
+  readonly decode: { readonly maxTokens: number; readonly stop: readonly string[] };
+  /** Folder of the PEFT adapter that everyone starts from. */
+  readonly shippedAdapter: string | null;
+  /** SHA-256 over all that shapes the examples: another one means that they must be made anew. */
+  readonly shapeSha256: string;
+}
+
+/** What a mode's file says about training; the trainer knows the rest. */
+export interface TrainingChoices {
+  readonly learningRate: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly maxTokens: number;
+}
+
+/** When a candidate may be published. */
+export interface GateChoices {
+  /** How much worse per token than the live adapter it may be at most (nats). */
+  readonly marginNats: number;
+  /** With fewer held-out examples nothing is trained. */
+  readonly minHoldout: number;
+}
+
+/** All modes and sources of a server; made once, at the start. */
+export interface ModeCatalog {
+  readonly modes: readonly Mode[];
+  readonly sources: readonly string[];
+  /** Throws NOT_FOUND naming the key and the known ones. */
+  mode(key: string): Mode;
+  /** The modes that declare the source. */
+  modesOf(source: string): readonly Mode[];
+  /** Why a record does not fit its source, naming the field; null when it does. */
+  validateRecord(source: string, data: Json): string | null;
+}

@@ -1,0 +1,217 @@
+/** A shipped file with one fault in it, and what the start says about it. */
+interface Fault {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  readonly reason: RegExp;
+  /** Text on the line that is reported, if not on the one that was changed; null: anywhere. */
+  readonly reportedAt?: string | null;
+}
+
+/** One row a fault. */
+export const FAULTS: readonly Fault[] = [
+  {
+    name: 'an unknown source',
+    file: 'subject.yaml',
+    from: 'sources: [mail.sent]',
+    to: 'sources: [mail.snet]',
+    reason: /unknown source "mail.snet"; known sources: contacts, mail.sent, notes/,
+  },
+  {
+    name: 'an unknown key',
+    reportedAt: null,
+    file: 'subject.yaml',
+    from: 'objective: SFT',
+    to: 'objective: SFT\nobjectve: DPO',
+    reason: /mode.objectve is unknown/,
+  },
+  {
+    name: 'a wrong type deep inside',
+    file: 'subject.yaml',
+    from: 'trigger: { debounceMs: 2000 }',
+    to: 'trigger: { debounceMs: soon }',
+    reason: /mode.trigger.debounceMs must be integer/,
+  },
+  {
+    name: 'a rank above the engine limit',
+    file: 'reply.yaml',
+    from: 'rank: 8',
+    to: 'rank: 17',
+    reason: /mode.lora.rank must be <= 16/,
+  },
+  {
+    name: 'a linear layer that Llama does not have',
+    file: 'reply.yaml',
+    from: 'targets: all',
+    to: 'targets: [q_proj, c_attn]',
+    reason: /mode.lora.targets\[1\] must be one of q_proj/,
+  },
+  {
+    name: 'another word than "all" for the layers',
+    file: 'reply.yaml',
+    from: 'targets: all',
+    to: 'targets: most',
+    reason: /mode.lora.targets must be all/,
+  },
+  {
+    name: 'a missing part',
+    reportedAt: 'gate:',
+    file: 'subject.yaml',
+    from: 'gate: { marginNats: 0.0, minHoldout: 8 }',
+    to: 'gate: { marginNats: 0.0 }',
+    reason: /mode.gate.minHoldout is missing/,
+  },
+  {
+    name: 'a key that is not the file name',
+    file: 'subject.yaml',
+    from: 'key: subject',
+    to: 'key: subjects',
+    reason: /key is "subjects", but the file's name says "subject"/,
+  },
+  {
+    name: 'an expression that is not closed',
+    file: 'reply.yaml',
+    from: 'Subject: {{ input.subject }}',
+    to: 'Subject: {{ input.subject',
+    reason: /prompt.1.content is no Jinja template/,
+  },
+  {
+    name: 'an expression that is no expression',
+    file: 'reply.yaml',
+    from: 'Subject: {{ input.subject }}',
+    to: 'Subject: {{ input subject }}',
+    reason: /prompt.1.content is no Jinja template/,
+  },
+  {
+    name: 'a block that is not ended',
+    file: 'reply.yaml',
+    from: '{% if contact.notes %}\n      Notes: {{ contact.notes }}\n      {% endif %}',
+    to: '{% if contact.notes %}\n      Notes: {{ contact.notes }}',
+    reason: /prompt.1.content is no Jinja template/,
+  },
+  {
+    name: 'a statement that Jinja does not have',
+    file: 'reply.yaml',
+    from: '{% if contact.relation %}',
+    to: '{% when contact.relation %}',
+    reason: /prompt.1.content is no Jinja template: Unknown statement type: when/,
+  },
+  {
+    name: 'a name that the prompt is not given',
+    file: 'reply.yaml',
+    from: 'Subject: {{ input.subject }}',
+    to: 'Subject: {{ record.subject }}',
+    reason: /names the unknown "record"; known there: input, contact/,
+  },
+  {
+    name: 'a field that the input does not have',
+    file: 'reply.yaml',
+    from: 'Subject: {{ input.subject }}',
+    to: 'Subject: {{ input.title }}',
+    reason: /names the unknown "input.title"; known there: from, subject, body/,
+  },
+  {
+    name: 'a field that the looked-up record does not have',
+    file: 'reply.yaml',
+    from: 'Relation: {{ contact.relation }}',
+    to: 'Relation: {{ contact.relations }}',
+    reason: /names the unknown "contact.relations"/,
+  },
+  {
+    name: 'a field below a field that the record does not have',
+    file: 'reply.yaml',
+    from: '{{ record.inReplyTo.subject }}',
+    to: '{{ record.inReplyTo.topic }}',
+    reason: /names the unknown "record.inReplyTo.topic"; known there: from, subject, body/,
+  },
+  {
+    name: 'a filter that Jinja does not have',
+    file: 'subject.yaml',
+    from: '{{ input.body | trim }}',
+    to: '{{ input.body | shorten }}',
+    reason: /cannot be rendered: Unknown StringValue filter: shorten/,
+  },
+  {
+    name: 'an operation that fails on a record without its optional fields',
+    file: 'reply.yaml',
+    from: 'when: record.inReplyTo and record.body | trim',
+    to: 'when: record.inReplyTo.body | length > 3',
+    reason: /examples.mail.sent.0.when cannot be rendered/,
+  },
+  {
+    name: 'a broken condition',
+    file: 'reply.yaml',
+    from: 'when: record.inReplyTo and record.body | trim',
+    to: 'when: record.inReplyTo and',
+    reason: /examples.mail.sent.0.when is no Jinja template/,
+  },
+  {
+    name: 'an example of a source that the mode does not declare',
+    reportedAt: '  mail.sent:',
+    file: 'subject.yaml',
+    from: '  mail.sent:\n',
+    to: '  notes:\n',
+    reason: /uses the source "notes", which is not among the mode's sources/,
+  },
+  {
+    name: 'an example whose input has another field',
+    file: 'subject.yaml',
+    from: 'body: "{{ record.body }}"',
+    to: 'text: "{{ record.body }}"',
+    reason: /"text" is no field of the mode's input \(body\)/,
+  },
+  {
+    name: 'a context from a source that the mode does not declare',
+    reportedAt: '  contact: {',
+    file: 'reply.yaml',
+    from: 'sources: [mail.sent, contacts]',
+    to: 'sources: [mail.sent]',
+    reason: /uses the source "contacts", which is not among the mode's sources/,
+  },
+  {
+    name: 'a context that looks at a field its source does not have',
+    file: 'reply.yaml',
+    from: 'where: email',
+    to: 'where: mail',
+    reason: /"mail" is no text field of contacts/,
+  },
+  {
+    name: 'an input that is no JSON schema',
+    file: 'subject.yaml',
+    from: 'body: { type: string, minLength: 1',
+    to: 'body: { type: text, minLength: 1',
+    reason: /input.properties.body.type is no JSON schema/,
+  },
+  {
+    name: 'YAML that cannot be parsed',
+    reportedAt: null,
+    file: 'subject.yaml',
+    from: 'title: Subject line',
+    to: 'title: "Subject line',
+    reason: /./,
+  },
+  {
+    name: 'a shipped adapter that is not there',
+    reportedAt: 'key:',
+    file: 'subject.yaml',
+    from: 'key: subject',
+    to: 'key: subject\nshippedAdapter: nowhere',
+    reason: /shippedAdapter names ".*nowhere", which is no folder/,
+  },
+  {
+    name: 'a source that is no JSON schema',
+    file: 'sources/notes.json',
+    from: '"required": ["text"]',
+    to: '"required": "text"',
+    reason: /required is no JSON schema: it must be array/,
+  },
+  {
+    name: 'a source that is no JSON',
+    reportedAt: null,
+    file: 'sources/notes.json',
+    from: '"required": ["text"],',
+    to: '"required": ["text"',
+    reason: /./,
+  },
+];
