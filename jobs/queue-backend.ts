@@ -43,7 +43,7 @@ export async function openSqlBackend({ pool }: Database) {
 }
 
 /** Opens the queue on Redis through the `redis` package. Errors of the connection reach `onError`; it reconnects. */
-export async function openRedisBackend(url: string, onError: (error: Error) => void) {
+export async function openRedisBackend(url: string, onError: (error: unknown) => void) {
   const raw = createClient({ url });
   raw.on('error', onError);
   await raw.connect();

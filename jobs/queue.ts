@@ -49,7 +49,7 @@ export interface TrainQueue {
 export interface WorkOptions {
   readonly concurrency: number;
   /** Told of failures of the queue itself; the worker goes on. */
-  onError(error: Error): void;
+  onError(error: unknown): void;
 }
 
 /** A running worker. */
@@ -62,7 +62,7 @@ export interface TrainWorker {
 export async function openQueue(options: {
   database: Database;
   redisUrl?: string | undefined;
-  onError(error: Error): void;
+  onError(error: unknown): void;
 }): Promise<TrainQueue> {
   return options.redisUrl === undefined
     ? queueOn(await openSqlBackend(options.database), options.onError)
@@ -71,7 +71,7 @@ export async function openQueue(options: {
 
 function queueOn<B extends IQueueBackend, C>(
   backend: QueueBackend<B, C>,
-  onError: (error: Error) => void,
+  onError: (error: unknown) => void,
 ): TrainQueue {
   const { classes, connection } = backend;
   const queue = new classes.Queue<TrainJob>(QUEUE_NAME, { connection });

@@ -4,6 +4,7 @@
 import type { Kysely } from 'kysely';
 import type { Database } from '../src/db/database.ts';
 import type { DatabaseSchema } from '../src/db/schema.ts';
+import type { Clock } from '../src/lib/clock.ts';
 import { OUTBOX_TOPIC, type Wakeups } from '../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import type { TrainQueue } from './queue.ts';
@@ -11,19 +12,63 @@ import type { TrainQueue } from './queue.ts';
 /** Runs carried per statement. */
 const BATCH = 100;
 
+/** How often runs that the queue may have lost (a flushed Redis) are carried again. */
+const SWEEP_MS = 30_000;
+
+/** How long a run may wait in the queue before the sweep carries it again; a repeat is harmless. */
+const OVERDUE_MS = 60_000;
+
+/** How long the relay rests after a failure before it tries again. */
+const RETRY_MS = 1_000;
+
 /** What the relay works with. */
 export interface RelayOptions {
   readonly database: Database;
   readonly queue: TrainQueue;
   readonly catalog: ModeCatalog;
   readonly wakeups: Wakeups;
+  readonly clock: Clock;
+  /** Told of failures of the database or the queue; the relay tries again. */
+  onError(error: unknown): void;
 }
 
-/** Carries due runs to the queue at every wake-up until the signal aborts. */
+/** Carries due runs to the queue at every wake-up, and again after a while in case they were lost there, until the
+ *  signal aborts. */
 export async function relayRuns(options: RelayOptions, signal: AbortSignal): Promise<void> {
+  await oweRuns(options.database.kysely, new Date(options.clock.now()));
+  await Promise.all([carry(options, signal), sweep(options, signal)]);
+}
+
+async function carry(options: RelayOptions, signal: AbortSignal): Promise<void> {
   for await (const _ of options.wakeups.follow(OUTBOX_TOPIC, signal)) {
-    await relayDueRuns(options);
+    try {
+      await relayDueRuns(options);
+    } catch (error) {
+      options.onError(error);
+      if (!(await rest(options.clock, RETRY_MS, signal))) return;
+      options.wakeups.wake(OUTBOX_TOPIC);
+    }
   }
+}
+
+async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> {
+  const { clock, database, wakeups } = options;
+  while (await rest(clock, SWEEP_MS, signal)) {
+    try {
+      await oweRuns(database.kysely, new Date(clock.now() - OVERDUE_MS));
+    } catch (error) {
+      options.onError(error);
+    }
+    wakeups.wake(OUTBOX_TOPIC);
+  }
+}
+
+/** Waits; false once the signal aborts. */
+function rest(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  return clock.sleep(ms, signal).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Carries every run that the queue has not been given yet; returns how many. */
@@ -56,18 +101,26 @@ function owedRuns(db: Kysely<DatabaseSchema>): Promise<OwedRun[]> {
     .execute();
 }
 
-async function relayRun({ database, queue, catalog }: RelayOptions, run: OwedRun): Promise<void> {
+async function relayRun(
+  { database, queue, catalog, clock }: RelayOptions,
+  run: OwedRun,
+): Promise<void> {
   const delayMs = run.forced ? 0 : catalog.mode(run.mode).trigger.debounceMs;
   await queue.enqueue({ userId: run.userId, mode: run.mode }, delayMs);
   await database.kysely
     .updateTable('runs')
-    .set({ enqueuedAt: new Date() })
+    .set({ enqueuedAt: new Date(clock.now()) })
     .where('id', '=', run.id)
     .where('status', '=', 'QUEUED')
     .execute();
 }
 
-/** At start: every waiting run is owed to the queue again, since what the queue held may be gone. */
-export async function oweAllRuns(db: Kysely<DatabaseSchema>): Promise<void> {
-  await db.updateTable('runs').set({ enqueuedAt: null }).where('status', '=', 'QUEUED').execute();
+/** Owes the queue every waiting run that it was given before this time: it may have lost them. */
+async function oweRuns(db: Kysely<DatabaseSchema>, enqueuedBefore: Date): Promise<void> {
+  await db
+    .updateTable('runs')
+    .set({ enqueuedAt: null })
+    .where('status', '=', 'QUEUED')
+    .where('enqueuedAt', '<', enqueuedBefore)
+    .execute();
 }
