@@ -1,0 +1,35 @@
+// The newest state of the user's data items, as clients read it; deleted ones are not there.
+
+import type { Db } from '../db/database.ts';
+import { type Page, type PageArgs, page } from '../db/page.ts';
+import type { RecordRow } from '../db/schema.ts';
+import { AppError } from '../lib/errors.ts';
+import { textFlaw } from '../lib/storable.ts';
+
+/** A page of the user's records, of one source or of all, in the order of their last change. */
+export async function pageRecords(
+  db: Db,
+  userId: string,
+  filter: { source?: string | null | undefined },
+  args: PageArgs,
+): Promise<Page<RecordRow>> {
+  const all = existing(db, userId);
+  const source = filter.source ?? null;
+  const flaw = source === null ? null : textFlaw(source);
+  if (flaw !== null) throw new AppError('BAD_INPUT', `source ${flaw}.`);
+  const rows = source === null ? all : all.where('source', '=', source);
+  return await page(rows, { column: 'changeSeq', order: 'asc' }, args);
+}
+
+/** The user's record with that row id; null when there is none. */
+export async function recordById(db: Db, userId: string, id: string): Promise<RecordRow | null> {
+  return (await existing(db, userId).where('id', '=', id).executeTakeFirst()) ?? null;
+}
+
+function existing(db: Db, userId: string) {
+  return db
+    .selectFrom('records')
+    .selectAll()
+    .where('userId', '=', userId)
+    .where('deleted', '=', false);
+}
