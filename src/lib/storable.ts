@@ -7,8 +7,8 @@ const MAX_DEPTH = 64;
 
 /** Why the database cannot keep this text; null when it can. */
 export function textFlaw(text: string): string | null {
-  if (text.includes('\0')) return 'contains the character U+0000';
-  if (/\p{Surrogate}/u.test(text)) return 'contains half of a surrogate pair';
+  if (text.includes('\0')) return 'must not hold the character U+0000';
+  if (/\p{Surrogate}/u.test(text)) return 'must not hold half of a surrogate pair';
   return null;
 }
 
@@ -16,16 +16,16 @@ export function textFlaw(text: string): string | null {
 export function jsonFlaw(value: Json, path: string, depth = 0): string | null {
   if (typeof value === 'string') return describe(path, textFlaw(value));
   if (typeof value === 'number')
-    return Number.isFinite(value) ? null : `${path} is not a finite number`;
+    return Number.isFinite(value) ? null : `${path} must be a finite number`;
   if (value === null || typeof value !== 'object') return null;
-  if (depth === MAX_DEPTH) return `${path} is nested more than ${MAX_DEPTH} deep`;
+  if (depth === MAX_DEPTH) return `${path} must not be nested more than ${MAX_DEPTH} deep`;
   return memberFlaw(value, path, depth);
 }
 
 function memberFlaw(value: object, path: string, depth: number): string | null {
   for (const [key, member] of Object.entries(value)) {
     const place = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
-    const flaw = describe(`a key of ${path}`, textFlaw(key)) ?? jsonFlaw(member, place, depth + 1);
+    const flaw = describe(`a field name in ${path}`, textFlaw(key)) ?? jsonFlaw(member, place, depth + 1);
     if (flaw !== null) return flaw;
   }
   return null;

@@ -4,7 +4,7 @@ import { Ajv, type ErrorObject } from 'ajv';
 import formatsPlugin from 'ajv-formats';
 import type { Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
-import { unstorableJson } from '../lib/storable-json.ts';
+import { jsonFlaw } from '../lib/storable.ts';
 
 /** A JSON schema that is an object, as all of ours are. */
 export type JsonSchema = { readonly [key: string]: Json };
@@ -33,7 +33,7 @@ export interface Fault {
 /** Compiles a schema (draft-07, Ajv's strict mode); reasons call the value `root`. Throws SchemaError. */
 export function compileSchema(schema: JsonSchema, root: string): Check {
   const findFault = compileFaultFinder(schema, root);
-  return (value) => findFault(value)?.reason ?? unstorableJson(value, root);
+  return (value) => findFault(value)?.reason ?? jsonFlaw(value, root);
 }
 
 /** As `compileSchema`, for a caller that wants to know the place too. */
