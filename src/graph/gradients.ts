@@ -39,12 +39,14 @@ export function gradients(loss: Tensor, params: readonly Tensor[]): readonly Ten
   });
 }
 
-/** The parameters and everything made of them. */
+/** The parameters and everything that a gradient can flow from to them. */
 function dependents(nodes: readonly Node[], params: readonly Tensor[]): ReadonlySet<Tensor> {
   const found = new Set(params);
-  for (const { inputs, outputs } of nodes) {
-    if (!inputs.some((x) => x && found.has(x))) continue;
-    for (const y of outputs) found.add(y);
+  for (const node of nodes) {
+    const parents =
+      node.op === 'CustomGradient' ? node.inputs.slice(node.attributes.outputCount) : node.inputs;
+    if (!parents.some((x) => x && found.has(x))) continue;
+    for (const y of node.outputs) found.add(y);
   }
   return found;
 }

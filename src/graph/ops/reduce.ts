@@ -26,11 +26,8 @@ export const reduceMax = reduction('ReduceMax');
 
 /** The sum of all elements, a scalar. */
 export function sumAll(x: Tensor): Tensor {
-  return reduceSum(
-    x,
-    x.shape.map((_, axis) => axis),
-    { keepDims: false },
-  );
+  const axes = x.shape.map((_, axis) => axis);
+  return axes.length === 0 ? x : reduceSum(x, axes, { keepDims: false });
 }
 
 /** The index of the largest element along an axis, i64; the first of equal ones. */
