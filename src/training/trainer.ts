@@ -37,7 +37,8 @@ export async function runTrainer(
   try {
     // both: the last message may be read after the exit is seen
     const ended = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
-    child.send({ job } satisfies TrainerRequest);
+    // a channel that is broken already is told by the exit, with more to say
+    child.send({ job } satisfies TrainerRequest, () => undefined);
     const [[code, killedBy]] = await ended;
     signal.throwIfAborted();
     return resultOf(last, `code ${code}, signal ${killedBy}: ${stderr().trim() || 'no output'}`);

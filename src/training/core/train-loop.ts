@@ -86,7 +86,8 @@ export async function train(
     if (epochsSinceBest(state) >= options.patience) break;
     for (const batch of epochBatches(data.train, options.batchSize, options.random)) {
       options.signal?.throwIfAborted();
-      options.onStep?.(await step(learner, batch, state, scheduleOf(data, options)));
+      const report = await step(learner, batch, state, scheduleOf(data, options));
+      options.onStep?.(report);
     }
     await validate(learner, data.validation, state, options.batchSize);
   }

@@ -1,0 +1,55 @@
+// A training job that a test base can learn within a second: texts that follow one simple rule.
+
+import { sha256 } from '../../src/lib/sha256.ts';
+import type { Base } from '../../src/model/base-package.ts';
+import { LORA_MODULES } from '../../src/model/lora.ts';
+import type { Recipe } from '../../src/training/recipe.ts';
+import type { TrainingExample, TrainingJob } from '../../src/training/training-job.ts';
+
+/** A small recipe for small bases. */
+export const SMALL_RECIPE: Recipe = {
+  lora: { rank: 4, alpha: 8, modules: LORA_MODULES },
+  precision: 'fp32',
+  learningRate: 0.01,
+  warmupShare: 0.1,
+  weightDecay: 0,
+  clipNorm: 1,
+  epochs: 3,
+  batchSize: 4,
+  maxTokens: 96,
+  patience: 2,
+};
+
+const WORDS = ['tea', 'rain', 'boat', 'lamp', 'road', 'fish', 'corn', 'moon', 'salt', 'wood'];
+
+/** Prompts with a word each; the answer is always "about <word>". */
+export function ruleExamples(count: number): TrainingExample[] {
+  return Array.from({ length: count }, (_, i) => {
+    const word = `${WORDS[i % WORDS.length]} ${Math.floor(i / WORDS.length)}`;
+    const part = i % 10;
+    return {
+      split: part < 7 ? 'train' : part < 8 ? 'validation' : 'holdout',
+      messages: [{ role: 'user', content: `say: ${word}` }],
+      target: `about ${word}`,
+      sha256: sha256(word),
+    };
+  });
+}
+
+/** A job over these examples. */
+export function trainingJob(
+  base: Base,
+  outDir: string,
+  changes: Partial<TrainingJob> = {},
+): TrainingJob {
+  const examples = ruleExamples(30);
+  return {
+    baseDir: base.dir,
+    recipe: SMALL_RECIPE,
+    datasetSha256: sha256(examples.map((example) => example.sha256).join()),
+    examples,
+    liveAdapterDir: null,
+    outDir,
+    ...changes,
+  };
+}

@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
+import { forkScript } from '../../src/lib/fork-script.ts';
+import type { Base } from '../../src/model/base-package.ts';
+import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
+import { trainAdapter } from '../../src/training/train-adapter.ts';
+import { runTrainer } from '../../src/training/trainer.ts';
+import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
+import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
+import { ruleExamples, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
+
+let root: string;
+let base: Base;
+let removeBase: () => Promise<void>;
+let runs = 0;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'attune-trainer-'));
+  const made = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
+  base = made.base;
+  removeBase = made.remove;
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+afterAll(async () => {
+  await removeBase();
+  await rm(root, { recursive: true, force: true });
+});
+
+function jobOf(changes: Partial<TrainingJob> = {}): TrainingJob {
+  runs += 1;
+  return trainingJob(base, join(root, `run-${runs}`, 'adapter'), changes);
+}
+
+const NEVER = new AbortController().signal;
+const ENDLESS = { ...SMALL_RECIPE, epochs: 1_000_000, patience: 1_000_000 };
+
+describe('runTrainer', () => {
+  it('gives the very bytes and measures that the same job gives in this process', async () => {
+    const progress: TrainingProgress[] = [];
+    const job = jobOf();
+    const result = await runTrainer(job, { signal: NEVER, onProgress: (p) => progress.push(p) });
+    const here = await trainAdapter(jobOf(), { clock: systemClock, onProgress: () => undefined });
+    expect(result.adapterDir).toBe(job.outDir);
+    expect(result.files).toEqual(here.files);
+    expect(result.measures).toEqual(here.measures);
+    expect(result.losses).toEqual(here.losses);
+    expect(progress.map(({ loss }) => loss)).toEqual(result.losses);
+    const bytes = await readFile(join(result.adapterDir, 'adapter_model.safetensors'));
+    expect(bytes.length).toBe(result.files[1]?.sizeBytes);
+  });
+
+  it('kills the trainer on an abort in mid-run, rejects with its reason, and leaves no adapter', async () => {
+    const abort = new AbortController();
+    const job = jobOf({ recipe: ENDLESS });
+    const onProgress = ({ step }: TrainingProgress) => {
+      if (step === 3) abort.abort(new Error('newer data came'));
+    };
+    await expect(runTrainer(job, { signal: abort.signal, onProgress })).rejects.toThrow(
+      'newer data came',
+    );
+    expect(existsSync(job.outDir)).toBe(false);
+  });
+
+  it('starts nothing when it is aborted already', async () => {
+    const signal = AbortSignal.abort(new Error('too late'));
+    const onProgress = () => expect.fail('a step was made');
+    await expect(runTrainer(jobOf(), { signal, onProgress })).rejects.toThrow('too late');
+  });
+
+  it('tells what cannot be cured by trying again from what can', async () => {
+    const options = { signal: NEVER, onProgress: () => undefined };
+    const empty = runTrainer(jobOf({ examples: [] }), options);
+    await expect(empty).rejects.toThrow(UntrainableError);
+    await expect(empty).rejects.toThrow('there is no example to learn from');
+    const baseless = runTrainer(jobOf({ baseDir: join(root, 'nowhere') }), options);
+    await expect(baseless).rejects.toThrow(/^the trainer failed: .*nowhere/);
+    await expect(baseless).rejects.not.toThrow(UntrainableError);
+  });
+
+  it('says how a trainer died that had no last words', async () => {
+    vi.stubEnv('NODE_OPTIONS', '--no-such-option');
+    const run = runTrainer(jobOf(), { signal: NEVER, onProgress: () => undefined });
+    await expect(run).rejects.toThrow(
+      /^the trainer died \(code 9, signal null: .*--no-such-option/,
+    );
+  });
+});
+
+describe('a trainer process', () => {
+  it('ends when its parent is gone, and leaves no adapter', async () => {
+    const job = jobOf({ recipe: ENDLESS, examples: ruleExamples(30) });
+    const script = new URL('../../src/training/trainer-process.ts', import.meta.url);
+    const { child } = forkScript(script, {});
+    child.send({ job });
+    await once(child, 'message');
+    const exited = once(child, 'exit');
+    child.disconnect();
+    await exited;
+    expect(existsSync(job.outDir)).toBe(false);
+    expect(await readdir(root)).not.toContain(`run-${runs}`);
+  });
+});
