@@ -3,6 +3,7 @@
 
 import type { Db, Tx } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
+import { lockUser, nextChangeSeq } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
 import { feedTopic, OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
@@ -14,7 +15,6 @@ import {
 } from './change.ts';
 import { findDevice, touchDevice } from './devices.ts';
 import { queueRuns } from './queue-run.ts';
-import { lockUser, nextChangeSeq } from './users.ts';
 import { type NumberedChange, writeChanges } from './write-changes.ts';
 
 /** A record by its own name. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Db, Tx } from '../db/database.ts';
+import type { Db } from '../db/database.ts';
 import type { UserRow } from '../db/schema.ts';
 import { must } from '../lib/errors.ts';
 
@@ -17,27 +17,4 @@ export async function ensureUser(db: Db, subject: string, now: Date): Promise<Us
 
 function userBySubject(db: Db, subject: string): Promise<UserRow | undefined> {
   return db.selectFrom('users').selectAll().where('subject', '=', subject).executeTakeFirst();
-}
-
-/** Locks the user's row until the transaction ends, and returns it as it is now. Whatever takes a place in the user's
- *  order of changes or in the user's feed takes this lock first, so none of them can pass another or deadlock. */
-export function lockUser(tx: Tx, userId: string): Promise<UserRow> {
-  return tx
-    .selectFrom('users')
-    .selectAll()
-    .where('id', '=', userId)
-    .forUpdate()
-    .executeTakeFirstOrThrow();
-}
-
-/** Hands out the next `count` places in the user's order of changes, which ratings share; returns the first of them.
- *  Locks the user's row until the transaction ends: places become visible in their order. */
-export async function nextChangeSeq(tx: Tx, userId: string, count = 1): Promise<number> {
-  const { changeSeq } = await tx
-    .updateTable('users')
-    .set((eb) => ({ changeSeq: eb('changeSeq', '+', count) }))
-    .where('id', '=', userId)
-    .returning('changeSeq')
-    .executeTakeFirstOrThrow();
-  return changeSeq - count + 1;
 }

@@ -1,10 +1,10 @@
 // A user's runs as the API reads them, and `retrain`. Every query is scoped to the user.
 
 import { queueRuns } from '../changes/queue-run.ts';
-import { lockUser } from '../changes/users.ts';
 import type { Db } from '../db/database.ts';
 import { type Page, type PageArgs, page } from '../db/page.ts';
 import type { RunRow } from '../db/schema.ts';
+import { lockUser } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
