@@ -3,9 +3,7 @@
 // `npm run -s attune -- token` is a token and nothing else).
 
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,6 +11,8 @@ const POLL_MS = 200;
 /** No install takes this long: such a lock was left behind, and its process id may be another program's by now. */
 const ABANDONED_AFTER_MS = 30 * 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** Not in node_modules, which npm ci removes. */
+const lock = join(root, '.install.tmp');
 
 /** Fails with one line that names the remedy when this Node is older than package.json asks for. */
 function checkNode() {
@@ -51,11 +51,9 @@ function readJson(name) {
 
 /** Installs, unless another process is at it: then waits for that one. */
 function installOnce() {
-  const name = createHash('sha256').update(root).digest('hex').slice(0, 16);
-  const lock = join(tmpdir(), `attune-install-${name}.lock`);
-  if (!take(lock)) {
+  if (!take()) {
     process.stderr.write('Another process is installing the packages: waiting for it ...\n');
-    while (!take(lock)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
+    while (!take()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, POLL_MS);
   }
   try {
     if (!isInstalled()) install();
@@ -64,19 +62,19 @@ function installOnce() {
   }
 }
 
-function take(lock) {
+function take() {
   try {
     writeFileSync(lock, String(process.pid), { flag: 'wx' });
     return true;
   } catch (error) {
     if (error.code !== 'EEXIST') throw error;
-    if (isAbandoned(lock)) rmSync(lock, { force: true });
+    if (isAbandoned()) rmSync(lock, { force: true });
     return false;
   }
 }
 
 /** Whether the process that took the lock is gone, and nobody will give the lock back. */
-function isAbandoned(lock) {
+function isAbandoned() {
   try {
     if (Date.now() - statSync(lock).mtimeMs > ABANDONED_AFTER_MS) return true;
     const pid = Number(readFileSync(lock, 'utf8'));
