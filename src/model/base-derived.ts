@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { makeFileAtomically, writeFileAtomically } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { waitForFileLock } from '../lib/file-lock.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256File } from '../lib/sha256.ts';
 import type { Base, BaseFile } from './base-package.ts';
 
@@ -49,9 +50,4 @@ async function makeDerived(path: string, make: (path: string) => Promise<void>):
 
 function recordPath(path: string): string {
   return `${path}.json`;
-}
-
-function nullIfMissing(error: NodeJS.ErrnoException): null {
-  if (error.code === 'ENOENT') return null;
-  throw error;
 }

@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256, sha256File } from '../lib/sha256.ts';
 import { parseHfConfig } from './hf-config.ts';
 import { createTokenizer } from './hf-tokenizer.ts';
@@ -58,9 +59,12 @@ export function encodeManifest(
 export async function openBase(dir: string): Promise<Base> {
   const { name, files, sha256: hash } = await readManifest(dir);
   for (const file of files) {
-    const size = await fileSize(join(dir, file.name));
-    if (size !== file.sizeBytes)
-      throw damaged(dir, `${file.name} has ${size ?? 'no'} bytes, expected ${file.sizeBytes}`);
+    const found = await stat(join(dir, file.name)).catch(nullIfMissing);
+    if (found?.size !== file.sizeBytes)
+      throw damaged(
+        dir,
+        `${file.name} has ${found?.size ?? 'no'} bytes, expected ${file.sizeBytes}`,
+      );
   }
   const config = parseHfConfig(await readJson(dir, 'config.json'), null, join(dir, 'config.json'));
   return { dir, sha256: hash, name, config, files };
@@ -113,16 +117,6 @@ async function readJson(dir: string, name: string): Promise<Json> {
     return JSON.parse(await readFile(join(dir, name), 'utf8'));
   } catch (error) {
     throw damaged(dir, `${name} cannot be read`, error);
-  }
-}
-
-/** Null when there is no such file. */
-async function fileSize(path: string): Promise<number | null> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
   }
 }
 
