@@ -7,8 +7,9 @@ import { GRADIENT_RULES } from './gradient-rules.ts';
 import type { Node, Tensor } from './ir.ts';
 import { add } from './ops/elementwise.ts';
 import { reduceSum } from './ops/reduce.ts';
-import { full, zerosLike } from './ops/reshape.ts';
+import { zerosLike } from './ops/reshape.ts';
 import { formatType } from './shape-error.ts';
+import { constant, staticShape } from './tensor.ts';
 import { topologyOf } from './topology.ts';
 
 /** The derivative of `loss` with respect to each parameter, in the parameter's shape. A parameter may be any tensor that the loss
@@ -20,7 +21,7 @@ export function gradients(loss: Tensor, params: readonly Tensor[]): readonly Ten
   }
   const { nodes } = topologyOf([loss]);
   const wanted = dependents(nodes, params);
-  const totals = new Map<Tensor, Tensor>([[loss, full(loss.shape, 1)]]);
+  const totals = new Map<Tensor, Tensor>([[loss, constant('f32', staticShape(loss.shape), [1])]]);
   for (const node of nodes.toReversed()) {
     if (!node.outputs.some((y) => wanted.has(y) && totals.has(y))) continue;
     const passed = passOn(node, totals);

@@ -75,7 +75,7 @@ function toTensorData(dtype: DType, values: TensorData | readonly number[]): Ten
   const { Data } = DTYPES[dtype];
   if (values instanceof Data) return values;
   if (!Array.isArray(values)) {
-    throw new TypeError(`a constant of ${dtype} needs numbers or a ${Data.name}`);
+    throw new TypeError(`a constant of ${dtype} needs numbers or ${Data.name}`);
   }
   if (dtype === 'f16' || dtype === 'bf16') {
     throw new TypeError(`a constant of ${dtype} needs its bits, in a Uint16Array`);

@@ -47,7 +47,7 @@ function verifyNames({ names }: Graph): void {
 
 function verifyLeaf(graph: Graph, leaf: Tensor, kinds: readonly Tensor['origin']['kind'][]): void {
   const name = graph.names.get(leaf);
-  check(name !== undefined, `a ${leaf.origin.kind} has no name`);
+  check(name !== undefined, `a leaf (${leaf.origin.kind}) has no name`);
   check(kinds.includes(leaf.origin.kind), `'${name}' is no ${kinds.join(' or ')}`);
   if (leaf.origin.kind === 'input') return;
   const count = elementCount(leaf.shape);

@@ -66,7 +66,8 @@ function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions 
     enableCpuMemArena: arena,
     enableMemPattern: memoryPattern,
     graphOptimizationLevel: graphOptimization,
-    logSeverityLevel: 3,
+    // Errors are thrown; printing them as well would only clutter the log.
+    logSeverityLevel: 4,
     ...(profilePrefix && { enableProfiling: true, profileFilePrefix: profilePrefix }),
     extra: {
       session: {
