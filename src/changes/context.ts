@@ -1,16 +1,12 @@
 // The records that prompts show besides their input: looked up the same way for training and for answering.
 
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Mode } from '../modes/mode.ts';
 import { type Lookup, lookupKey, lookupsOf } from '../modes/prompt.ts';
-
-/** The name of a record within its user. */
-export interface RecordRef {
-  readonly source: string;
-  readonly recordId: string;
-}
+import { distinctRefs, type RecordRef } from './record-ref.ts';
 
 /** A record that is not deleted. */
 export interface LiveRecord extends RecordRef {
@@ -42,15 +38,16 @@ export async function findInDatabase(
   const matches: LiveRecord[] = [];
   for (const { source, field } of fieldsOf(lookups)) {
     const wanted = lookups.filter(({ rule }) => rule.source === source && rule.field === field);
-    const keys = [...new Set(wanted.map(({ key }) => key))];
-    const value = sql<string>`lower((data->>${sql.lit(field)}) collate "C")`;
+    const hashes = [...new Set(wanted.map(({ key }) => md5(key)))];
+    // as the index has it, which takes texts of any length only as their hash
+    const hash = sql<string>`md5(lower((data->>${sql.lit(field)}) collate "C"))`;
     const rows = await db
       .selectFrom('records')
       .select(['source', 'recordId', 'data'])
       .where('userId', '=', userId)
       .where('source', '=', source)
       .where('deleted', '=', false)
-      .where(value, 'in', keys)
+      .where(hash, 'in', hashes)
       .execute();
     matches.push(...rows);
   }
@@ -72,7 +69,7 @@ export function contextFrom(lookups: readonly Lookup[], find: Finder): PromptCon
   });
   return {
     values: Object.fromEntries(found.map(({ name, record }) => [name, record.data])),
-    shown: found.map(({ record: { source, recordId } }) => ({ source, recordId })),
+    shown: distinctRefs(found.map(({ record: { source, recordId } }) => ({ source, recordId }))),
   };
 }
 
@@ -96,6 +93,10 @@ export function keyOf(record: LiveRecord, field: string): string {
 function fieldsOf(lookups: readonly Lookup[]): { source: string; field: string }[] {
   const fields = lookups.map(({ rule: { source, field } }) => ({ source, field }));
   return [...new Map(fields.map((pair) => [nameOf(pair.source, pair.field, ''), pair])).values()];
+}
+
+function md5(text: string): string {
+  return createHash('md5').update(text).digest('hex');
 }
 
 function nameOf(source: string, field: string, key: string): string {

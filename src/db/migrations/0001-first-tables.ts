@@ -59,6 +59,7 @@ const PEOPLE = `
   );
   create index records_by_change on records (user_id, change_seq);
   create index records_by_source on records (user_id, source, change_seq);
+  create index records_by_email on records (user_id, source, md5(lower((data->>'email') collate "C"))) where not deleted;
 `;
 
 const LEARNING = `
@@ -77,7 +78,7 @@ const LEARNING = `
     from_seq integer not null,
     until_seq integer
   );
-  create index examples_alive on examples (user_id, mode) where until_seq is null;
+  create index examples_alive on examples (user_id, mode, source, record_id) where until_seq is null;
   create index examples_by_seq on examples (user_id, mode, from_seq);
   create index examples_by_record on examples (user_id, source, record_id);
 

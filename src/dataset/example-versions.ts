@@ -1,0 +1,184 @@
+// The examples table as versions: what a record became is alive from the fold that made it to the fold that replaced it.
+// Texts live only as long as their version: afterwards a version is just the proof of what a dataset contained.
+
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { findInDatabase, keyOf, type LiveRecord } from '../changes/context.ts';
+import { distinctRefs, isOneOf, type RecordRef } from '../changes/record-ref.ts';
+import type { Tx } from '../db/database.ts';
+import type { Mode } from '../modes/mode.ts';
+import { completeExample, draftsOf, type MadeExample } from './example.ts';
+
+/** A (user, mode) at one point of the user's order of changes, in a transaction that holds the user's lock. */
+export interface FoldPoint {
+  readonly tx: Tx;
+  readonly userId: string;
+  readonly mode: Mode;
+  readonly seq: number;
+}
+
+/** A record as it is now; a tombstone has null data. */
+export interface ChangedRecord extends RecordRef {
+  readonly data: LiveRecord['data'];
+  readonly deleted: boolean;
+}
+
+/** Rows of one INSERT; PostgreSQL takes 65,535 parameters. */
+const ROWS_PER_INSERT = 1_000;
+
+/** Makes the examples anew that the changed records have a part in: their own, those that show them, and those that
+ *  looked for what they now are. */
+export async function remakeExamples(
+  point: FoldPoint,
+  changed: readonly ChangedRecord[],
+): Promise<void> {
+  if (changed.length === 0) return;
+  const own = changed.filter(({ source }) => point.mode.examples.has(source));
+  const shownIn = await recordsShowing(point, changed);
+  const askedBy = await recordsLookingFor(point, changed.filter(isLive));
+  const affected = distinctRefs([...own, ...shownIn, ...askedBy]);
+  if (affected.length === 0) return;
+  await endVersions(point, affected);
+  await insertVersions(point, await makeExamples(point, await liveRecords(point, affected)));
+}
+
+/** Ends all versions of the (user, mode): its rules have changed. */
+export async function endAllVersions(point: FoldPoint): Promise<void> {
+  await endVersions(point, null);
+}
+
+function isLive(record: ChangedRecord): boolean {
+  return !record.deleted;
+}
+
+function recordsShowing(
+  { tx, userId, mode }: FoldPoint,
+  changed: readonly RecordRef[],
+): Promise<readonly RecordRef[]> {
+  if (mode.context.length === 0) return Promise.resolve([]);
+  return tx
+    .selectFrom('exampleRecords as shown')
+    .innerJoin('examples as e', 'e.id', 'shown.exampleId')
+    .select(['e.source', 'e.recordId'])
+    .where('shown.userId', '=', userId)
+    .where(isOneOf({ source: 'shown.source', recordId: 'shown.recordId' }, changed))
+    .where('e.mode', '=', mode.key)
+    .where('e.untilSeq', 'is', null)
+    .execute();
+}
+
+async function recordsLookingFor(
+  { tx, userId, mode }: FoldPoint,
+  changed: readonly LiveRecord[],
+): Promise<readonly RecordRef[]> {
+  const found: RecordRef[] = [];
+  for (const { source, field } of mode.context) {
+    const records = changed.filter((record) => record.source === source);
+    if (records.length === 0) continue;
+    const rows = await tx
+      .selectFrom('exampleLookups as lookup')
+      .innerJoin('examples as e', 'e.id', 'lookup.exampleId')
+      .select(['e.source', 'e.recordId'])
+      .where('lookup.userId', '=', userId)
+      .where('lookup.source', '=', source)
+      .where(
+        'lookup.key',
+        'in',
+        records.map((record) => keyOf(record, field)),
+      )
+      .where('e.mode', '=', mode.key)
+      .where('e.untilSeq', 'is', null)
+      .execute();
+    found.push(...rows);
+  }
+  return found;
+}
+
+/** A version that no dataset contains leaves no trace; the others keep only the names of their records. */
+async function endVersions(
+  { tx, userId, mode, seq }: FoldPoint,
+  refs: readonly RecordRef[] | null,
+): Promise<void> {
+  const newest = await tx
+    .selectFrom('datasets')
+    .select(({ fn }) => fn.max('changeSeq').as('seq'))
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .executeTakeFirstOrThrow();
+  const isEnding =
+    refs === null ? sql<boolean>`true` : isOneOf({ source: 'source', recordId: 'recordId' }, refs);
+  await tx
+    .deleteFrom('examples')
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .where('untilSeq', 'is', null)
+    .where('fromSeq', '>', newest.seq ?? 0)
+    .where(isEnding)
+    .execute();
+  await tx
+    .updateTable('examples')
+    .set({ untilSeq: seq, messages: null, target: null })
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .where('untilSeq', 'is', null)
+    .where(isEnding)
+    .execute();
+}
+
+function liveRecords(
+  { tx, userId }: FoldPoint,
+  refs: readonly RecordRef[],
+): Promise<readonly LiveRecord[]> {
+  return tx
+    .selectFrom('records')
+    .select(['source', 'recordId', 'data'])
+    .where('userId', '=', userId)
+    .where('deleted', '=', false)
+    .where(isOneOf({ source: 'source', recordId: 'recordId' }, refs))
+    .execute();
+}
+
+async function makeExamples(
+  { tx, userId, mode }: FoldPoint,
+  records: readonly LiveRecord[],
+): Promise<readonly MadeExample[]> {
+  const drafts = records.flatMap((record) => draftsOf(mode, record));
+  const lookups = drafts.flatMap((draft) => draft.lookups);
+  const find = await findInDatabase(tx, userId, lookups);
+  return drafts.map((draft) => completeExample(mode, draft, find));
+}
+
+async function insertVersions(point: FoldPoint, made: readonly MadeExample[]): Promise<void> {
+  const { tx, userId, mode, seq } = point;
+  const versions = made.map((example) => ({ id: randomUUID(), example }));
+  const rows = versions.map(({ id, example }) => ({
+    id,
+    userId,
+    mode: mode.key,
+    source: example.record.source,
+    recordId: example.record.recordId,
+    ordinal: example.ordinal,
+    split: example.split,
+    messages: JSON.stringify(example.messages),
+    target: example.target,
+    sha256: example.sha256,
+    inputSha256: example.inputSha256,
+    fromSeq: seq,
+  }));
+  const records = versions.flatMap(({ id, example }) =>
+    example.records.map((ref) => ({ exampleId: id, userId, ...ref })),
+  );
+  const lookups = versions.flatMap(({ id, example }) =>
+    example.lookups.map((lookup) => ({ exampleId: id, userId, ...lookup })),
+  );
+  for (const part of chunks(rows)) await tx.insertInto('examples').values(part).execute();
+  for (const part of chunks(records)) await tx.insertInto('exampleRecords').values(part).execute();
+  for (const part of chunks(lookups)) await tx.insertInto('exampleLookups').values(part).execute();
+}
+
+function chunks<T>(rows: readonly T[]): readonly T[][] {
+  const count = Math.ceil(rows.length / ROWS_PER_INSERT);
+  return Array.from({ length: count }, (_, i) =>
+    rows.slice(i * ROWS_PER_INSERT, (i + 1) * ROWS_PER_INSERT),
+  );
+}

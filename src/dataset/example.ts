@@ -1,0 +1,103 @@
+// How a record becomes examples. Pure: the records that its prompts show are found by the caller.
+
+import { contextFrom, type Finder, type LiveRecord } from '../changes/context.ts';
+import { distinctRefs, type RecordRef } from '../changes/record-ref.ts';
+import type { Split } from '../db/dataset-tables.ts';
+import { canonicalJson, type Json } from '../lib/canonical-json.ts';
+import type { ChatMessage } from '../lib/chat-message.ts';
+import { sha256 } from '../lib/sha256.ts';
+import type { ExampleRule, Mode } from '../modes/mode.ts';
+import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../modes/prompt.ts';
+import { TemplateError } from '../modes/template.ts';
+import { cutTexts, isBinary, isTarget, textsOf } from './clean.ts';
+import { splitOf } from './split.ts';
+
+/** What is learnt from: the target is to be written after the messages. */
+export interface Example {
+  readonly split: Split;
+  readonly messages: readonly ChatMessage[];
+  readonly target: string;
+  /** SHA-256 over split, messages and target. */
+  readonly sha256: string;
+}
+
+/** An example and where it comes from. */
+export interface MadeExample extends Example {
+  readonly record: RecordRef;
+  /** Which of the mode's rules for the record's source made it. */
+  readonly ordinal: number;
+  /** `inputKey` of the input. */
+  readonly inputSha256: string;
+  /** Every record whose content it holds, its own first. */
+  readonly records: readonly RecordRef[];
+  readonly lookups: readonly { readonly source: string; readonly key: string }[];
+}
+
+/** An example whose prompt still lacks what it shows of other records. */
+export interface ExampleDraft {
+  readonly record: LiveRecord;
+  readonly ordinal: number;
+  readonly input: Json;
+  readonly target: string;
+  readonly lookups: readonly Lookup[];
+}
+
+/** The drafts of a record's examples; none for a source without rules, or a record unfit to learn from. */
+export function draftsOf(mode: Mode, record: LiveRecord): readonly ExampleDraft[] {
+  const rules = mode.examples.get(record.source) ?? [];
+  return rules.flatMap((rule, ordinal) => {
+    const made = applyRule(mode, rule, record.data);
+    if (made === null) return [];
+    return [{ record, ordinal, ...made, lookups: lookupsOf(mode, made.input) }];
+  });
+}
+
+function applyRule(mode: Mode, rule: ExampleRule, data: Json) {
+  try {
+    const variables = { record: data };
+    if (!rule.when(variables)) return null;
+    const fields = Object.entries(rule.input).map(([name, t]) => [name, t.render(variables)]);
+    const input: Json = Object.fromEntries(fields);
+    const target = rule.target.render(variables);
+    const isFit = mode.checkInput(input) === null && !textsOf(input).some(isBinary);
+    return isFit && isTarget(target) ? { input, target } : null;
+  } catch (error) {
+    // A record of a shape that the rule does not foresee teaches nothing; it must not stop all others.
+    if (error instanceof TemplateError) return null;
+    throw error;
+  }
+}
+
+/** Completes a draft with what the finder finds. */
+export function completeExample(mode: Mode, draft: ExampleDraft, find: Finder): MadeExample {
+  const { record, ordinal, input, target, lookups } = draft;
+  const context = contextFrom(lookups, find);
+  const split = splitOf(record.source, record.recordId);
+  const messages = renderPrompt(mode, cutTexts(input), cutFields(context.values));
+  const own = { source: record.source, recordId: record.recordId };
+  return {
+    record: own,
+    ordinal,
+    split,
+    messages,
+    target,
+    sha256: exampleSha256({ split, messages, target }),
+    inputSha256: inputKey(input),
+    records: distinctRefs([own, ...context.shown]),
+    lookups: distinctLookups(lookups),
+  };
+}
+
+function distinctLookups(lookups: readonly Lookup[]): MadeExample['lookups'] {
+  const pairs = lookups.map(({ rule, key }) => ({ source: rule.source, key }));
+  return [...new Map(pairs.map((pair) => [JSON.stringify(pair), pair])).values()];
+}
+
+function cutFields(values: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, cutTexts(value)]));
+}
+
+function exampleSha256({ split, messages, target }: Omit<Example, 'sha256'>): string {
+  const prompt = messages.map(({ role, content }) => [role, content]);
+  return sha256(canonicalJson([split, prompt, target]));
+}

@@ -1,0 +1,154 @@
+// Brings a (user, mode)'s examples up to date with the changes since the last fold, and names the dataset they make.
+// The work is in the number of changes; only the ordered list of hashes is read in full.
+
+import { sql } from 'kysely';
+import type { Db, Tx } from '../db/database.ts';
+import type { Split } from '../db/dataset-tables.ts';
+import type { DatasetRow } from '../db/schema.ts';
+import { lockUser, nextChangeSeq } from '../db/user-row.ts';
+import { canonicalJson } from '../lib/canonical-json.ts';
+import { sha256 } from '../lib/sha256.ts';
+import type { Mode } from '../modes/mode.ts';
+import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './clean.ts';
+import {
+  type ChangedRecord,
+  endAllVersions,
+  type FoldPoint,
+  remakeExamples,
+} from './example-versions.ts';
+import { datasetSha256 } from './reduce.ts';
+
+/** A dataset as the fold left it. */
+export interface FoldedDataset {
+  readonly row: DatasetRow;
+  readonly splitCounts: Readonly<Record<Split, number>>;
+}
+
+/** Changes folded in one transaction, during which the user can push nothing: what a first import is cut into. */
+const CHANGES_PER_FOLD = 200;
+
+/** Folds all the user's changes into the mode's dataset and returns it. */
+export async function foldDataset(
+  db: Db,
+  userId: string,
+  mode: Mode,
+  now: Date,
+): Promise<FoldedDataset> {
+  for (;;) {
+    const folded = await db.transaction().execute(async (tx) => {
+      const point = await openFold(tx, userId, mode);
+      const isDone = await foldSomeChanges(point);
+      return isDone ? nameDataset(point, now) : null;
+    });
+    if (folded !== null) return folded;
+  }
+}
+
+/** Locks the user, so that no delete can pass a fold that still reads the record. A mode whose rules have changed starts
+ *  again, at a place of its own in the order: older datasets keep saying what they contained. */
+async function openFold(tx: Tx, userId: string, mode: Mode): Promise<FoldPoint> {
+  const { changeSeq } = await lockUser(tx, userId);
+  const shapeSha256 = sha256(
+    canonicalJson([mode.shapeSha256, MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS]),
+  );
+  const key = { userId, mode: mode.key };
+  await tx
+    .insertInto('modeStates')
+    .values({ ...key, shapeSha256 })
+    .onConflict((conflict) => conflict.columns(['userId', 'mode']).doNothing())
+    .execute();
+  const state = await readState({ tx, userId, mode });
+  if (state.shapeSha256 === shapeSha256) return { tx, userId, mode, seq: changeSeq };
+  const point = { tx, userId, mode, seq: await nextChangeSeq(tx, userId) };
+  await endAllVersions(point);
+  await writeState(point, { foldedThrough: 0, shapeSha256 });
+  return point;
+}
+
+/** Folds the oldest changes that are not folded yet; returns whether none is left. */
+async function foldSomeChanges(point: FoldPoint): Promise<boolean> {
+  const { tx, userId, mode, seq } = point;
+  const { foldedThrough } = await readState(point);
+  const changed: readonly (ChangedRecord & { changeSeq: number })[] = await tx
+    .selectFrom('records')
+    .select(['source', 'recordId', 'data', 'deleted', 'changeSeq'])
+    .where('userId', '=', userId)
+    .where('source', 'in', mode.sources)
+    .where('changeSeq', '>', foldedThrough)
+    .orderBy('changeSeq')
+    .limit(CHANGES_PER_FOLD)
+    .execute();
+  await remakeExamples(point, changed);
+  const isDone = changed.length < CHANGES_PER_FOLD;
+  await writeState(point, { foldedThrough: isDone ? seq : (changed.at(-1)?.changeSeq ?? seq) });
+  return isDone;
+}
+
+function readState({ tx, userId, mode }: Omit<FoldPoint, 'seq'>) {
+  return tx
+    .selectFrom('modeStates')
+    .select(['foldedThrough', 'shapeSha256'])
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .executeTakeFirstOrThrow();
+}
+
+async function writeState(
+  { tx, userId, mode }: FoldPoint,
+  state: { foldedThrough: number; shapeSha256?: string },
+): Promise<void> {
+  await tx
+    .updateTable('modeStates')
+    .set(state)
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .execute();
+}
+
+async function nameDataset(
+  { tx, userId, mode, seq }: FoldPoint,
+  now: Date,
+): Promise<FoldedDataset> {
+  const examples = await tx
+    .selectFrom('examples')
+    .select((eb) => [
+      sortedHashes.as('hashes'),
+      eb.fn.countAll<number>().as('total'),
+      countOf('train').as('train'),
+      countOf('validation').as('validation'),
+      countOf('holdout').as('holdout'),
+    ])
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .where('untilSeq', 'is', null)
+    .executeTakeFirstOrThrow();
+  const preferences = await tx
+    .selectFrom('preferences')
+    .select((eb) => [sortedHashes.as('hashes'), eb.fn.countAll<number>().as('total')])
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .where('untilSeq', 'is', null)
+    .executeTakeFirstOrThrow();
+  const content = {
+    sha256: datasetSha256(examples.hashes, preferences.hashes),
+    exampleCount: examples.total,
+    preferenceCount: preferences.total,
+  };
+  // a forced run folds again where nothing has changed: the same place, the same content
+  const row = await tx
+    .insertInto('datasets')
+    .values({ userId, mode: mode.key, changeSeq: seq, createdAt: now, ...content })
+    .onConflict((conflict) =>
+      conflict.columns(['userId', 'mode', 'changeSeq']).doUpdateSet(content),
+    )
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  const { train, validation, holdout } = examples;
+  return { row, splitCounts: { train, validation, holdout } };
+}
+
+const sortedHashes = sql<string>`coalesce(string_agg(sha256, ${'\n'} order by sha256 collate "C"), '')`;
+
+function countOf(split: Split) {
+  return sql<number>`count(*) filter (where split = ${split})`;
+}

@@ -1,0 +1,90 @@
+import type { Db } from '../db/database.ts';
+import type { DatasetRow } from '../db/schema.ts';
+import type { Json } from '../lib/canonical-json.ts';
+import type { ChatMessage } from '../lib/chat-message.ts';
+import { must } from '../lib/errors.ts';
+import type { Mode } from '../modes/mode.ts';
+import { renderPrompt } from '../modes/prompt.ts';
+import type { Example } from './example.ts';
+import { datasetSha256 } from './reduce.ts';
+
+/** A pair of answers to one prompt, of which the user liked the first better. */
+export interface Preference {
+  readonly messages: readonly ChatMessage[];
+  readonly chosen: string;
+  readonly rejected: string;
+  readonly sha256: string;
+  /** The adapter that wrote the rejected answer; null: the bare base. */
+  readonly adapterId: string | null;
+}
+
+/** What a trainer reads: both lists in the order of their hashes. */
+export interface TrainingSet {
+  readonly examples: readonly Example[];
+  readonly preferences: readonly Preference[];
+}
+
+/** The texts of a dataset; null when they are no longer there, because a change or a delete has been folded or has
+ *  erased some since: fold again. */
+export async function loadDataset(
+  db: Db,
+  mode: Mode,
+  row: DatasetRow,
+): Promise<TrainingSet | null> {
+  const examples = await readExamples(db, row);
+  const preferences = await readPreferences(db, mode, row);
+  const hashes = (list: readonly { sha256: string }[]) =>
+    list.map((item) => item.sha256).join('\n');
+  const isWhole = datasetSha256(hashes(examples), hashes(preferences)) === row.sha256;
+  return isWhole ? { examples, preferences } : null;
+}
+
+async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<readonly Example[]> {
+  const rows = await db
+    .selectFrom('examples')
+    .select(['split', 'messages', 'target', 'sha256'])
+    .where('userId', '=', userId)
+    .where('mode', '=', mode)
+    .where('untilSeq', 'is', null)
+    .where('messages', 'is not', null)
+    .execute();
+  return rows
+    .map((row) => ({
+      split: row.split,
+      messages: must(row.messages, 'a version with messages was asked for'),
+      target: must(row.target, 'messages and target are erased together'),
+      sha256: row.sha256,
+    }))
+    .sort(byHash);
+}
+
+async function readPreferences(
+  db: Db,
+  mode: Mode,
+  { userId }: DatasetRow,
+): Promise<readonly Preference[]> {
+  const rows = await db
+    .selectFrom('preferences')
+    .selectAll()
+    .where('userId', '=', userId)
+    .where('mode', '=', mode.key)
+    .where('untilSeq', 'is', null)
+    .execute();
+  return rows
+    .map((row) => ({
+      messages: renderPrompt(
+        mode,
+        must(row.input, 'a preference has texts until another replaces it'),
+        (row.context ?? {}) as Readonly<Record<string, Json>>,
+      ),
+      chosen: must(row.chosen, 'a preference has texts until another replaces it'),
+      rejected: must(row.rejected, 'a preference has texts until another replaces it'),
+      sha256: row.sha256,
+      adapterId: row.adapterId,
+    }))
+    .sort(byHash);
+}
+
+function byHash(a: { sha256: string }, b: { sha256: string }): number {
+  return a.sha256 < b.sha256 ? -1 : 1;
+}

@@ -1,0 +1,28 @@
+// A dataset as a pure function of records and ratings. This is the definition; folding only the changes (fold-dataset.ts)
+// must give the same hash.
+
+import { findAmong, type LiveRecord } from '../changes/context.ts';
+import { sha256 } from '../lib/sha256.ts';
+import type { Mode } from '../modes/mode.ts';
+import { completeExample, draftsOf, type MadeExample } from './example.ts';
+
+/** All examples of the records, in the order of their hashes: neither names nor times of records tell. */
+export function reduce(mode: Mode, records: readonly LiveRecord[]): readonly MadeExample[] {
+  const drafts = records.flatMap((record) => draftsOf(mode, record));
+  const find = findAmong(
+    records,
+    drafts.flatMap(({ lookups }) => lookups),
+  );
+  return drafts
+    .map((draft) => completeExample(mode, draft, find))
+    .sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
+}
+
+/** The name of a dataset: SHA-256 over the hashes of its examples and of its preferences, one a line and each list
+ *  sorted, with an empty line between the lists. */
+export function datasetSha256(sortedExamples: string, sortedPreferences: string): string {
+  return sha256(`${sortedExamples}\n\n${sortedPreferences}`);
+}
+
+/** The dataset of a user who has said nothing: what the base model was adapted to. */
+export const EMPTY_DATASET_SHA256 = datasetSha256('', '');

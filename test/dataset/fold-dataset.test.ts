@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { beforeAll, expect, it } from 'vitest';
+import type { LiveRecord } from '../../src/changes/context.ts';
+import { foldDataset } from '../../src/dataset/fold-dataset.ts';
+import { loadDataset } from '../../src/dataset/load-dataset.ts';
+import { datasetSha256, reduce } from '../../src/dataset/reduce.ts';
+import { splitOf } from '../../src/dataset/split.ts';
+import type { Database } from '../../src/db/database.ts';
+import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
+import { describeEachDatabase } from '../support/databases.ts';
+import { loadShippedModes, NOW, newTestUser, type TestChange } from '../support/test-user.ts';
+
+const PEOPLE = ['ann@example.org', 'Ann@Example.org', 'bo@example.org', 'cy@example.org'];
+const LONG = 'the boat is out of the water and dry so bring your brushes on sunday and we paint';
+
+const person = fc.constantFrom(...PEOPLE);
+const word = fc.constantFrom('tea', 'boat', 'oak', '');
+
+const mail = fc.record({
+  source: fc.constant('mail.sent'),
+  recordId: fc.constantFrom('m1', 'm2', 'm3', 'm4', 'm5', 'm6'),
+  data: fc.record(
+    {
+      to: fc.constant(['x@example.org']),
+      subject: word,
+      body: word.map((text) => (text === '' ? '' : `${text} ${LONG}`)),
+      inReplyTo: fc.record({ from: person, subject: word, body: fc.constant('When?') }),
+    },
+    { requiredKeys: ['to', 'subject', 'body'] },
+  ),
+});
+const contact = fc.record({
+  source: fc.constant('contacts'),
+  recordId: fc.constantFrom('c1', 'c2', 'c3'),
+  data: fc.record(
+    { name: word, email: person, relation: word },
+    { requiredKeys: ['name', 'email'] },
+  ),
+});
+const note = fc.record({
+  source: fc.constant('notes'),
+  recordId: fc.constantFrom('n1', 'n2'),
+  data: fc.record({ text: word.map((text) => `${text} ${LONG}`) }),
+});
+const upsert = fc.oneof({ arbitrary: mail, weight: 3 }, contact, note);
+const change: fc.Arbitrary<TestChange> = fc.oneof(
+  { arbitrary: upsert, weight: 3 },
+  upsert.map(({ source, recordId }) => ({ source, recordId })),
+);
+/** Pushes of some changes each; after each push the modes of these indices are folded. */
+const history = fc.array(
+  fc.record({
+    changes: fc.array(change, { minLength: 1, maxLength: 4 }),
+    folds: fc.subarray([0, 1, 2]),
+  }),
+  { minLength: 1, maxLength: 6 },
+);
+
+function sampleMail(recordId: string, subject: string): TestChange {
+  return { source: 'mail.sent', recordId, data: { to: [], subject, body: `${subject} ${LONG}` } };
+}
+
+let catalog: ModeCatalog;
+beforeAll(async () => {
+  catalog = await loadShippedModes();
+});
+
+function fromScratch(mode: Mode, records: readonly LiveRecord[]) {
+  const examples = reduce(mode, records).map(({ split, messages, target, sha256 }) => ({
+    ...{ split, messages, target, sha256 },
+  }));
+  return { examples, sha256: datasetSha256(examples.map((e) => e.sha256).join('\n'), '') };
+}
+
+/** The records after some changes. */
+class Mailbox {
+  readonly #records = new Map<string, LiveRecord>();
+
+  apply(changes: readonly TestChange[]): void {
+    for (const { source, recordId, data } of changes) {
+      const name = `${source}/${recordId}`;
+      if (data === undefined) this.#records.delete(name);
+      else this.#records.set(name, { source, recordId, data });
+    }
+  }
+
+  records(): readonly LiveRecord[] {
+    return [...this.#records.values()];
+  }
+}
+
+describeEachDatabase('foldDataset', (database: () => Database) => {
+  const fold = (userId: string, mode: Mode) => foldDataset(database().kysely, userId, mode, NOW);
+
+  it('gives what reducing from scratch gives, whatever was folded in between', async () => {
+    const property = fc.asyncProperty(history, async (steps) => {
+      const user = await newTestUser(database().kysely, catalog);
+      const mailbox = new Mailbox();
+      for (const { changes, folds } of steps) {
+        await user.push(...changes);
+        mailbox.apply(changes);
+        for (const mode of catalog.modes.filter((_, i) => folds.includes(i))) {
+          await fold(user.id, mode);
+        }
+      }
+      for (const mode of catalog.modes) {
+        const { row } = await fold(user.id, mode);
+        const expected = fromScratch(mode, mailbox.records());
+        expect(row).toMatchObject({
+          sha256: expected.sha256,
+          exampleCount: expected.examples.length,
+        });
+        const loaded = await loadDataset(database().kysely, mode, row);
+        expect(loaded).toEqual({ examples: expected.examples, preferences: [] });
+      }
+    });
+    await fc.assert(property, { numRuns: 15 });
+  });
+
+  it('cuts a first import into several transactions and counts the splits', async () => {
+    const user = await newTestUser(database().kysely, catalog);
+    const mails = Array.from({ length: 450 }, (_, i) => sampleMail(`m${i}`, `subject ${i}`));
+    const seq = await user.push(...mails);
+    const folded = await fold(user.id, catalog.mode('subject'));
+    expect(folded.row).toMatchObject({ exampleCount: 450, changeSeq: seq });
+    const splits = mails.map(({ source, recordId }) => splitOf(source, recordId));
+    const countOf = (split: string) => splits.filter((other) => other === split).length;
+    expect(folded.splitCounts).toEqual({
+      train: countOf('train'),
+      validation: countOf('validation'),
+      holdout: countOf('holdout'),
+    });
+  });
+
+  it('names equal data alike, whoever has it, and other data otherwise', async () => {
+    const subject = catalog.mode('subject');
+    const hashOf = async (...changes: TestChange[]) => {
+      const user = await newTestUser(database().kysely, catalog);
+      await user.push(...changes);
+      return (await fold(user.id, subject)).row.sha256;
+    };
+    const [a, b] = [sampleMail('m1', 'one'), sampleMail('m2', 'two')];
+    expect(await hashOf(a, b)).toBe(await hashOf(b, sampleMail('m1', 'draft'), a));
+    expect(await hashOf(a, b)).not.toBe(await hashOf(a));
+    expect(await hashOf(a)).not.toBe(await hashOf(sampleMail('m1', 'other')));
+  });
+
+  it('finds the same dataset again when nothing has changed', async () => {
+    const user = await newTestUser(database().kysely, catalog);
+    await user.push(sampleMail('m1', 'one'));
+    const subject = catalog.mode('subject');
+    const first = await fold(user.id, subject);
+    expect(await fold(user.id, subject)).toEqual(first);
+  });
+
+  it('makes all examples anew, at a place of their own, when the rules of the mode have changed', async () => {
+    const user = await newTestUser(database().kysely, catalog);
+    const seq = await user.push(sampleMail('m1', 'one'), sampleMail('m2', 'two'));
+    const subject = catalog.mode('subject');
+    const before = await fold(user.id, subject);
+    const changed: Mode = {
+      ...subject,
+      shapeSha256: 'other',
+      prompt: subject.prompt.slice(-1),
+    };
+    const after = await fold(user.id, changed);
+    expect(after.row.changeSeq).toBe(seq + 1);
+    expect(after.row.sha256).not.toBe(before.row.sha256);
+    const loaded = await loadDataset(database().kysely, changed, after.row);
+    expect(loaded?.examples.map(({ messages }) => messages.length)).toEqual([1, 1]);
+  });
+
+  it('keeps the texts of the examples that are alive, and of no other', async () => {
+    const user = await newTestUser(database().kysely, catalog);
+    const subject = catalog.mode('subject');
+    await user.push(sampleMail('m1', 'first draft'));
+    await fold(user.id, subject);
+    await user.push(sampleMail('m1', 'second draft'));
+    const { row } = await fold(user.id, subject);
+    const versions = await database()
+      .kysely.selectFrom('examples')
+      .select(['target', 'fromSeq', 'untilSeq'])
+      .where('userId', '=', user.id)
+      .orderBy('fromSeq')
+      .execute();
+    expect(versions).toEqual([
+      { target: null, fromSeq: 1, untilSeq: 2 },
+      { target: 'second draft', fromSeq: 2, untilSeq: null },
+    ]);
+    expect(row.exampleCount).toBe(1);
+  });
+});
+
+describeEachDatabase('loadDataset', (database: () => Database) => {
+  it('says that a dataset is no longer there once a later one has been folded', async () => {
+    const db = database().kysely;
+    const user = await newTestUser(db, catalog);
+    const subject = catalog.mode('subject');
+    await user.push(sampleMail('m1', 'one'));
+    const { row } = await foldDataset(db, user.id, subject, NOW);
+    await user.push(sampleMail('m1', 'two'));
+    await foldDataset(db, user.id, subject, NOW);
+    expect(await loadDataset(db, subject, row)).toBeNull();
+  });
+});
