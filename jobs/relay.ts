@@ -1,9 +1,7 @@
 // The outbox relay: a change commits with its QUEUED run, and this carries the run to the queue. Enqueueing is
 // idempotent (one waiting job per user and mode), so a crash between the two steps costs a repeat, never a loss.
 
-import type { Kysely } from 'kysely';
-import type { Database } from '../src/db/database.ts';
-import type { DatabaseSchema } from '../src/db/schema.ts';
+import type { Db } from '../src/db/database.ts';
 import type { Clock } from '../src/lib/clock.ts';
 import { OUTBOX_TOPIC, type Wakeups } from '../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
@@ -23,7 +21,7 @@ const RETRY_MS = 1_000;
 
 /** What the relay works with. */
 export interface RelayOptions {
-  readonly database: Database;
+  readonly db: Db;
   readonly queue: TrainQueue;
   readonly catalog: ModeCatalog;
   readonly wakeups: Wakeups;
@@ -35,7 +33,7 @@ export interface RelayOptions {
 /** Carries due runs to the queue at every wake-up, and again after a while in case they were lost there, until the
  *  signal aborts. */
 export async function relayRuns(options: RelayOptions, signal: AbortSignal): Promise<void> {
-  await oweRuns(options.database.kysely, new Date(options.clock.now()));
+  await oweRuns(options.db, new Date(options.clock.now()));
   await Promise.all([carry(options, signal), sweep(options, signal)]);
 }
 
@@ -52,10 +50,10 @@ async function carry(options: RelayOptions, signal: AbortSignal): Promise<void> 
 }
 
 async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> {
-  const { clock, database, wakeups } = options;
+  const { clock, db, wakeups } = options;
   while (await rest(clock, SWEEP_MS, signal)) {
     try {
-      await oweRuns(database.kysely, new Date(clock.now() - OVERDUE_MS));
+      await oweRuns(db, new Date(clock.now() - OVERDUE_MS));
     } catch (error) {
       options.onError(error);
     }
@@ -73,10 +71,9 @@ function rest(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
 
 /** Carries every run that the queue has not been given yet; returns how many. */
 export async function relayDueRuns(options: RelayOptions): Promise<number> {
-  const db = options.database.kysely;
   let count = 0;
   for (;;) {
-    const runs = await owedRuns(db);
+    const runs = await owedRuns(options);
     for (const run of runs) await relayRun(options, run);
     count += runs.length;
     if (runs.length < BATCH) return count;
@@ -90,33 +87,39 @@ type OwedRun = {
   readonly forced: boolean;
 };
 
-function owedRuns(db: Kysely<DatabaseSchema>): Promise<OwedRun[]> {
-  return db
+/** Runs of modes that this server does not have wait until one comes that does. */
+async function owedRuns({ db, catalog }: RelayOptions): Promise<OwedRun[]> {
+  if (catalog.modes.length === 0) return [];
+  return await db
     .selectFrom('runs')
     .select(['id', 'userId', 'mode', 'forced'])
     .where('status', '=', 'QUEUED')
     .where('enqueuedAt', 'is', null)
+    .where(
+      'mode',
+      'in',
+      catalog.modes.map(({ key }) => key),
+    )
     .orderBy('seq')
     .limit(BATCH)
     .execute();
 }
 
-async function relayRun(
-  { database, queue, catalog, clock }: RelayOptions,
-  run: OwedRun,
-): Promise<void> {
+async function relayRun({ db, queue, catalog, clock }: RelayOptions, run: OwedRun): Promise<void> {
   const delayMs = run.forced ? 0 : catalog.mode(run.mode).trigger.debounceMs;
   await queue.enqueue({ userId: run.userId, mode: run.mode }, delayMs);
-  await database.kysely
+  await db
     .updateTable('runs')
     .set({ enqueuedAt: new Date(clock.now()) })
     .where('id', '=', run.id)
     .where('status', '=', 'QUEUED')
+    // asked for at once meanwhile: still owed
+    .where('forced', '=', run.forced)
     .execute();
 }
 
 /** Owes the queue every waiting run that it was given before this time: it may have lost them. */
-async function oweRuns(db: Kysely<DatabaseSchema>, enqueuedBefore: Date): Promise<void> {
+async function oweRuns(db: Db, enqueuedBefore: Date): Promise<void> {
   await db
     .updateTable('runs')
     .set({ enqueuedAt: null })

@@ -2,7 +2,7 @@
 // The attempt number is the fencing token: whoever claims a run raises it, and only the newest claim may write.
 
 import type { Db } from '../db/database.ts';
-import type { RunRow, RunStatus } from '../db/schema.ts';
+import type { RunRow } from '../db/schema.ts';
 
 /** The right to work on a run; every write names it and does nothing once another claim was made. */
 export interface Claim {
@@ -16,30 +16,42 @@ export interface Claim {
 
 /** Claims what is due for (user, mode): the QUEUED run, or a RUNNING one whose worker is gone (the queue gives a key to
  *  one worker at a time). Null when nothing is due. */
-export async function claimRun(
+export function claimRun(
   db: Db,
   key: { userId: string; mode: string },
   now: Date,
 ): Promise<Claim | null> {
   return db.transaction().execute(async (tx) => {
-    const due = await tx
-      .selectFrom('runs')
-      .selectAll()
-      .where('userId', '=', key.userId)
-      .where('mode', '=', key.mode)
-      .where('status', 'in', ['QUEUED', 'RUNNING'])
-      .orderBy('seq')
-      .forUpdate()
-      .execute();
-    const waiting = due.find(({ status }) => status === 'QUEUED');
+    const due = await dueRuns(tx, key);
     const orphans = due.filter(({ status }) => status === 'RUNNING');
-    const run = waiting ?? orphans.at(-1);
-    if (run === undefined) return null;
-    for (const orphan of orphans.filter((other) => other.id !== run.id)) {
-      await end(tx, orphan, 'CANCELLED', 'its trainer was lost; a newer run replaces it', now);
-    }
-    return start(tx, run, now);
+    const claimed = due.find(({ status }) => status === 'QUEUED') ?? orphans.at(-1);
+    if (claimed === undefined) return null;
+    const replaced = orphans.filter(({ id }) => id !== claimed.id).map(({ id }) => id);
+    await cancel(tx, replaced, now);
+    return start(tx, claimed, now);
   });
+}
+
+function dueRuns(tx: Db, key: { userId: string; mode: string }): Promise<RunRow[]> {
+  return tx
+    .selectFrom('runs')
+    .selectAll()
+    .where('userId', '=', key.userId)
+    .where('mode', '=', key.mode)
+    .where('status', 'in', ['QUEUED', 'RUNNING'])
+    .orderBy('seq')
+    .forUpdate()
+    .execute();
+}
+
+async function cancel(tx: Db, ids: readonly string[], now: Date): Promise<void> {
+  if (ids.length === 0) return;
+  const reason = 'its trainer was lost; a newer run replaces it';
+  await tx
+    .updateTable('runs')
+    .set({ status: 'CANCELLED', reason, finishedAt: now })
+    .where('id', 'in', ids)
+    .execute();
 }
 
 async function start(tx: Db, run: RunRow, now: Date): Promise<Claim> {
@@ -50,14 +62,6 @@ async function start(tx: Db, run: RunRow, now: Date): Promise<Claim> {
     .where('id', '=', run.id)
     .execute();
   return { runId: run.id, attempt, userId: run.userId, mode: run.mode, forced: run.forced };
-}
-
-async function end(tx: Db, run: { id: string }, status: RunStatus, reason: string, now: Date) {
-  await tx
-    .updateTable('runs')
-    .set({ status, reason, finishedAt: now })
-    .where('id', '=', run.id)
-    .execute();
 }
 
 /** The rows a claim may still write: RUNNING, and claimed by nobody since. */
@@ -103,20 +107,10 @@ export async function isHeld(db: Db, claim: Claim): Promise<boolean> {
 export async function endRun(
   db: Db,
   claim: Claim,
-  outcome: {
-    status: 'SKIPPED' | 'FAILED' | 'CANCELLED' | 'REJECTED';
-    reason: string;
-    now: Date;
-    adapterId?: string;
-  },
+  outcome: { status: 'SKIPPED' | 'FAILED' | 'CANCELLED'; reason: string; now: Date },
 ): Promise<boolean> {
   const result = await held(db, claim)
-    .set({
-      status: outcome.status,
-      reason: outcome.reason,
-      finishedAt: outcome.now,
-      ...(outcome.adapterId === undefined ? {} : { adapterId: outcome.adapterId }),
-    })
+    .set({ status: outcome.status, reason: outcome.reason, finishedAt: outcome.now })
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }

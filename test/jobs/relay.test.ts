@@ -20,9 +20,10 @@ describeWithDatabase('the relay', (database) => {
     const errors: unknown[] = [];
     const queue = recordingQueue(carried);
     const wakeups = openLocalWakeups();
-    const catalog = { mode: () => ({ trigger: { debounceMs: 2000 } }) } as unknown as ModeCatalog;
+    const mode = { key: 'subject', trigger: { debounceMs: 2000 } };
+    const catalog = { modes: [mode], mode: () => mode } as unknown as ModeCatalog;
     const onError = (error: unknown) => errors.push(error);
-    const options = { database: database(), queue, catalog, wakeups, clock, onError };
+    const options = { db, queue, catalog, wakeups, clock, onError };
     const mine = () => carried.filter(({ userId }) => userId === user.id);
     return { db, userId: user.id, options, mine, errors, clock };
   }
@@ -75,6 +76,13 @@ describeWithDatabase('the relay', (database) => {
     await expect.poll(mine).toHaveLength(3);
     stop.abort();
     await relay;
+  });
+
+  test('leaves the runs of modes that this server does not have', async () => {
+    const { db, userId, options, mine } = await setUp();
+    await queueRuns(db, userId, ['subject', 'retired'], { now: NOW });
+    await relayDueRuns(options);
+    expect(mine().map(({ mode }) => mode)).toEqual(['subject']);
   });
 
   test('looks when it is woken', async () => {

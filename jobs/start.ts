@@ -1,0 +1,49 @@
+// Everything that works in the background of a server: the relay from the outbox to the queue, and the training worker.
+
+import type { Database } from '../src/db/database.ts';
+import type { RunDeps } from '../src/runs/run-training.ts';
+import { requeueOrphans } from '../src/runs/sweep.ts';
+import { openQueue } from './queue.ts';
+import { relayRuns } from './relay.ts';
+import { trainAdapter } from './train-adapter.ts';
+
+/** How the jobs run. */
+export interface JobOptions {
+  readonly database: Database;
+  readonly redisUrl?: string | undefined;
+  /** Runs that train at the same time. */
+  readonly concurrency: number;
+  readonly run: Omit<RunDeps, 'shutdown'>;
+  /** Told of failures of the queue or the relay; both go on. */
+  onError(error: unknown): void;
+}
+
+/** The running jobs. */
+export interface Jobs {
+  /** Stops the trainers, whose runs wait again, and resolves when nothing runs any more. */
+  close(): Promise<void>;
+}
+
+/** Sweeps what an earlier server left behind, then starts the relay and the worker. */
+export async function startJobs(options: JobOptions): Promise<Jobs> {
+  const { database, redisUrl, onError, run } = options;
+  const queue = await openQueue({ database, redisUrl, onError });
+  // PGlite belongs to this process alone, so no other worker can hold a job
+  if (database.kind === 'pglite') {
+    await requeueOrphans(database.kysely, new Date(run.clock.now()));
+    if (redisUrl === undefined) await queue.clear();
+  }
+  const shutdown = new AbortController();
+  const relay = relayRuns({ ...run, queue, onError }, shutdown.signal);
+  const worker = queue.work(trainAdapter({ ...run, shutdown: shutdown.signal }), {
+    concurrency: options.concurrency,
+    onError,
+  });
+  return {
+    close: async () => {
+      shutdown.abort(new Error('the server stops'));
+      await Promise.all([worker.close(), relay]);
+      await queue.close();
+    },
+  };
+}
