@@ -2,6 +2,7 @@
 
 import type { Db } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
+import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { textFlaw } from '../lib/storable.ts';
 
@@ -18,16 +19,16 @@ export interface DeviceIntroduction {
 
 /** Registers the device, or renames it when it was registered before; its lastMutationId stays. */
 export async function registerDevice(
-  db: Db,
+  deps: { readonly db: Db; readonly clock: Clock },
   userId: string,
   introduction: DeviceIntroduction,
-  now: Date,
 ): Promise<DeviceRow> {
   const { deviceId, name, platform } = introduction;
+  const now = new Date(deps.clock.now());
   checkName('deviceId', deviceId);
   checkName('name', name);
   checkName('platform', platform);
-  return await db
+  return await deps.db
     .insertInto('devices')
     .values({ userId, deviceId, name, platform, lastSeenAt: now })
     .onConflict((conflict) =>

@@ -21,9 +21,14 @@ export async function pageRecords(
   return await page(rows, { column: 'changeSeq', order: 'asc' }, args);
 }
 
-/** The user's record with that row id; null when there is none. */
-export async function recordById(db: Db, userId: string, id: string): Promise<RecordRow | null> {
-  return (await existing(db, userId).where('id', '=', id).executeTakeFirst()) ?? null;
+/** Those of the rows that are the user's records and not deleted, in no order. */
+export async function recordsById(
+  db: Db,
+  userId: string,
+  ids: readonly string[],
+): Promise<RecordRow[]> {
+  if (ids.length === 0) return [];
+  return await existing(db, userId).where('id', 'in', ids).execute();
 }
 
 function existing(db: Db, userId: string) {

@@ -40,7 +40,7 @@ const SEARCH_PATH = '"$user", public, bullmq';
 const INT8_OID = 20;
 
 /** Opens the database and brings its tables up to date. PGlite takes the data folder's lock first and throws
- *  DataFolderInUse when another process has it: two openers of one folder destroy its data.
+ *  StartError when another process has it: two openers of one folder destroy its data.
  *  PGlite runs with fsync off: it survives kill -9, not power loss. */
 export async function openDatabase(options: {
   dataDir: string;

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { devicesById, findDevice, listDevices, registerDevice } from '../../src/changes/devices.ts';
 import { ensureUser } from '../../src/changes/users.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { describeEachDatabase } from '../support/databases.ts';
-import { newPhone, upsert } from './fixture.ts';
+import { newPhone, pushDeps, upsert } from './fixture.ts';
 
 describeEachDatabase('users and devices', (database) => {
   const phone = () => newPhone(database());
@@ -20,8 +21,9 @@ describeEachDatabase('users and devices', (database) => {
     const { db, userId, push } = await phone();
     await push(upsert(1));
     const later = new Date(now.getTime() + 5_000);
+    const clock = { ...systemClock, now: () => later.getTime() };
     const renamed = { deviceId: 'phone', name: 'New name', platform: 'ios' };
-    expect(await registerDevice(db, userId, renamed, later)).toMatchObject({
+    expect(await registerDevice({ db, clock }, userId, renamed)).toMatchObject({
       ...renamed,
       lastMutationId: 1,
       lastSeenAt: later,
@@ -37,7 +39,7 @@ describeEachDatabase('users and devices', (database) => {
   ])('refuses a %s that is empty, endless or cannot be stored', async (field, text) => {
     const { db, userId } = await phone();
     const fine = { deviceId: 'd', name: 'n', platform: 'p' };
-    const register = registerDevice(db, userId, { ...fine, [field]: text }, now);
+    const register = registerDevice(pushDeps(db), userId, { ...fine, [field]: text });
     await expect(register).rejects.toThrow(
       expect.objectContaining({ code: 'BAD_INPUT', message: expect.stringContaining(field) }),
     );

@@ -33,7 +33,7 @@ export async function newPhone(database: Database, deps: PushDeps = pushDeps(dat
   const db = database.kysely;
   const { id: userId } = await ensureUser(db, randomUUID(), new Date());
   const deviceId = 'phone';
-  await registerDevice(db, userId, { deviceId, name: 'Phone', platform: 'test' }, new Date());
+  await registerDevice(deps, userId, { deviceId, name: 'Phone', platform: 'test' });
   const push = (...changes: ChangeInput[]): Promise<PushResult> =>
     pushChanges(deps, userId, { deviceId, changes });
   return { db, userId, deviceId, push };

@@ -85,7 +85,7 @@ describeEachDatabase('pushChanges', (database) => {
       fc.asyncProperty(fc.array(anyPush, { minLength: 1, maxLength: 12 }), async (pushes) => {
         const { db, userId } = await newPhone(database());
         const tablet = { deviceId: 'tablet', name: 'Tablet', platform: 'test' };
-        await registerDevice(db, userId, tablet, new Date());
+        await registerDevice(pushDeps(db), userId, tablet);
         const model = new Model();
         const last: Record<string, number> = { phone: 0, tablet: 0 };
         for (const { deviceId, offset, changes } of pushes) {

@@ -1,0 +1,146 @@
+// The adapters' bytes: a folder per adapter, named by the SHA-256 of its tensors, there and whole or not there at all.
+// Knows nothing of users: who may read which bytes is a question for SQL.
+
+import { randomUUID } from 'node:crypto';
+import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { StoredFile } from '../db/schema.ts';
+import { sync } from '../lib/atomic-file.ts';
+import { must } from '../lib/errors.ts';
+import { sha256File } from '../lib/sha256.ts';
+import { PEFT_FILES } from './peft.ts';
+
+const TENSORS_FILE = 'adapter_model.safetensors';
+const SHA256 = /^[0-9a-f]{64}$/;
+
+/** Unfinished folders begin so; none is worked on for longer than this. */
+const UNFINISHED = '.unfinished-';
+const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
+
+/** What an adapter folder contains. */
+export interface StoredAdapter {
+  /** SHA-256 of adapter_model.safetensors: the adapter's name. */
+  readonly sha256: string;
+  readonly files: readonly StoredFile[];
+}
+
+/** Keeps adapter folders under the hash of their tensors. */
+export interface AdapterStore {
+  /** Copies a PEFT folder into the store and returns its name. Nothing is left behind when it fails, such as on a full
+   *  disk. Storing the same bytes again changes nothing, except that it mends a damaged copy. */
+  put(peftFolder: string): Promise<StoredAdapter>;
+  /** Where the folder of that name is, or would be. */
+  pathOf(sha256: string): string;
+  /** Whether the folder is there and its tensors still have the hash that names them (reads them whole). */
+  isIntact(sha256: string): Promise<boolean>;
+}
+
+/** Opens the store in the data folder and clears what a killed process left unfinished.
+ *  `copyFolder` is how bytes reach the disk; a test puts a full disk in its place. */
+export async function openAdapterStore(
+  dataDir: string,
+  copyFolder: (from: string, to: string) => Promise<void> = copyPeftFolder,
+): Promise<AdapterStore> {
+  const root = join(dataDir, 'adapters');
+  await mkdir(root, { recursive: true });
+  await clearUnfinished(root);
+  const pathOf = (name: string) => {
+    if (!SHA256.test(name)) throw new Error(`must hold: ${JSON.stringify(name)} is a SHA-256`);
+    return join(root, name);
+  };
+  return {
+    pathOf,
+    isIntact: async (name) => (await hashTensors(pathOf(name))) === name,
+    put: async (peftFolder) => {
+      const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
+      try {
+        await copyFolder(peftFolder, unfinished);
+        return await adopt(unfinished, pathOf);
+      } catch (error) {
+        await rm(unfinished, { recursive: true, force: true });
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new Error(`cannot store the adapter of ${peftFolder} in ${root}: ${reason}`, {
+          cause: error,
+        });
+      }
+    },
+  };
+}
+
+async function copyPeftFolder(from: string, to: string): Promise<void> {
+  await mkdir(to);
+  for (const name of PEFT_FILES) {
+    await cp(join(from, name), join(to, name));
+    await sync(join(to, name));
+  }
+  await sync(to);
+}
+
+/** Gives a complete folder its name, which comes from the bytes that were written, not from those that were read. */
+async function adopt(
+  unfinished: string,
+  pathOf: (sha256: string) => string,
+): Promise<StoredAdapter> {
+  const files = await describeFiles(unfinished);
+  const tensors = files.find(({ name }) => name === TENSORS_FILE);
+  const { sha256 } = must(tensors, `${TENSORS_FILE} is one of the files of an adapter`);
+  const path = pathOf(sha256);
+  if (!(await renameIfFree(unfinished, path))) {
+    if ((await hashTensors(path)) === sha256) {
+      await checkSameFiles(path, files);
+      await rm(unfinished, { recursive: true });
+      return { sha256, files };
+    }
+    await rm(path, { recursive: true });
+    await rename(unfinished, path);
+  }
+  await sync(dirname(path));
+  return { sha256, files };
+}
+
+/** False when a folder of that name is there already. */
+async function renameIfFree(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** The tensors alone name the folder, so another config beside the same tensors would go under a wrong name. */
+async function checkSameFiles(path: string, files: readonly StoredFile[]): Promise<void> {
+  const stored = await describeFiles(path);
+  const other = files.find((file, i) => stored[i]?.sha256 !== file.sha256);
+  if (other !== undefined) throw new Error(`${path} has another ${other.name} for these tensors`);
+}
+
+function describeFiles(folder: string): Promise<StoredFile[]> {
+  return Promise.all(
+    PEFT_FILES.map(async (name) => {
+      const path = join(folder, name);
+      return { name, sizeBytes: (await stat(path)).size, sha256: await sha256File(path) };
+    }),
+  );
+}
+
+/** Null when there are no tensors. */
+async function hashTensors(folder: string): Promise<string | null> {
+  try {
+    return await sha256File(join(folder, TENSORS_FILE));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+async function clearUnfinished(root: string): Promise<void> {
+  const names = (await readdir(root)).filter((name) => name.startsWith(UNFINISHED));
+  for (const path of names.map((name) => join(root, name))) {
+    // a younger one may belong to another server that shares the folder
+    const ageMs = Date.now() - (await stat(path)).mtimeMs;
+    if (ageMs > UNFINISHED_MAX_AGE_MS) await rm(path, { recursive: true, force: true });
+  }
+}
