@@ -6,6 +6,7 @@ import { type PushDeps, pushChanges } from '../../src/changes/push-changes.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
@@ -16,6 +17,9 @@ export const loadShippedModes = (): Promise<ModeCatalog> =>
 
 /** The moment at which everything in these tests happens. */
 export const NOW = new Date('2026-01-02T03:04:05Z');
+
+/** A clock that stands at NOW. */
+export const STOPPED: Clock = { now: () => NOW.getTime(), sleep: () => Promise.resolve() };
 
 /** An upsert, or without data a delete. */
 export interface TestChange {
@@ -39,9 +43,8 @@ export async function newTestUser(
 ): Promise<TestUser> {
   const { id } = await ensureUser(db, `user-${randomUUID()}`, NOW);
   const device = { deviceId: 'phone', name: 'Phone', platform: 'test' };
-  await registerDevice(db, id, device, NOW);
-  const clock = { now: () => NOW.getTime(), sleep: () => Promise.resolve() };
-  const deps: PushDeps = { db, catalog, wakeups: openLocalWakeups(), clock, onDelete };
+  const deps: PushDeps = { db, catalog, wakeups: openLocalWakeups(), clock: STOPPED, onDelete };
+  await registerDevice(deps, id, device);
   let mutationId = 0;
   const push = async (...changes: readonly TestChange[]): Promise<number> => {
     const numbered = changes.map((change) => toInput(change, ++mutationId));
