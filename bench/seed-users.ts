@@ -1,0 +1,65 @@
+// Users with live adapters of their own, put into a data folder while no server holds it: what a bench of answering
+// needs, without the hours of training. The matrices are random; speed does not depend on their values.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeLive } from '../src/adapters/make-live.ts';
+import { writePeftFolder } from '../src/adapters/peft.ts';
+import { openAdapterStore } from '../src/adapters/store.ts';
+import { ensureUser } from '../src/changes/users.ts';
+import { openDatabase } from '../src/db/database.ts';
+import { lockUser } from '../src/db/user-row.ts';
+import type { Base } from '../src/model/base-package.ts';
+import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../src/model/lora.ts';
+
+const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };
+
+/** Small enough that answers stay sentences. */
+const SPREAD = 0.002;
+
+/** Gives each user a live adapter of the mode with bytes of its own: rank 8, all linears, all layers. */
+export async function seedUsers(
+  dataDir: string,
+  base: Base,
+  { mode, users }: { mode: string; users: readonly string[] },
+): Promise<void> {
+  const database = await openDatabase({ dataDir });
+  const store = await openAdapterStore(dataDir);
+  const scratch = await mkdtemp(join(tmpdir(), 'attune-seed-'));
+  try {
+    for (const [index, subject] of users.entries()) {
+      const folder = join(scratch, subject);
+      await writePeftFolder(folder, randomAdapter(base, index + 1), base);
+      const { sha256, files } = await store.put(folder);
+      const user = await ensureUser(database.kysely, subject, new Date());
+      await database.kysely.transaction().execute(async (tx) => {
+        await lockUser(tx, user.id);
+        await makeLive(tx, {
+          userId: user.id,
+          mode,
+          origin: 'SERVER',
+          baseSha256: base.sha256,
+          rank: SHAPE.rank,
+          sha256,
+          files: JSON.stringify(files),
+          createdAt: new Date(),
+        });
+      });
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+    await database.close();
+  }
+}
+
+function randomAdapter({ config }: Base, seed: number) {
+  const flat = new Float32Array(loraSize(config, SHAPE));
+  let state = seed;
+  for (let i = 0; i < flat.length; i += 1) {
+    // the generator of Numerical Recipes: any spread of values does
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    flat[i] = (state / 2 ** 32 - 0.5) * SPREAD;
+  }
+  return unflattenLora(config, SHAPE, flat);
+}
