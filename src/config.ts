@@ -25,7 +25,7 @@ interface Setting<T> {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-/** More ONNX Runtime threads than this never helped, on any machine. */
+/** More threads or trainers than this are a slip of the hand. */
 const MAX_THREADS = 256;
 
 /** One row per setting: the command line's help, the environment and the defaults all come from here. */
@@ -115,9 +115,9 @@ export const SETTINGS = {
     flag: '--hub',
     env: 'HF_ENDPOINT',
     placeholder: 'url',
-    description: 'model hub to fetch org/name from',
+    description: 'model hub to fetch org/name from, if not the public one',
     expected: 'a URL such as https://hub.example',
-    fallback: 'https://huggingface.co',
+    fallback: null,
     parse: (text) => url(text, ['http:', 'https:']),
   } satisfies Setting<string>,
   threads: {
@@ -127,6 +127,15 @@ export const SETTINGS = {
     description: 'threads of the inference engine',
     expected: `a whole number from 1 to ${MAX_THREADS}`,
     fallback: String(availableParallelism()),
+    parse: (text) => wholeNumber(text, 1, MAX_THREADS),
+  } satisfies Setting<number>,
+  trainers: {
+    flag: '--trainers',
+    env: 'ATTUNE_TRAINERS',
+    placeholder: 'number',
+    description: 'training runs at the same time, a processor core each',
+    expected: `a whole number from 1 to ${MAX_THREADS}`,
+    fallback: String(Math.max(1, availableParallelism() - 1)),
     parse: (text) => wholeNumber(text, 1, MAX_THREADS),
   } satisfies Setting<number>,
   logLevel: {

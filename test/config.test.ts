@@ -44,6 +44,7 @@ describe('readConfig', () => {
       ATTUNE_MODES_DIR: '/srv/modes',
       HF_ENDPOINT: 'https://hub.example',
       ATTUNE_THREADS: '3',
+      ATTUNE_TRAINERS: '2',
       ATTUNE_LOG_LEVEL: 'debug',
     };
     expect(readConfig({}, env)).toEqual({
@@ -58,6 +59,7 @@ describe('readConfig', () => {
       modesDir: '/srv/modes',
       hubUrl: 'https://hub.example',
       threads: 3,
+      trainers: 2,
       logLevel: 'debug',
     });
   });

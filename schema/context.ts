@@ -1,0 +1,39 @@
+// What every resolver can reach: the viewer, the stages, and batched reads.
+
+import type { AdapterStore } from '../src/adapters/store.ts';
+import type { Answers } from '../src/answers/answers.ts';
+import type { PushDeps } from '../src/changes/push-changes.ts';
+import type { Db } from '../src/db/database.ts';
+import type { UserRow } from '../src/db/schema.ts';
+import type { ReportDeps } from '../src/feedback/report-completion.ts';
+import type { Clock } from '../src/lib/clock.ts';
+import type { Wakeups } from '../src/lib/wakeups.ts';
+import type { Base } from '../src/model/base-package.ts';
+import type { ModeCatalog } from '../src/modes/mode.ts';
+import type { Loaders } from './loaders.ts';
+
+/** The parts of a running server, opened once at the start. */
+export interface Services {
+  readonly db: Db;
+  readonly catalog: ModeCatalog;
+  readonly base: Base;
+  readonly answers: Answers;
+  readonly store: AdapterStore;
+  readonly wakeups: Wakeups;
+  /** Signs the cursors of the adapter feed. */
+  readonly cursorSecret: Uint8Array;
+  readonly clock: Clock;
+  /** Withdraws what was learned from records that are being deleted. */
+  readonly onDelete: PushDeps['onDelete'];
+  /** Counts as the base's tokenizer does. */
+  readonly countTokens: ReportDeps['countTokens'];
+}
+
+/** One operation's view of the server. */
+export interface Context {
+  readonly viewer: UserRow;
+  readonly services: Services;
+  readonly loaders: Loaders;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}

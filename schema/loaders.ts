@@ -1,0 +1,60 @@
+// Reads that many resolvers of one operation ask for one by one, answered in one query each.
+// Nothing is remembered: a subscription's context lives for hours, and a mutation must see what it just wrote.
+
+import DataLoader from 'dataloader';
+import { heldAdapters } from '../src/adapters/held-adapters.ts';
+import { adaptersById, liveAdapters, shippedAdapters } from '../src/adapters/registry.ts';
+import { devicesById } from '../src/changes/devices.ts';
+import { recordsById } from '../src/changes/records.ts';
+import { datasetsById, latestDatasets } from '../src/dataset/datasets.ts';
+import type { Db } from '../src/db/database.ts';
+import { completionsById } from '../src/feedback/completions.ts';
+import { runsById } from '../src/runs/runs.ts';
+
+/** Loads what an id names; null for no id. */
+export function loadIf<Row>(
+  loader: DataLoader<string, Row | null>,
+  id: string | null,
+): Promise<Row | null> {
+  return id === null ? Promise.resolve(null) : loader.load(id);
+}
+
+/** Batched reads of one user's rows. */
+export type Loaders = ReturnType<typeof createLoaders>;
+
+type ReadRows<Row> = (db: Db, userId: string, keys: readonly string[]) => Promise<readonly Row[]>;
+
+/** The loaders of one operation; every one reads only what belongs to the user (or ships with a mode). */
+export function createLoaders(db: Db, userId: string, baseSha256: string) {
+  const byKey = <Row>(read: ReadRows<Row>, keyOf: (row: Row) => string) =>
+    new DataLoader<string, Row | null>(
+      async (keys) => {
+        const rows = await read(db, userId, keys);
+        const found = new Map(rows.map((row) => [keyOf(row), row]));
+        return keys.map((key) => found.get(key) ?? null);
+      },
+      { cache: false },
+    );
+  const byId = <Row extends { readonly id: string }>(read: ReadRows<Row>) =>
+    byKey(read, ({ id }) => id);
+  const byMode = <Row extends { readonly mode: string }>(read: ReadRows<Row>) =>
+    byKey(read, ({ mode }) => mode);
+  return {
+    adapter: byId(adaptersById),
+    completion: byId(completionsById),
+    dataset: byId(datasetsById),
+    device: byId(devicesById),
+    record: byId(recordsById),
+    run: byId(runsById),
+    liveAdapter: byMode(liveAdapters),
+    latestDataset: byMode(latestDatasets),
+    shippedAdapter: byMode((_db, _userId, modes) => shippedAdapters(db, baseSha256, modes)),
+    held: new DataLoader(
+      async (deviceRowIds: readonly string[]) => {
+        const held = await heldAdapters(db, userId, deviceRowIds);
+        return deviceRowIds.map((id) => held.filter(({ deviceRowId }) => deviceRowId === id));
+      },
+      { cache: false },
+    ),
+  };
+}

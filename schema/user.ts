@@ -1,0 +1,53 @@
+import { nonNull, nullable, objectType, queryField, stringArg } from 'nexus';
+import { listDevices } from '../src/changes/devices.ts';
+import { pageRecords } from '../src/changes/records.ts';
+import { pageCompletions } from '../src/feedback/completions.ts';
+import { pageArgs } from './connection.ts';
+import { globalId } from './node.ts';
+
+/** The signed-in user and all that is theirs. */
+export const User = objectType({
+  name: 'User',
+  description: "The signed-in user. Every field below it is that user's own data.",
+  definition(t) {
+    t.implements('Node');
+    t.id('id', { resolve: globalId('User') });
+    t.list.field('modes', {
+      type: 'Mode',
+      description: "Every configured mode, with this user's state in it.",
+      resolve: (_, __, { services }) => services.catalog.modes,
+    });
+    t.field('mode', {
+      type: nullable('Mode'),
+      description: 'One mode by its key.',
+      args: { key: nonNull(stringArg()) },
+      resolve: (_, { key }, { services }) => services.catalog.mode(key),
+    });
+    t.list.field('devices', {
+      type: 'Device',
+      description: 'Every registered device, by its name.',
+      resolve: (user, _, { services }) => listDevices(services.db, user.id),
+    });
+    t.field('records', {
+      type: 'RecordConnection',
+      description: 'The newest state of every record, in the order of their last changes.',
+      args: { source: stringArg(), ...pageArgs },
+      resolve: (user, { source, ...page }, { services }) =>
+        pageRecords(services.db, user.id, { source }, page),
+    });
+    t.field('completions', {
+      type: 'CompletionConnection',
+      description: 'Every stored completion, the newest first.',
+      args: { mode: stringArg(), ...pageArgs },
+      resolve: (user, { mode, ...page }, { services }) =>
+        pageCompletions(services.db, user.id, { mode }, page),
+    });
+  },
+});
+
+/** Where every query starts. */
+export const viewerQuery = queryField('viewer', {
+  type: 'User',
+  description: "The signed-in user. Every field below it is that user's own data.",
+  resolve: (_, __, { viewer }) => viewer,
+});

@@ -1,0 +1,63 @@
+// The command line: which commands there are and what they take. Flags come from the table of settings.
+
+import { Command, CommanderError, Option } from 'commander';
+import { issueToken } from './auth.ts';
+import { type Config, type Flags, readConfig, SETTINGS } from './config.ts';
+import { systemClock } from './lib/clock.ts';
+
+/** What the commands do and where they write. */
+export interface CliActions {
+  serve(config: Config): Promise<void>;
+  /** To standard output. */
+  print(text: string): void;
+}
+
+/** Runs the command that the arguments name, `serve` if none. Throws ConfigError or AppError on values that do not fit,
+ *  CommanderError on arguments that do not, after usage or help has been written. */
+export async function runCli(args: readonly string[], actions: CliActions): Promise<void> {
+  await createProgram(actions).parseAsync(args, { from: 'user' });
+}
+
+/** The exit code of an error that commander has explained to the user already; undefined for other errors. */
+export function explainedExitCode(error: unknown): number | undefined {
+  return error instanceof CommanderError ? error.exitCode : undefined;
+}
+
+type SettingKey = keyof typeof SETTINGS;
+/** Flags as commander collects them, by its own names. */
+type Options = Readonly<Record<string, string | undefined>>;
+
+const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
+
+function createProgram(actions: CliActions): Command {
+  const program = new Command('attune')
+    .description("Keeps one small LoRA per user and behaviour in tune with that user's data.")
+    .exitOverride();
+  const serve = program
+    .command('serve', { isDefault: true })
+    .description('start the server')
+    .action((options: Options) => actions.serve(readConfig(flagsOf(options))));
+  for (const key of SETTING_KEYS) serve.addOption(optionOf(key));
+  program
+    .command('token')
+    .description('print a token for a user, also while a server is running')
+    .requiredOption('--user <name>', 'who the token speaks for')
+    .addOption(optionOf('dataDir'))
+    .action(async (options: Options & { readonly user: string }) => {
+      const { dataDir } = readConfig(flagsOf(options));
+      actions.print(`${await issueToken(dataDir, options.user, systemClock)}\n`);
+    });
+  return program;
+}
+
+function optionOf(key: SettingKey): Option {
+  const { flag, placeholder, description, env, fallback } = SETTINGS[key];
+  const standard = fallback === null ? '' : `, else ${fallback}`;
+  return new Option(`${flag} <${placeholder}>`, `${description} (${env}${standard})`);
+}
+
+function flagsOf(options: Options): Flags {
+  return Object.fromEntries(
+    SETTING_KEYS.map((key) => [key, options[optionOf(key).attributeName()]]),
+  );
+}

@@ -1,0 +1,44 @@
+import type { Config } from './config.ts';
+import { openProgressDisplay } from './install-progress.ts';
+import { AppError } from './lib/errors.ts';
+import { installBase } from './model/base-install.ts';
+import type { Base } from './model/base-package.ts';
+
+/** The base of a start, and the name that brings it back. */
+export interface InstalledModel {
+  readonly base: Base;
+  /** What `--model` would be given to get it. */
+  readonly model: string;
+}
+
+/** Installs the configured base model with progress on the terminal. Where the default one cannot be fetched, says so
+ *  and takes the tiny one that comes with the program; a model that was asked for by name has no substitute. */
+export async function installModel(config: Config, signal: AbortSignal): Promise<InstalledModel> {
+  const { model } = config;
+  try {
+    return { model, base: await install(config, model, signal) };
+  } catch (error) {
+    const isOutOfReach = error instanceof AppError && error.code === 'UNAVAILABLE';
+    if (!isOutOfReach || model !== 'default') throw error;
+    process.stderr.write(
+      `The default base model cannot be fetched: ${error.message}\n` +
+        'Going on with the tiny base model that comes with Attune: everything works, but its answers are poor.\n',
+    );
+    return { model: 'tiny', base: await install(config, 'tiny', signal) };
+  }
+}
+
+async function install(config: Config, model: string, signal: AbortSignal): Promise<Base> {
+  const display = openProgressDisplay(process.stderr);
+  try {
+    return await installBase({
+      model,
+      cacheDir: config.cacheDir,
+      hub: { endpoint: config.hubUrl },
+      onProgress: display.show,
+      signal,
+    });
+  } finally {
+    display.end();
+  }
+}

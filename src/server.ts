@@ -1,0 +1,206 @@
+// The network side: one port for GraphQL over HTTP and WebSocket, downloads, health and the query editor.
+
+import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { expressMiddleware } from '@as-integrations/express5';
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import type { GraphQLSchema } from 'graphql';
+import { sql } from 'kysely';
+import type { pino } from 'pino';
+import type { Context, Services } from '../schema/context.ts';
+import type { Authenticator } from './auth.ts';
+import type { Clock } from './lib/clock.ts';
+import { must } from './lib/errors.ts';
+import { StartError } from './lib/start-error.ts';
+import { downloads } from './sync/downloads.ts';
+import { httpStatusOf } from './transport/client-errors.ts';
+import { errorResponder, notFoundResponder, setErrorHeaders } from './transport/error-response.ts';
+import { graphiqlRouter, sendGraphiqlPage } from './transport/graphiql.ts';
+import {
+  createOperationGate,
+  MAX_DOCUMENT_TOKENS,
+  MAX_REQUEST_BYTES,
+  type OperationGate,
+  type Session,
+} from './transport/operation-gate.ts';
+import { serveWebSockets } from './transport/websocket.ts';
+
+/** How long answers that are being given may take once the server stops. */
+const DRAIN_MS = 2_000;
+/** Where GraphQL is served, over both transports. */
+const PATH = '/graphql';
+
+/** Where to listen. */
+export interface Address {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+/** What a server serves, and where. */
+export interface ServerOptions extends Address {
+  readonly schema: GraphQLSchema;
+  readonly services: Services;
+  readonly authenticator: Authenticator;
+  readonly logger: pino.Logger;
+}
+
+/** A listening server. */
+export interface Server {
+  readonly url: string;
+  /** Takes no new requests, gives those under way a moment, then ends them. Ends within a few seconds. */
+  close(): Promise<void>;
+}
+
+/** Starts to listen. Throws StartError when the address cannot be had. */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { schema, services, logger } = options;
+  const { clock } = services;
+  const gate = createOperationGate(options);
+  const stopping = new AbortController();
+  const apollo = createApollo(schema, gate);
+  await apollo.start();
+  const server = createServer(createApp({ apollo, gate, services, stopping: stopping.signal }));
+  const address = await listen(server, options);
+  const sockets = serveWebSockets({ server, path: PATH, schema, gate, clock, logger });
+  return {
+    url: urlOf(options.host, address),
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      sockets.close();
+      server.closeIdleConnections();
+      await soon(closed, clock);
+      stopping.abort();
+      sockets.terminate();
+      server.closeAllConnections();
+      await closed;
+      await apollo.stop();
+    },
+  };
+}
+
+function createApollo(schema: GraphQLSchema, gate: OperationGate): ApolloServer<Context> {
+  return new ApolloServer<Context>({
+    schema,
+    formatError: (_formatted, error) => gate.toClientError(error),
+    parseOptions: { maxTokens: MAX_DOCUMENT_TOKENS },
+    introspection: true,
+    persistedQueries: false,
+    includeStacktraceInErrorResponses: false,
+    // who stops the process stops the server: see app.ts
+    stopOnTerminationSignals: false,
+    plugins: [ApolloServerPluginLandingPageDisabled(), statusPlugin],
+  });
+}
+
+/** Resolves with the promise, but after DRAIN_MS at the latest. */
+async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
+  const settled = new AbortController();
+  const waiting = clock.sleep(DRAIN_MS, settled.signal).catch(() => undefined);
+  await Promise.race([promise, waiting]);
+  settled.abort();
+}
+
+/** Apollo leaves the status of an operation that was executed to us; the others have theirs. */
+const statusPlugin: ApolloServerPlugin<Context> = {
+  requestDidStart: () =>
+    Promise.resolve({
+      willSendResponse({ response: { body, http } }) {
+        const errors = (body.kind === 'single' && body.singleResult.errors) || [];
+        if (errors.length > 0) http.status ??= httpStatusOf(errors);
+        setErrorHeaders(http.headers, errors);
+        return Promise.resolve();
+      },
+    }),
+};
+
+interface AppParts {
+  readonly apollo: ApolloServer<Context>;
+  readonly gate: OperationGate;
+  readonly services: Services;
+  readonly stopping: AbortSignal;
+}
+
+function createApp({ apollo, gate, services, stopping }: AppParts): Express {
+  const sessions = new WeakMap<Request, Session>();
+  const admit: RequestHandler = async (request, _response, next) => {
+    sessions.set(request, await gate.admit(request.headers.authorization));
+    next();
+  };
+  const execute = expressMiddleware(apollo, {
+    context: ({ req, res }) => {
+      const session = must(sessions.get(req), 'the request was admitted');
+      return Promise.resolve(gate.contextOf(session, AbortSignal.any([stopping, abandoned(res)])));
+    },
+  });
+  const app = express();
+  app.disable('x-powered-by');
+  app.get('/healthz', healthz(services));
+  const authenticate = async ({ headers }: IncomingMessage) =>
+    (await gate.admit(headers.authorization)).viewer;
+  app.use(downloads({ ...services, authenticate }));
+  app.use('/graphiql', graphiqlRouter());
+  app.get(PATH, (request, response, next) =>
+    request.accepts(['json', 'html']) === 'html' ? sendGraphiqlPage(request, response) : next(),
+  );
+  // who asks comes first: nobody else's body is worth reading
+  app.all(PATH, admit, express.json({ limit: MAX_REQUEST_BYTES }), execute);
+  app.use(notFoundResponder);
+  app.use(errorResponder(gate.toClientError));
+  return app;
+}
+
+/** Says whether the server can do its work, which needs the database. */
+function healthz({ db }: Services): RequestHandler {
+  return async (_request, response) => {
+    await sql`select 1`.execute(db);
+    response.json({ status: 'ok' });
+  };
+}
+
+/** Aborts when the client has left before its answer was sent. */
+function abandoned(response: Response): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => {
+    if (!response.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/** Throws StartError when a server could not listen there now. */
+export async function checkAddress(address: Address): Promise<void> {
+  const server = createServer();
+  await listen(server, address);
+  await new Promise((resolve) => server.close(resolve));
+}
+
+/** Listens, or explains why it cannot. */
+function listen(server: HttpServer, { host, port }: Address): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(new StartError(`Cannot listen on ${host}, port ${port}: ${whyNot(cause)}`, { cause }));
+    });
+    // a server that listens on TCP has a TCP address
+    server.listen({ host, port }, () => resolve(server.address() as AddressInfo));
+  });
+}
+
+function whyNot({ code, message }: NodeJS.ErrnoException): string {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE:
+      'another program uses it. Stop that program, or choose another port with --port (0 picks a free one).',
+    EACCES: 'this user may not. Choose a port above 1023 with --port.',
+    EADDRNOTAVAIL: 'this machine does not have that address. Choose another with --host.',
+    ENOTFOUND: 'there is no such host name. Choose another with --host.',
+  };
+  return reasons[code ?? ''] ?? message;
+}
+
+/** The address for a client on this machine. */
+function urlOf(host: string, { port }: AddressInfo): string {
+  const isAnywhere = host === '0.0.0.0' || host === '::';
+  const name = isAnywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
