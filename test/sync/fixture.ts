@@ -1,0 +1,37 @@
+import { revokeAdapters } from '../../src/adapters/revoke.ts';
+import { registerDevice } from '../../src/changes/devices.ts';
+import type { Database } from '../../src/db/database.ts';
+import { acknowledgeAdapter } from '../../src/sync/acknowledge.ts';
+import { readCursorSecret } from '../../src/sync/cursor.ts';
+import { type FeedEvent, readFeed } from '../../src/sync/feed.ts';
+import { newTrainee } from '../adapters/fixture.ts';
+
+/** A user with a phone and a feed. */
+export async function newSubscriber(database: Database) {
+  const trainee = await newTrainee(database);
+  const { db, userId } = trainee;
+  const deps = { ...trainee.deps, cursorSecret: await readCursorSecret(db) };
+  const deviceId = 'phone';
+  await registerDevice(deps, userId, { deviceId, name: 'Phone', platform: 'test' });
+  return {
+    ...trainee,
+    deps,
+    deviceId,
+    read: (after: string | null, first = 100) => readFeed(deps, userId, after, first),
+    acknowledge: (adapterId: string, state: 'INSTALLED' | 'REMOVED' | 'FAILED') =>
+      acknowledgeAdapter(deps, userId, { deviceId, adapterId, state }),
+    revoke: (...ids: string[]) =>
+      db
+        .transaction()
+        .execute((tx) =>
+          revokeAdapters(tx, userId, ids, { reason: 'DATA_DELETED', now: new Date() }),
+        ),
+  };
+}
+
+/** An event as a line: what happened to which adapter. */
+export function lineOf(event: FeedEvent): string {
+  return event.kind === 'ready'
+    ? `ready ${event.adapter.mode} ${event.adapter.version}`
+    : `revoked ${event.modeKey} ${event.reason}`;
+}
