@@ -17,6 +17,18 @@ export function canonicalDim(dim: Dim): Dim {
   return format(parse(dim));
 }
 
+/** The products whose sum a dimension is; a known dimension is one product of no symbols. */
+export function dimTerms(
+  dim: Dim,
+): readonly { readonly count: number; readonly symbols: readonly string[] }[] {
+  return [...parse(dim)].map(([symbols, count]) => ({ count, symbols: splitSymbols(symbols) }));
+}
+
+/** True for a single symbol, such as 'B'. */
+export function isSymbol(dim: Dim): dim is string {
+  return typeof dim === 'string' && SYMBOL.test(dim);
+}
+
 /** a + b. */
 export function addDims(a: Dim, b: Dim): Dim {
   const sum = new Map(parse(a));

@@ -18,6 +18,14 @@ export interface TensorType {
 /** A value in a graph. */
 export interface Tensor extends TensorType {
   readonly origin: Origin;
+  /** Which graph input binds each symbol that occurs in what this tensor is made of. */
+  readonly symbols: ReadonlyMap<string, SymbolSource>;
+}
+
+/** A graph input that has the symbol as one of its dimensions. */
+export interface SymbolSource {
+  readonly input: Tensor;
+  readonly axis: number;
 }
 
 /** Where a tensor comes from. */

@@ -9,16 +9,29 @@ export function applyOp<K extends OpName>(
   attributes: Ops[K]['attributes'],
 ): Ops[K]['outputs'] {
   const outputs: Tensor[] = [];
+  const symbols = mergeSymbols(inputs);
   const node = { op, inputs: Object.freeze([...inputs]), attributes, outputs } as const;
   inferTypes(op, inputs, attributes).forEach((type, index) => {
     // NodeOf<K> for one K is a member of the union Node, which TypeScript cannot see for a generic K.
     const origin = { kind: 'node', node: node as NodeOf<OpName> as never, index } as const;
-    outputs.push(Object.freeze({ ...type, origin }));
+    outputs.push(Object.freeze({ ...type, origin, symbols }));
   });
   Object.freeze(outputs);
   Object.freeze(attributes);
   Object.freeze(node);
   return outputs as readonly Tensor[] as Ops[K]['outputs'];
+}
+
+const NO_SYMBOLS: Tensor['symbols'] = new Map();
+
+/** The symbols of all inputs. Nearly always one input knows them all, and its map is shared. */
+function mergeSymbols(inputs: readonly (Tensor | null)[]): Tensor['symbols'] {
+  const maps = inputs.flatMap((x) => (x ? [x.symbols] : []));
+  const largest = maps.reduce((a, b) => (b.size > a.size ? b : a), NO_SYMBOLS);
+  const knowsAll = maps.every(
+    (map) => map === largest || [...map.keys()].every((symbol) => largest.has(symbol)),
+  );
+  return knowsAll ? largest : new Map(maps.flatMap((map) => [...map]));
 }
 
 /** The types of an operator's outputs. Throws ShapeError naming operator and inputs. */

@@ -1,16 +1,21 @@
 // The leaves of a graph: inputs fed at each run, weights mapped from a file, and constants kept in the model itself.
 
-import { canonicalDim, type Dim, elementCount, formatShape, type Shape } from './dim.ts';
+import { canonicalDim, type Dim, elementCount, formatShape, isSymbol, type Shape } from './dim.ts';
 import { DTYPES, type DType, type TensorData } from './dtype.ts';
-import type { ExternalData, Tensor } from './ir.ts';
+import type { ExternalData, SymbolSource, Tensor } from './ir.ts';
+
+const NO_SYMBOLS: Tensor['symbols'] = new Map();
 
 /** A value fed at each run. Symbolic dimensions are bound by the run. */
-export function input(name: string, dtype: DType, shape: Shape): Tensor {
-  return Object.freeze({
-    dtype,
-    shape: shape.map(canonicalDim),
-    origin: Object.freeze({ kind: 'input', name }),
+export function input(name: string, dtype: DType, dims: Shape): Tensor {
+  const shape = dims.map(canonicalDim);
+  const symbols = new Map<string, SymbolSource>();
+  const origin = Object.freeze({ kind: 'input', name } as const);
+  const tensor = Object.freeze({ dtype, shape, origin, symbols });
+  shape.forEach((dim, axis) => {
+    if (isSymbol(dim)) symbols.set(dim, { input: tensor, axis });
   });
+  return tensor;
 }
 
 /** A frozen value whose little-endian bytes lie in a file of their own; the length follows from dtype and shape.
@@ -25,6 +30,7 @@ export function weight(
     dtype,
     shape: shape.map(canonicalDim),
     origin: Object.freeze({ kind: 'weight', name, file, byteOffset }),
+    symbols: NO_SYMBOLS,
   });
 }
 
@@ -45,6 +51,7 @@ export function constant(
     shape,
     contents: contentsOf(dtype, shape, data),
     origin: Object.freeze({ kind: 'constant', data }),
+    symbols: NO_SYMBOLS,
   });
 }
 

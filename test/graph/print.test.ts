@@ -57,23 +57,24 @@ it('prints the smallest train step as it always has', () => {
     loss: f32[] = Neg(ReduceSum_16)
     Neg_18: f32[] = Neg(f32 1)
     Unsqueeze_19: f32[1, 1] = Unsqueeze(Neg_18, [0, 1])
-    Shape_20: i64[2] = Shape(Sub_15) start=0 end=2
-    Expand_21: f32[S, 1] = Expand(Unsqueeze_19, Shape_20)
-    MatMul_22: f32[S, 8] = MatMul(Softmax_11, embedding)
-    Sub_23: f32[S, 8] = Sub(Gather_6, MatMul_22)
-    Mul_24: f32[S, 8] = Mul(Expand_21, Sub_23)
-    Mul_25: f32[S, 8] = Mul(Mul_24, f32[8] 1, 1, 1, 1, 1, 1, 1, 1)
-    Mul_26: f32[S, 8] = Mul(Mul_25, Add_4)
-    ReduceMean_27: f32[S, 1] = ReduceMean(Mul_26, [1]) keepdims=true
-    Mul_28: f32[S, 1] = Mul(SimplifiedLayerNormalization_5.1, SimplifiedLayerNormalization_5.1)
-    Mul_29: f32[S, 1] = Mul(ReduceMean_27, Mul_28)
-    Mul_30: f32[S, 8] = Mul(Add_4, Mul_29)
-    Sub_31: f32[S, 8] = Sub(Mul_25, Mul_30)
-    Mul_32: f32[S, 8] = Mul(Sub_31, SimplifiedLayerNormalization_5.1)
-    Mul_33: f32[S, 8] = Mul(Mul_32, f32 2)
-    FusedMatMul_34: f32[S, 2] = FusedMatMul(Mul_33, lora_b) transA=false transB=true alpha=1
-    da: f32[8, 2] = FusedMatMul(Gather_0, FusedMatMul_34) transA=true transB=false alpha=1
-    db: f32[2, 8] = FusedMatMul(MatMul_1, Mul_33) transA=true transB=false alpha=1
+    Shape_20: i64[1] = Shape(ids) start=0 end=1
+    Concat_21: i64[2] = Concat(Shape_20, [1]) axis=0
+    Expand_22: f32[S, 1] = Expand(Unsqueeze_19, Concat_21)
+    MatMul_23: f32[S, 8] = MatMul(Softmax_11, embedding)
+    Sub_24: f32[S, 8] = Sub(Gather_6, MatMul_23)
+    Mul_25: f32[S, 8] = Mul(Expand_22, Sub_24)
+    Mul_26: f32[S, 8] = Mul(Mul_25, f32[8] 1, 1, 1, 1, 1, 1, 1, 1)
+    Mul_27: f32[S, 8] = Mul(Mul_26, Add_4)
+    ReduceMean_28: f32[S, 1] = ReduceMean(Mul_27, [1]) keepdims=true
+    Mul_29: f32[S, 1] = Mul(SimplifiedLayerNormalization_5.1, SimplifiedLayerNormalization_5.1)
+    Mul_30: f32[S, 1] = Mul(ReduceMean_28, Mul_29)
+    Mul_31: f32[S, 8] = Mul(Add_4, Mul_30)
+    Sub_32: f32[S, 8] = Sub(Mul_26, Mul_31)
+    Mul_33: f32[S, 8] = Mul(Sub_32, SimplifiedLayerNormalization_5.1)
+    Mul_34: f32[S, 8] = Mul(Mul_33, f32 2)
+    FusedMatMul_35: f32[S, 2] = FusedMatMul(Mul_34, lora_b) transA=false transB=true alpha=1
+    da: f32[8, 2] = FusedMatMul(Gather_0, FusedMatMul_35) transA=true transB=false alpha=1
+    db: f32[2, 8] = FusedMatMul(MatMul_1, Mul_34) transA=true transB=false alpha=1
     output loss: f32[]
     output da: f32[8, 2]
     output db: f32[2, 8]

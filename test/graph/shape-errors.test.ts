@@ -156,7 +156,7 @@ const CASES: readonly (readonly [what: string, build: () => unknown, message: st
   [
     'a symbol with no source',
     () => expand(t([1]), ['B']),
-    "[B]: 'B' is not known here; use sizeOf and concat",
+    "'B' is no dimension of an input here; use sizeOf and concat",
   ],
   ['an expansion to less', () => expand(t([2, 3]), [2, 4]), 'dimensions 3 and 4 do not broadcast'],
   ['axes left out', () => transpose(t([2, 3]), [0]), 'perm [0] is no permutation of the axes'],
@@ -181,7 +181,7 @@ const CASES: readonly (readonly [what: string, build: () => unknown, message: st
   ['an axis of more than one', () => squeeze(t([2, 3]), [0]), 'dimension 2 at axis 0 is not 1'],
   ['one new axis twice', () => unsqueeze(t([2]), [0, 0]), 'axes [0, 0] name one axis twice'],
   ['an axis outside', () => softmax(t([2, 3]), 2), 'axis 2 is outside of shape [2, 3]'],
-  ['a fill of an unknown shape', () => full(['B'], 0), "'B' is not known here"],
+  ['a fill of an unknown shape', () => full(['B'], 0), "'B' is no dimension of an input here"],
   ['indices of floats', () => gather(t([4, 2]), t([3])), 'indices must be i64 or i32, but is f32'],
   [
     'indices of another rank',

@@ -1,9 +1,10 @@
 import { elementCount } from '../dim.ts';
 import type { NodeOf, Tensor } from '../ir.ts';
+import { dimsVector } from '../ops/dims.ts';
 import { cast, div, equal, mul, type Operand } from '../ops/elementwise.ts';
 import { scatterElements } from '../ops/gather.ts';
 import { reduceSum } from '../ops/reduce.ts';
-import { expandLike, reshape, sizeOf, unsqueeze, zerosLike } from '../ops/reshape.ts';
+import { expandLike, reshape, unsqueeze, zerosLike } from '../ops/reshape.ts';
 import { i64 } from '../tensor.ts';
 import { type GradientRules, NOT_DIFFERENTIABLE } from './rule.ts';
 
@@ -23,8 +24,7 @@ function reducedCount(node: Reduction): Operand {
   const axes = reducedAxes(node);
   const count = elementCount(axes.map((axis) => x.shape[axis] ?? 1));
   if (typeof count === 'number') return count;
-  const sizes = axes.map((axis) => reshape(cast(sizeOf(x, axis), x.dtype), i64([])));
-  return sizes.reduce((product, size) => mul(product, size));
+  return cast(reshape(dimsVector([count], x), i64([])), x.dtype);
 }
 
 /** Gradient rules of reductions. */

@@ -1,28 +1,12 @@
 import { must } from '../../lib/errors.ts';
 import type { Tensor } from '../ir.ts';
-import { concat, full, reshapeLike, sizeOf, split, transpose } from '../ops/reshape.ts';
-import { i64 } from '../tensor.ts';
+import { dimsVector } from '../ops/dims.ts';
+import { concat, full, reshapeLike, split, transpose } from '../ops/reshape.ts';
 import { type GradientRules, NOT_DIFFERENTIABLE } from './rule.ts';
 
 /** Zeros like x, but of another size along one axis. */
-function zerosAlong(x: Tensor, axis: number, size: number): Tensor {
-  const dims = x.shape.map((dim, at) => {
-    if (at === axis) return i64([size]);
-    return typeof dim === 'number' ? i64([dim]) : sizeOf(x, at);
-  });
-  return full(concat(dims, 0), 0, x.dtype);
-}
-
-/** The sizes of tensors along an axis, where some may be symbolic. */
-function sizesAlong(xs: readonly Tensor[], axis: number): readonly number[] | Tensor {
-  const dims = xs.map((x) => x.shape[axis]).filter((dim) => typeof dim === 'number');
-  return dims.length === xs.length
-    ? dims
-    : concat(
-        xs.map((x) => sizeOf(x, axis)),
-        0,
-      );
-}
+const zerosAlong = (x: Tensor, axis: number, size: number): Tensor =>
+  full(dimsVector(x.shape.with(axis, size), x), 0, x.dtype);
 
 /** Gradient rules of the operators that move elements without looking at them. */
 export const RESHAPE_GRADIENTS = {
@@ -35,7 +19,10 @@ export const RESHAPE_GRADIENTS = {
       perm.map((_, axis) => perm.indexOf(axis)),
     ),
   ],
-  Concat: ({ inputs, attributes: { axis } }, [g]) => split(g, sizesAlong(inputs, axis), axis),
+  Concat: ({ inputs, attributes: { axis } }, [g]) => {
+    const sizes = inputs.map((x) => must(x.shape[axis], 'the axis joined'));
+    return split(g, sizes, axis);
+  },
   Split: ({ attributes: { axis } }, grads) => [concat(grads, axis), null],
   Slice: ({ inputs: [x, starts, , axes], outputs: [y] }, [g]) => {
     const [start, axis] = [starts, axes].map((t) => Number(must(t.contents?.[0], 'known slice')));

@@ -1,40 +1,42 @@
 // Operators that move elements without looking at them.
 
-import { type Dim, formatShape, sameShape } from '../dim.ts';
+import { formatShape, sameShape } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import type { Tensor } from '../ir.ts';
 import { applyOp } from '../node.ts';
 import { formatType, ShapeError } from '../shape-error.ts';
 import { i64 } from '../tensor.ts';
 import { frontAxis } from './axis.ts';
+import { type Dims, dimsVector, isVector, shapeVector } from './dims.ts';
 
-/** Dimensions as a list, or as an i64 vector whose contents are known. */
-export type Dims = readonly Dim[] | Tensor;
-
-const isTensor = (dims: Dims): dims is Tensor => 'dtype' in dims;
-
-/** The same elements in another shape. 0 keeps the dimension at its place and one -1 takes what is left; a symbolic dimension
- *  may stand at its own place, and one may be moved. */
+/** The same elements in another shape. Symbols may be any that x is made of; 0 keeps the dimension at its place, one -1 takes
+ *  what is left. */
 export function reshape(x: Tensor, dims: Dims): Tensor {
-  if (isTensor(dims)) return applyOp('Reshape', [x, dims], {})[0];
-  const target = dims.map((dim, axis) =>
-    typeof dim === 'number' ? dim : dim === x.shape[axis] ? 0 : -1,
+  return reshapeFrom(x, dims, x);
+}
+
+/** The elements of `x` in the shape of `like`, whatever symbols that has. */
+export function reshapeLike(x: Tensor, like: Tensor): Tensor {
+  return sameShape(x.shape, like.shape) ? x : reshapeFrom(x, like.shape, like);
+}
+
+/** Reshapes by a constant where one will do: with a 0 for each symbol at its own place, and a -1 for one other. */
+function reshapeFrom(x: Tensor, dims: Dims, from: Tensor): Tensor {
+  if (isVector(dims)) return applyOp('Reshape', [x, dims], {})[0];
+  const kept = dims.map((dim, axis) =>
+    typeof dim === 'string' && dim === x.shape[axis] ? 0 : dim,
   );
-  const [y] = applyOp('Reshape', [x, i64(target)], {});
+  const inferred = kept.includes(-1) ? -1 : kept.findIndex((dim) => typeof dim === 'string');
+  const target = kept.map((dim, axis) => (axis === inferred ? -1 : dim));
+  const [y] = applyOp('Reshape', [x, dimsVector(target, from)], {});
   const wanted = y.shape.map((dim, axis) => (typeof dims[axis] === 'string' ? dims[axis] : dim));
   if (sameShape(wanted, y.shape)) return y;
   throw new ShapeError(`Reshape(${formatType(x)}): cannot become ${formatShape(dims)}`);
 }
 
-/** The elements of `x` in the shape of `like`, whatever symbols that has. */
-export function reshapeLike(x: Tensor, like: Tensor): Tensor {
-  if (sameShape(x.shape, like.shape)) return x;
-  return applyOp('Reshape', [x, shapeVector(like)], {})[0];
-}
-
-/** Repeats `x` along axes where it has one element. */
+/** Repeats `x` along axes where it has one element. Symbols may be any that x is made of. */
 export function expand(x: Tensor, dims: Dims): Tensor {
-  return applyOp('Expand', [x, dimsVector(dims)], {})[0];
+  return applyOp('Expand', [x, dimsVector(dims, x)], {})[0];
 }
 
 /** Repeats `x` to the shape of `like`. */
@@ -42,9 +44,9 @@ export function expandLike(x: Tensor, like: Tensor): Tensor {
   return sameShape(x.shape, like.shape) ? x : expand(x, shapeVector(like));
 }
 
-/** A tensor of one value. */
+/** A tensor of one value; symbolic dimensions only as a vector. */
 export function full(dims: Dims, value: number, dtype: DType = 'f32'): Tensor {
-  return applyOp('ConstantOfShape', [dimsVector(dims)], { value, dtype })[0];
+  return applyOp('ConstantOfShape', [dimsVector(dims, null)], { value, dtype })[0];
 }
 
 /** Zeros in the dtype and shape of `like`. */
@@ -64,13 +66,9 @@ export function concat(xs: readonly Tensor[], axis: number): Tensor {
   return applyOp('Concat', xs, { axis: frontAxis(first, axis) })[0];
 }
 
-/** Cuts a tensor along an axis into parts of the given sizes, which add up to the dimension. */
-export function split(
-  x: Tensor,
-  sizes: readonly number[] | Tensor,
-  axis: number,
-): readonly Tensor[] {
-  return applyOp('Split', [x, dimsVector(sizes)], { axis: frontAxis(x, axis) });
+/** Cuts a tensor along an axis into parts of the given sizes, which add up to the dimension. Symbols may be any that x is made of. */
+export function split(x: Tensor, sizes: Dims, axis: number): readonly Tensor[] {
+  return applyOp('Split', [x, dimsVector(sizes, x)], { axis: frontAxis(x, axis) });
 }
 
 /** The elements [start, end) along one axis of known length. `end` may be Infinity. */
@@ -101,21 +99,4 @@ export function shapeOf(x: Tensor): Tensor {
 export function sizeOf(x: Tensor, axis: number): Tensor {
   const front = frontAxis(x, axis);
   return applyOp('Shape', [x], { start: front, end: front + 1 })[0];
-}
-
-/** The shape as a constant where it holds no symbols, else as a Shape node. */
-function shapeVector(x: Tensor): Tensor {
-  const dims = x.shape.filter((dim) => typeof dim === 'number');
-  return dims.length === x.shape.length ? i64(dims) : shapeOf(x);
-}
-
-function dimsVector(dims: Dims): Tensor {
-  if (isTensor(dims)) return dims;
-  const symbol = dims.find((dim) => typeof dim === 'string');
-  if (symbol !== undefined) {
-    throw new ShapeError(
-      `${formatShape(dims)}: '${symbol}' is not known here; use sizeOf and concat`,
-    );
-  }
-  return i64(dims.map(Number));
 }

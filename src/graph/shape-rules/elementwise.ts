@@ -1,3 +1,4 @@
+import { addDims, type Dim, multiplyDims } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import type { Tensor, TensorType } from '../ir.ts';
 import { broadcastShapes, requireDType, requireFloat, requireSameDType } from './require.ts';
@@ -7,6 +8,19 @@ const arithmetic = ([a, b]: readonly [Tensor, Tensor]): readonly TensorType[] =>
   requireSameDType(a, b);
   return [{ dtype: a.dtype, shape: broadcastShapes(a.shape, b.shape) }];
 };
+
+/** Arithmetic on dimensions that are known, symbols included. */
+const dimArithmetic =
+  (combine: (a: Dim, b: Dim) => Dim) =>
+  (inputs: readonly [Tensor, Tensor]): readonly TensorType[] => {
+    const [left, right] = inputs.map((x) => x.contents);
+    const types = arithmetic(inputs);
+    if (!left || !right || left.length !== right.length) return types;
+    // A -1 is a mark for Reshape, no dimension.
+    if ([...left, ...right].some((dim) => typeof dim === 'number' && dim < 0)) return types;
+    const contents = left.map((dim, at) => combine(dim, right[at] ?? 1));
+    return types.map((type) => ({ ...type, contents }));
+  };
 
 const comparison = ([a, b]: readonly [Tensor, Tensor]): readonly TensorType[] => {
   requireSameDType(a, b);
@@ -27,9 +41,9 @@ const signedUnary = ([x]: readonly [Tensor]): readonly TensorType[] => {
 
 /** Shape rules of the operators that work element by element. */
 export const ELEMENTWISE_SHAPES = {
-  Add: arithmetic,
+  Add: dimArithmetic(addDims),
   Sub: arithmetic,
-  Mul: arithmetic,
+  Mul: dimArithmetic(multiplyDims),
   Div: arithmetic,
   Max: arithmetic,
   Min: arithmetic,

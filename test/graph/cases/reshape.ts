@@ -9,6 +9,12 @@ export const RESHAPE_CASES = {
     opCase('for known dimensions', [real(2, 6)], (x) => op.reshape(x, [3, 4])),
     opCase('when 0 copies and -1 infers', [batch()], (x) => op.reshape(x, [0, -1, 4])),
     opCase('when a symbol stays and one moves', [batch()], (x) => op.reshape(x, ['B', 2, 'S', 4])),
+    opCase('when two symbols move', [batch()], (x) =>
+      op.reshape(op.reshape(x, [-1, 8]), ['S', 'B', 8]),
+    ),
+    opCase('when symbols multiply and add', [declared(real(2, 3), ['B', 'S'])], (x) =>
+      op.reshape(op.expand(x, [4, 'B', 'S']), ['2*B', 1, '2*S']),
+    ),
     opCase(
       'like another tensor',
       [batch(), frozen(declared(real(2, 3, 4, 2), ['B', 'S', 4, 2]))],
@@ -16,6 +22,9 @@ export const RESHAPE_CASES = {
     ),
   ],
   Expand: [
+    opCase('for symbols', [declared(real(2, 1, 3), ['B', 1, 'S'])], (x) =>
+      op.expand(x, ['B', '2*S+B', 'S']),
+    ),
     opCase('for known dimensions', [real(3, 1)], (x) => op.expand(x, [2, 3, 4])),
     opCase('like another tensor', [real(8), frozen(batch())], op.expandLike),
   ],
@@ -36,6 +45,11 @@ export const RESHAPE_CASES = {
   ],
   Split: [
     opCase('along the last axis', [real(2, 6)], (x) => op.split(x, [1, 3, 2], -1)),
+    opCase(
+      'for sizes by symbol',
+      [declared(real(2, 3), ['B', 'T']), declared(real(2, 2), ['B', 'S'])],
+      (a, b) => op.split(op.concat([a, b], 1), ['T', 'S'], 1),
+    ),
     opCase('when one part is used', [real(6, 2)], (x) => op.split(x, [2, 4], 0).slice(0, 1)),
     opCase(
       'for symbols',
