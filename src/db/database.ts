@@ -1,5 +1,7 @@
 // The one door to SQL: PGlite in the data folder by default, PostgreSQL by URL. Comes out migrated.
 
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import {
@@ -61,11 +63,10 @@ export async function openDatabase(options: {
 
 async function openPglite(dataDir: string): Promise<Database> {
   const lock = await lockDataFolder(dataDir);
+  const folder = join(dataDir, 'pg');
   try {
-    const pglite = await PGlite.create({
-      dataDir: join(dataDir, 'pg'),
-      parsers: { [INT8_OID]: Number },
-    });
+    await initialise(folder);
+    const pglite = await PGlite.create({ dataDir: folder, parsers: { [INT8_OID]: Number } });
     await pglite.exec(`set search_path to ${SEARCH_PATH}`);
     const pool = new PglitePool(pglite);
     const close = async () => {
@@ -75,8 +76,18 @@ async function openPglite(dataDir: string): Promise<Database> {
     return { kysely: newKysely(pool), pool, kind: 'pglite', databaseUrl: undefined, close };
   } catch (error) {
     await lock.release();
-    throw new Error(`cannot open the database in ${join(dataDir, 'pg')}`, { cause: error });
+    throw new Error(`cannot open the database in ${folder}`, { cause: error });
   }
+}
+
+/** Makes the folder whole or not at all: PGlite takes a half-made one, left by a process killed in its first start, for
+ *  a database and fails for ever. */
+async function initialise(folder: string): Promise<void> {
+  if (existsSync(folder)) return;
+  const unfinished = `${folder}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await (await PGlite.create(unfinished)).close();
+  await rename(unfinished, folder);
 }
 
 function openPostgres(databaseUrl: string): Database {

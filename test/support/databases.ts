@@ -28,8 +28,9 @@ export function describeWithDatabase(
 function opened(kind: Database['kind']): () => Database {
   let test: { database: Database; dataDir: string } | null = null;
   beforeAll(async () => {
-    const dataDir = await newDataFolder();
-    const databaseUrl = kind === 'postgres' ? await ask('/postgres') : undefined;
+    const isPglite = kind === 'pglite';
+    const dataDir = isPglite ? await newDataFolder() : await newFolder();
+    const databaseUrl = isPglite ? undefined : await newPostgresUrl();
     test = { dataDir, database: await openDatabase({ dataDir, databaseUrl }) };
   });
   afterAll(async () => {
@@ -44,10 +45,15 @@ function opened(kind: Database['kind']): () => Database {
 
 /** A data folder with a migrated PGlite in it, not open. The caller removes it. */
 export async function newDataFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'attune-data-'));
+  const folder = await newFolder();
   await cp(join(await ask('/pglite'), 'pg'), join(folder, 'pg'), { recursive: true });
   return folder;
 }
+
+const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'attune-data-'));
+
+/** The URL of an empty database on the tests' PostgreSQL. */
+export const newPostgresUrl = (): Promise<string> => ask('/postgres');
 
 /** The URL of the tests' Redis. */
 export const redisUrl = (): Promise<string> => ask('/redis');
