@@ -7,7 +7,7 @@ import { formatType } from './shape-error.ts';
 import { topologyOf } from './topology.ts';
 
 /** A tensor that a graph gives back. */
-export interface NamedTensor {
+interface NamedTensor {
   readonly name: string;
   readonly tensor: Tensor;
 }

@@ -29,7 +29,7 @@ export interface SymbolSource {
 }
 
 /** Where a tensor comes from. */
-export type Origin =
+type Origin =
   | { readonly kind: 'input'; readonly name: string }
   | ({ readonly kind: 'weight'; readonly name: string } & ExternalData)
   | { readonly kind: 'constant'; readonly data: TensorData }

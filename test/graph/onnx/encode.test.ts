@@ -74,6 +74,7 @@ it('keeps constants of every type in the model, bit by bit', async () => {
     u8: constant('u8', [2], [0, 255]),
     f16: constant('f16', [2], Uint16Array.of(0x3c00, 0xc000)),
     bool: constant('bool', [2], [0, 1]),
+    fromF16: cast(constant('f16', [2], Uint16Array.of(0x3c00, 0xc000)), 'f32'),
   };
   const session = await openSession(encodeOnnx(buildGraph('g', constants)));
   const results = await session.run({});
@@ -85,6 +86,7 @@ it('keeps constants of every type in the model, bit by bit', async () => {
   expect(results.i8?.data).toEqual(Int8Array.of(-128, 127));
   expect(results.u8?.data).toEqual(Uint8Array.of(0, 255));
   expect(results.f16?.data).toEqual(Uint16Array.of(0x3c00, 0xc000));
+  expect(results.fromF16?.data).toEqual(Float32Array.of(1, -2));
   expect(results.bool?.data).toEqual(Uint8Array.of(0, 1));
 });
 
