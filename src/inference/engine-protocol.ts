@@ -62,14 +62,26 @@ export type RequestEvent =
     }
   | { readonly kind: 'error'; readonly id: number; readonly error: WireError };
 
-/** Server to engine. */
+/** What an engine is started with. */
+export interface EngineSettings {
+  /** The folder of the base package. */
+  readonly baseDir: string;
+  readonly threads: number;
+  /** The most memory that keys and values may take. */
+  readonly kvBytes: number;
+  /** The most memory that adapters may take which no request uses. */
+  readonly adapterBytes: number;
+}
+
+/** Server to engine. `start` comes first, once. */
 export type EngineCommand =
+  | { readonly kind: 'start'; readonly settings: EngineSettings }
   | { readonly kind: 'generate'; readonly id: number; readonly request: EngineRequest }
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'warm'; readonly adapter: AdapterFolder }
   | { readonly kind: 'stop' };
 
-/** Engine to server: one message a step, however many rows it has. */
+/** Engine to server: one `events` a run, however many rows it had. */
 export type EngineReport =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly error: WireError }

@@ -1,0 +1,83 @@
+// Adapters in memory, by the hash of their content: a new version is another entry, never a changed one. Who may use an
+// adapter is not known here; that is asked on every request, before it comes to the engine.
+
+import type { AdapterImage } from './adapter-image.ts';
+import type { AdapterFolder } from './engine-protocol.ts';
+
+interface Entry {
+  readonly image: Promise<AdapterImage>;
+  /** 0 until it is loaded. */
+  sizeBytes: number;
+  /** Requests that use it: such an entry stays. */
+  pins: number;
+}
+
+/** An adapter that stays in memory until `release`, which is called once. */
+export interface PinnedAdapter {
+  readonly image: Promise<AdapterImage>;
+  release(): void;
+}
+
+/** Keeps the adapters used last, up to a number of bytes; those in use stay even beyond it. */
+export class AdapterCache {
+  readonly #load: (folder: AdapterFolder) => Promise<AdapterImage>;
+  readonly #budgetBytes: number;
+  /** The least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(load: (folder: AdapterFolder) => Promise<AdapterImage>, budgetBytes: number) {
+    this.#load = load;
+    this.#budgetBytes = budgetBytes;
+  }
+
+  /** Bytes of all adapters in memory. */
+  get sizeBytes(): number {
+    return [...this.#entries.values()].reduce((sum, entry) => sum + entry.sizeBytes, 0);
+  }
+
+  /** The adapter, loaded if it is not there, and kept until it is released. */
+  pin(folder: AdapterFolder): PinnedAdapter {
+    const entry = this.#use(folder);
+    entry.pins += 1;
+    const release = () => {
+      entry.pins -= 1;
+      this.#evict();
+    };
+    return { image: entry.image, release };
+  }
+
+  /** Loads an adapter that will be asked for soon. Should that fail, whoever asks for it is told. */
+  warm(folder: AdapterFolder): void {
+    this.#use(folder);
+  }
+
+  #use(folder: AdapterFolder): Entry {
+    const entry = this.#entries.get(folder.sha256) ?? this.#start(folder);
+    this.#entries.delete(folder.sha256);
+    this.#entries.set(folder.sha256, entry);
+    return entry;
+  }
+
+  #start(folder: AdapterFolder): Entry {
+    const entry: Entry = { image: this.#load(folder), sizeBytes: 0, pins: 0 };
+    entry.image.then(
+      (image) => {
+        entry.sizeBytes = image.sizeBytes;
+        this.#evict();
+      },
+      // a miss always loads again
+      () => this.#entries.delete(folder.sha256),
+    );
+    return entry;
+  }
+
+  #evict(): void {
+    let excess = this.sizeBytes - this.#budgetBytes;
+    for (const [sha256, entry] of this.#entries) {
+      if (excess <= 0) return;
+      if (entry.pins > 0 || entry.sizeBytes === 0) continue;
+      this.#entries.delete(sha256);
+      excess -= entry.sizeBytes;
+    }
+  }
+}

@@ -1,0 +1,143 @@
+// One engine process, seen from the server: requests go in, their events come out, and all of them fail when it dies.
+
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { AsyncQueue } from '../lib/async-queue.ts';
+import type { Clock } from '../lib/clock.ts';
+import { AppError } from '../lib/errors.ts';
+import { forkScript } from '../lib/fork-script.ts';
+import type {
+  AdapterFolder,
+  EngineCommand,
+  EngineEvent,
+  EngineReport,
+  EngineRequest,
+  EngineSettings,
+  RequestEvent,
+} from './engine-protocol.ts';
+import { fromWireError } from './wire-error.ts';
+
+const SCRIPT = new URL('./engine-process.ts', import.meta.url);
+/** The longest run takes well below this. */
+const STOP_MS = 900;
+
+type Inbox = AsyncQueue<RequestEvent | { readonly kind: 'cancelled' }>;
+
+/** A process that is ready to answer. */
+export class EngineChild {
+  readonly #child: ChildProcess;
+  readonly #clock: Clock;
+  readonly #inboxes = new Map<number, Inbox>();
+  #nextId = 1;
+  #hasEnded = false;
+  /** Resolves with how the process ended; nothing answers after that. */
+  readonly ended: Promise<string>;
+
+  private constructor(child: ChildProcess, clock: Clock, stderr: () => string) {
+    this.#child = child;
+    this.#clock = clock;
+    child.on('message', (report: EngineReport) => this.#receive(report));
+    this.ended = once(child, 'exit').then(([code, signal]) => {
+      const how = `the engine ended (code ${code}, signal ${signal}): ${stderr().trim() || 'no output'}`;
+      this.#hasEnded = true;
+      for (const inbox of this.#inboxes.values()) inbox.fail(gone(how));
+      return how;
+    });
+  }
+
+  /** Starts a process and waits until it can answer. Throws with the reason when it cannot. */
+  static async start(settings: EngineSettings, clock: Clock): Promise<EngineChild> {
+    const { child, stderr } = forkScript(SCRIPT);
+    const engine = new EngineChild(child, clock, stderr);
+    engine.#send({ kind: 'start', settings });
+    const isReady = new Promise<void>((resolve, reject) => {
+      child.on('message', (report: EngineReport) => {
+        if (report.kind === 'ready') resolve();
+        if (report.kind === 'failed') reject(fromWireError(report.error));
+      });
+    });
+    await Promise.race([isReady, engine.ended.then((how) => Promise.reject(new Error(how)))]);
+    return engine;
+  }
+
+  /** The operating system's number of the process. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Answers a request. When the signal aborts, the answer ends as CANCELLED with what there was of it.
+   *  Throws the engine's AppErrors, and UNAVAILABLE when the process dies. */
+  async *generate(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    if (this.#hasEnded) throw gone('it had ended before');
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const inbox: Inbox = new AsyncQueue();
+    const cancel = () => inbox.push({ kind: 'cancelled' });
+    signal.addEventListener('abort', cancel, { once: true });
+    this.#inboxes.set(id, inbox);
+    this.#send({ kind: 'generate', id, request });
+    if (signal.aborted) cancel();
+    try {
+      yield* answerFrom(inbox, request.promptIds.length);
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      this.#inboxes.delete(id);
+      // harmless when the request is over; otherwise it frees the row
+      this.#send({ kind: 'cancel', id });
+    }
+  }
+
+  /** Has the engine load an adapter that will be asked for soon. */
+  warm(adapter: AdapterFolder): void {
+    this.#send({ kind: 'warm', adapter });
+  }
+
+  /** Ends the process, within a second. */
+  async stop(): Promise<void> {
+    this.#send({ kind: 'stop' });
+    const waiting = new AbortController();
+    const kill = this.#clock.sleep(STOP_MS, waiting.signal).then(
+      () => this.#child.kill('SIGKILL'),
+      () => false, // it ended by itself
+    );
+    await this.ended;
+    waiting.abort();
+    await kill;
+  }
+
+  #send(command: EngineCommand): void {
+    // what a dead process cannot be told anyone waiting learns from its end
+    if (this.#child.connected) this.#child.send(command, () => undefined);
+  }
+
+  #receive(report: EngineReport): void {
+    if (report.kind !== 'events') return;
+    for (const event of report.events) this.#inboxes.get(event.id)?.push(event);
+  }
+}
+
+async function* answerFrom(inbox: Inbox, promptTokens: number): AsyncGenerator<EngineEvent> {
+  let text = '';
+  let completionTokens = 0;
+  const done = (finishReason: 'STOP' | 'LENGTH' | 'CANCELLED'): EngineEvent => ({
+    kind: 'done',
+    finishReason,
+    text,
+    promptTokens,
+    completionTokens,
+  });
+  for await (const event of inbox) {
+    if (event.kind === 'error') throw fromWireError(event.error);
+    if (event.kind === 'cancelled') return yield done('CANCELLED');
+    completionTokens = event.tokens;
+    if (event.kind === 'done') return yield done(event.finishReason);
+    text += event.text;
+    yield { kind: 'text', text: event.text };
+  }
+}
+
+function gone(how: string): AppError {
+  return new AppError('UNAVAILABLE', 'the engine stopped while it worked on this; try again', {
+    cause: how,
+  });
+}
