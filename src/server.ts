@@ -63,6 +63,10 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const apollo = createApollo(schema, gate);
   await apollo.start();
   const server = createServer(createApp({ apollo, gate, services, stopping: stopping.signal }));
+  server.on('request', (_request, response) => {
+    // a connection that would stay open for more requests has to go when the server stops
+    response.once('close', () => server.listening || server.closeIdleConnections());
+  });
   const address = await listen(server, options);
   const sockets = serveWebSockets({ server, path: PATH, schema, gate, clock, logger });
   return {

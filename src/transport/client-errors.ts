@@ -18,6 +18,8 @@ export function createClientErrors(logger: pino.Logger): ToClientError {
     if (isCallers(error, root)) {
       return { message: root.message, ...place, extensions: { code: 'BAD_INPUT' } };
     }
+    const known = knownError(error, root);
+    if (known !== null) return { ...appError(known), ...place };
     const errorId = randomUUID();
     logger.error({ errorId, path: place.path, err: root }, 'an operation failed');
     return {
@@ -70,6 +72,27 @@ function isCallers(error: unknown, root: unknown): root is GraphQLError {
   if (!(root instanceof GraphQLError)) return false;
   const hasPath = error instanceof GraphQLError && error.path !== undefined;
   return !hasPath || root.nodes !== undefined;
+}
+
+/** Errors that are the caller's although others threw them. */
+function knownError(error: unknown, root: unknown): AppError | null {
+  if (isUnstorableText(root)) return UNSTORABLE;
+  // the parser calls itself for every level of the document
+  const isDocument = error instanceof GraphQLError && error.path === undefined;
+  return isDocument && root instanceof RangeError ? TOO_DEEP : null;
+}
+
+const TOO_DEEP = new AppError('BAD_INPUT', 'The document is nested too deeply: use variables.');
+
+/** What PostgreSQL says of U+0000 and of half surrogate pairs, where no check of ours came before it. */
+const UNSTORABLE_CODES: readonly unknown[] = ['22021', '22P05'];
+const UNSTORABLE = new AppError(
+  'BAD_INPUT',
+  'A text holds the character U+0000 or half of a surrogate pair: leave it out.',
+);
+
+function isUnstorableText(root: unknown): boolean {
+  return root instanceof Error && 'code' in root && UNSTORABLE_CODES.includes(root.code);
 }
 
 function placeOf(error: unknown): Pick<GraphQLFormattedError, 'locations' | 'path'> {

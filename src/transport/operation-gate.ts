@@ -69,9 +69,10 @@ function readDocument(
     const errors = validate(schema, document);
     return errors.length === 0 ? document : errors;
   } catch (error) {
-    if (error instanceof GraphQLError) return [error];
-    // the parser calls itself for every level
-    if (error instanceof RangeError) return [new GraphQLError('the document is nested too deeply')];
-    throw error;
+    return [
+      error instanceof GraphQLError
+        ? error
+        : new GraphQLError('the document cannot be read', { originalError: error as Error }),
+    ];
   }
 }

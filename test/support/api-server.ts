@@ -1,0 +1,126 @@
+// The real server on a real database, with an engine that only pretends: what tests of the API talk to.
+
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Services } from '../../schema/context.ts';
+import { buildSchema } from '../../schema/schema.ts';
+import { openAnswers } from '../../src/answers/answers.ts';
+import { issueToken, openAuthenticator } from '../../src/auth.ts';
+import { forgetRecords } from '../../src/dataset/forget-records.ts';
+import type { Database } from '../../src/db/database.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import { openLocalWakeups } from '../../src/lib/wakeups.ts';
+import type { Base } from '../../src/model/base-package.ts';
+import type { Tokenizer } from '../../src/model/tokenizer.ts';
+import { startServer } from '../../src/server.ts';
+import { readCursorSecret } from '../../src/sync/cursor.ts';
+import { fullStore } from '../adapters/fixture.ts';
+import { ApiClient } from './api-client.ts';
+import { FakeEngine } from './fake-engine.ts';
+import { loadShippedModes } from './test-user.ts';
+
+/** A base of which only the name matters. */
+export const FAKE_BASE: Base = {
+  dir: '/nowhere',
+  sha256: sha256('base'),
+  name: 'fake',
+  files: [{ name: 'tokenizer.json', sizeBytes: 2, sha256: sha256('{}') }],
+  config: {
+    hiddenSize: 4,
+    layerCount: 1,
+    headCount: 1,
+    kvHeadCount: 1,
+    headSize: 4,
+    intermediateSize: 4,
+    vocabSize: 256,
+    rmsEps: 1e-5,
+    ropeTheta: 10_000,
+    ropeScaling: null,
+    contextLength: 128,
+    tiedEmbeddings: true,
+    bosTokenId: null,
+    eosTokenIds: [0],
+  },
+};
+
+/** A token per character. */
+const CHARACTER_TOKENIZER: Tokenizer = {
+  encode: (text) => [...text].map((character) => character.codePointAt(0) ?? 0),
+  decode: (ids) => String.fromCodePoint(...ids),
+  applyChatTemplate: (messages) => messages.map(({ content }) => content).join('\n'),
+  encodeChat: (messages) =>
+    [...messages.map(({ content }) => content).join('\n')].map((c) => c.codePointAt(0) ?? 0),
+  eosTokenIds: [0],
+  bosTokenId: null,
+  vocabSize: 0x110000,
+  stream: () => ({ push: (id) => String.fromCodePoint(id), end: () => '' }),
+};
+
+/** A running server and its parts. */
+export interface Api {
+  readonly url: string;
+  readonly services: Services;
+  readonly engine: FakeEngine;
+  /** Every line that the server has logged. */
+  readonly log: readonly string[];
+  readonly token: (user: string) => Promise<string>;
+  /** A client of that user, or of a new one. */
+  readonly client: (user?: string) => Promise<ApiClient>;
+  close(): Promise<void>;
+}
+
+/** Starts a server on the database. */
+export async function startApi(database: Database): Promise<Api> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
+  const engine = new FakeEngine();
+  const services = await servicesOf(database, engine);
+  const log: string[] = [];
+  const server = await startServer({
+    host: '127.0.0.1',
+    port: 0,
+    schema: buildSchema(),
+    services,
+    authenticator: await openAuthenticator(dataDir, systemClock),
+    logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
+  });
+  const token = (user: string) => issueToken(dataDir, user, systemClock);
+  return {
+    url: server.url,
+    services,
+    engine,
+    log,
+    token,
+    client: async (user = randomUUID()) => new ApiClient(server.url, await token(user)),
+    close: async () => {
+      await server.close();
+      await services.wakeups.close();
+      await rm(dataDir, { recursive: true });
+    },
+  };
+}
+
+async function servicesOf(database: Database, engine: FakeEngine): Promise<Services> {
+  const db = database.kysely;
+  const parts = {
+    db,
+    catalog: await loadShippedModes(),
+    base: FAKE_BASE,
+    baseSha256: FAKE_BASE.sha256,
+    store: fullStore,
+    wakeups: openLocalWakeups(),
+    clock: systemClock,
+    engine,
+    tokenizer: CHARACTER_TOKENIZER,
+  };
+  return {
+    ...parts,
+    answers: openAnswers(parts),
+    cursorSecret: await readCursorSecret(db),
+    onDelete: (tx, userId, records) => forgetRecords(parts, tx, userId, records),
+    countTokens: () => ({ promptTokens: 1, completionTokens: 1 }),
+  };
+}
