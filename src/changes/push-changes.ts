@@ -15,13 +15,8 @@ import {
 } from './change.ts';
 import { findDevice, touchDevice } from './devices.ts';
 import { queueRuns } from './queue-run.ts';
+import type { RecordRef } from './record-ref.ts';
 import { type NumberedChange, writeChanges } from './write-changes.ts';
-
-/** A record by its own name. */
-export interface RecordKey {
-  readonly source: string;
-  readonly recordId: string;
-}
 
 /** What pushing needs. */
 export interface PushDeps {
@@ -31,7 +26,7 @@ export interface PushDeps {
   readonly clock: Clock;
   /** Withdraws what was learned from records that are being deleted, in the same transaction; their rows still hold the
    *  old data. */
-  onDelete(tx: Tx, userId: string, records: readonly RecordKey[]): Promise<void>;
+  onDelete(tx: Tx, userId: string, records: readonly RecordRef[]): Promise<void>;
 }
 
 /** The answer to one change. */

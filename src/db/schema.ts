@@ -12,13 +12,13 @@ import type {
 } from './dataset-tables.ts';
 
 /** Facts about the database itself, such as the base it was made with. Not `meta`: BullMQ has a table of that name. */
-export interface FactsTable {
+interface FactsTable {
   key: string;
   value: string;
 }
 
 /** A user exists from the first valid token with that `sub`. Its row is the lock for both counters. */
-export interface UsersTable {
+interface UsersTable {
   id: Generated<string>;
   subject: string;
   /** The last changeSeq handed out; changes and ratings share this order. */
@@ -30,7 +30,7 @@ export interface UsersTable {
   createdAt: Timestamp;
 }
 
-export interface DevicesTable {
+interface DevicesTable {
   id: Generated<string>;
   userId: string;
   /** The device's own name, unique within the user. */
@@ -41,10 +41,10 @@ export interface DevicesTable {
   lastSeenAt: Timestamp;
 }
 
-export type ChangeOutcome = 'APPLIED' | 'REJECTED';
+type ChangeOutcome = 'APPLIED' | 'REJECTED';
 
 /** The stored answer to each mutationId of a device: what makes pushChanges safe to repeat. */
-export interface MutationsTable {
+interface MutationsTable {
   deviceRowId: string;
   mutationId: number;
   /** SHA-256 of the canonical JSON of the change: another payload under the same id is a conflict. */
@@ -55,7 +55,7 @@ export interface MutationsTable {
 }
 
 /** The newest state of each record; a delete leaves a tombstone (data null) so that folding sees it. */
-export interface RecordsTable {
+interface RecordsTable {
   id: Generated<string>;
   userId: string;
   source: string;
@@ -67,7 +67,7 @@ export interface RecordsTable {
 }
 
 /** What the reducer and the registry remember per (user, mode). */
-export interface ModeStatesTable {
+interface ModeStatesTable {
   userId: string;
   mode: string;
   /** Changes up to here are folded into the examples. */
@@ -78,6 +78,7 @@ export interface ModeStatesTable {
   version: Generated<number>;
 }
 
+/** Where a run stands; the first two are not its end. */
 export type RunStatus =
   | 'QUEUED'
   | 'RUNNING'
@@ -88,7 +89,7 @@ export type RunStatus =
   | 'CANCELLED';
 
 /** One training attempt. A QUEUED row is also the outbox entry: it commits with the change that asks for it. */
-export interface RunsTable {
+interface RunsTable {
   id: Generated<string>;
   /** Creation order, for paging. */
   seq: Generated<number>;
@@ -112,8 +113,8 @@ export interface RunsTable {
   finishedAt: NullableTimestamp;
 }
 
-export type AdapterStatus = 'LIVE' | 'REJECTED' | 'SUPERSEDED' | 'REVOKED';
-export type AdapterOrigin = 'SERVER' | 'DEVICE' | 'SHIPPED' | 'ROLLBACK';
+type AdapterStatus = 'LIVE' | 'REJECTED' | 'SUPERSEDED' | 'REVOKED';
+type AdapterOrigin = 'SERVER' | 'DEVICE' | 'SHIPPED' | 'ROLLBACK';
 
 /** A file of an adapter or a base, as the contract's File needs it. */
 export interface StoredFile {
@@ -133,6 +134,7 @@ export interface Evaluation {
   readonly reason: string;
 }
 
+/** Trained LoRAs, the users' and the shipped ones. */
 export interface AdaptersTable {
   id: Generated<string>;
   /** Creation order, for paging. */
@@ -159,10 +161,11 @@ export interface AdaptersTable {
   createdAt: Timestamp;
 }
 
+/** What an event of the feed tells a device to do with the adapter: install it, remove it. */
 export type FeedKind = 'READY' | 'REVOKED';
 
 /** A user's ordered adapter events: the truth that notifications only hint at. */
-export interface FeedEventsTable {
+interface FeedEventsTable {
   userId: string;
   seq: number;
   kind: FeedKind;
@@ -181,10 +184,12 @@ export interface HeldAdaptersTable {
   since: Timestamp;
 }
 
+/** Why an answer ended. */
 export type FinishReason = 'STOP' | 'LENGTH' | 'CANCELLED';
+/** What the user thought of an answer. */
 export type Verdict = 'UP' | 'DOWN';
 
-export interface CompletionsTable {
+interface CompletionsTable {
   id: Generated<string>;
   seq: Generated<number>;
   userId: string;
@@ -211,7 +216,7 @@ export interface CompletionsTable {
 }
 
 /** Every record whose content the prompt of a completion showed besides its input. */
-export interface CompletionRecordsTable {
+interface CompletionRecordsTable {
   completionId: string;
   userId: string;
   source: string;
@@ -220,7 +225,7 @@ export interface CompletionRecordsTable {
 
 /** A chosen and a rejected answer to one input, made from ratings; it has a place in the user's change order and is
  *  part of the datasets folded at changeSeq <= n < untilSeq. */
-export interface PreferencesTable {
+interface PreferencesTable {
   id: Generated<string>;
   userId: string;
   mode: string;
@@ -262,13 +267,19 @@ export interface DatabaseSchema {
   preferences: PreferencesTable;
 }
 
+/** A user. */
 export type UserRow = Selectable<UsersTable>;
+/** A user's device. */
 export type DeviceRow = Selectable<DevicesTable>;
+/** The newest state of one of a user's records. */
 export type RecordRow = Selectable<RecordsTable>;
-export type ExampleRow = Selectable<ExamplesTable>;
+/** A dataset by name and size. */
 export type DatasetRow = Selectable<DatasetsTable>;
+/** A training run. */
 export type RunRow = Selectable<RunsTable>;
+/** An adapter. */
 export type AdapterRow = Selectable<AdaptersTable>;
+/** An event of a user's feed. */
 export type FeedEventRow = Selectable<FeedEventsTable>;
+/** A completion and its rating. */
 export type CompletionRow = Selectable<CompletionsTable>;
-export type PreferenceRow = Selectable<PreferencesTable>;

@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path';
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
 
 /** The path of a server program; null when this machine has none. */
-export function findProgram(name: string): string | null {
+function findProgram(name: string): string | null {
   const candidates = searchPath().map((folder) => join(folder, name));
   return candidates.find((path) => existsSync(path)) ?? null;
 }
