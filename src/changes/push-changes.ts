@@ -59,7 +59,7 @@ export async function pushChanges(
   const result = await deps.db
     .transaction()
     .execute((tx) => applyPush(deps, tx, userId, { deviceId: push.deviceId, changes }));
-  if (result.kind === 'accepted' && result.affectedModes.length > 0) {
+  if (result.kind === 'accepted' && result.results.some(({ outcome }) => outcome === 'APPLIED')) {
     for (const topic of [OUTBOX_TOPIC, runsTopic(userId), feedTopic(userId)])
       deps.wakeups.wake(topic);
   }
