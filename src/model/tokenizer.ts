@@ -1,10 +1,6 @@
 // What the rest of the program knows of text and tokens. Implemented in hf-tokenizer.ts.
 
-/** One turn of a conversation. */
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
-  readonly content: string;
-}
+import type { ChatMessage } from '../lib/chat-message.ts';
 
 /** Whether the text ends with the opening of the assistant's next turn. */
 export interface ChatOptions {

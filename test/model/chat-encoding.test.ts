@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ChatMessage } from '../../src/lib/chat-message.ts';
 import { AppError } from '../../src/lib/errors.ts';
-import type { ChatMessage } from '../../src/model/tokenizer.ts';
 import { SAMPLE_TOKENIZER } from '../support/sample-checkpoint.ts';
 import { controls, END, START, tokenizerOf, typedText } from '../support/sample-tokenizer.ts';
 

@@ -1,7 +1,8 @@
 // From a prompt and a target to the tokens that a training step sees, and to whatever must be left out to fit.
 // No text is fatal: what cannot be learned from is dropped, what is too long is cut, and a note says so.
 
-import type { ChatMessage, Tokenizer } from '../../model/tokenizer.ts';
+import type { ChatMessage } from '../../lib/chat-message.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
 
 /** What a training set gives: a prompt and the text to answer it with. */
 export interface PromptAndTarget {
