@@ -19,6 +19,7 @@ import { keepBase } from './keep-base.ts';
 import { systemClock } from './lib/clock.ts';
 import { openLocalWakeups } from './lib/wakeups.ts';
 import { type Base, loadTokenizer } from './model/base-package.ts';
+import { decodeFiles } from './model/decode-package.ts';
 import { loadCatalog } from './modes/catalog.ts';
 import { checkAddress, startServer } from './server.ts';
 import { shipAdapters } from './ship-adapters.ts';
@@ -69,7 +70,7 @@ export async function startApp(config: Config, options: StartOptions): Promise<A
 type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** All that jobs and API stand on. */
-async function openParts(config: Config, { signal }: StartOptions, opened: Closers) {
+async function openParts(config: Config, { logger, signal }: StartOptions, opened: Closers) {
   const { dataDir, databaseUrl } = config;
   // what takes no time goes first, so that nobody waits for a download to hear of a slip
   await checkAddress(config);
@@ -83,7 +84,13 @@ async function openParts(config: Config, { signal }: StartOptions, opened: Close
   await shipAdapters(parts);
   signal.throwIfAborted();
   const wakeups = opened.add(openLocalWakeups());
-  const engine = opened.add(await startEngine({ baseDir: base.dir, threads: config.threads }));
+  const engine = opened.add(
+    await startEngine({
+      baseDir: base.dir,
+      threads: config.threads,
+      onRestart: (reason) => logger.error({ reason }, 'the engine died; it is started again'),
+    }),
+  );
   return { ...parts, database, wakeups, engine };
 }
 
@@ -111,6 +118,8 @@ async function servicesOf(parts: Parts): Promise<Services> {
   const tokenizer = await loadTokenizer(base);
   return {
     ...parts,
+    // what the engine runs, a device may run as well
+    base: { ...base, files: [...base.files, ...(await decodeFiles(base))] },
     answers: openAnswers({ ...parts, tokenizer, baseSha256: base.sha256 }),
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords({ catalog, clock }, tx, userId, records),

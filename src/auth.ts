@@ -4,16 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  calculateJwkThumbprint,
-  errors,
-  exportJWK,
-  generateKeyPair,
-  importJWK,
-  type JWK,
-  jwtVerify,
-  SignJWT,
-} from 'jose';
+import { errors, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from './lib/clock.ts';
 import { AppError } from './lib/errors.ts';
 
@@ -62,7 +53,7 @@ export async function issueToken(dataDir: string, user: string, clock: Clock): P
   const jwk = await readSigningKey(dataDir);
   const issuedAt = Math.floor(clock.now() / 1000);
   return new SignJWT()
-    .setProtectedHeader({ alg: ALGORITHM, kid: await calculateJwkThumbprint(jwk) })
+    .setProtectedHeader({ alg: ALGORITHM })
     .setIssuer(ISSUER)
     .setAudience(AUDIENCE)
     .setSubject(user)

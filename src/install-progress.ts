@@ -12,8 +12,8 @@ export interface ProgressDisplay {
 
 const STAGE_NAMES: { readonly [S in InstallProgress['stage']]: string } = {
   download: 'Downloading the base model',
-  unpack: 'Unpacking it',
-  convert: 'Preparing it',
+  unpack: 'Unpacking the base model',
+  convert: 'Preparing the base model',
 };
 
 /** A display on the stream: a bar if it is a terminal, else a line per tenth. */

@@ -3,9 +3,10 @@
 
 import { writeFile } from 'node:fs/promises';
 import { encodeOnnx } from '../graph/onnx/encode.ts';
-import { derive } from './base-derived.ts';
-import type { Base } from './base-package.ts';
-import { int8DecodeWeights } from './decode-weights.ts';
+import { must } from '../lib/errors.ts';
+import { derive, derivedFile } from './base-derived.ts';
+import type { Base, BaseFile } from './base-package.ts';
+import { INT8_WEIGHTS, int8DecodeWeights } from './decode-weights.ts';
 import { decodeGraph } from './llama-decode.ts';
 
 /** The decode graph's file in a base's folder. */
@@ -18,4 +19,12 @@ export function decodePackage(base: Base): Promise<string> {
     const graph = decodeGraph({ config: base.config, weights, logits: 'last' });
     await writeFile(target, encodeOnnx(graph));
   });
+}
+
+/** What a device downloads beside the canonical files to run the same graph, once `decodePackage` has made it. */
+export async function decodeFiles(base: Base): Promise<readonly BaseFile[]> {
+  const files = await Promise.all(
+    [DECODE_GRAPH, INT8_WEIGHTS].map((name) => derivedFile(base, name)),
+  );
+  return files.map((file) => must(file, 'the decode graph and its weights have been made'));
 }
