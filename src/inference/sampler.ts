@@ -55,7 +55,10 @@ function mix(word: number): number {
 
 /** Weights that are proportional to the probabilities; the greatest is 1. */
 function softWeights(logits: Float32Array, greatest: number, temperature: number): Float64Array {
-  return Float64Array.from(logits, (logit) => Math.exp((logit - greatest) / temperature));
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i += 1)
+    weights[i] = Math.exp(((logits[i] as number) - greatest) / temperature);
+  return weights;
 }
 
 /** The smallest set of most likely tokens that reaches the share, most likely first. */

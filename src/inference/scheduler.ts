@@ -1,8 +1,9 @@
 // Who runs next: a pure table of waiting, prefilling and decoding requests. It knows nothing of tensors, models or time;
 // the engine asks it what to do before each step and tells it what came of it.
 //
-// Fairness is start-time fair queueing: each ticket gets a start tag, a user's next ticket starts where their last one
-// ends, and a newcomer starts at the present. So one user's flood lines up behind itself, and nobody waits for ever.
+// Fairness is start-time fair queueing: each ticket gets a start tag, which counts tokens; a user's next ticket starts
+// where their last one ends, and a newcomer starts at the present. So one user's flood lines up behind itself, and
+// nobody waits for ever.
 
 /** One request as the scheduler sees it. */
 export interface Ticket {
@@ -45,7 +46,7 @@ export interface Schedule {
   /** The first one runs its chunk next. */
   readonly prefilling: readonly Ticket[];
   readonly decoding: readonly Ticket[];
-  /** The start tag of the ticket that was started last. */
+  /** Where newcomers start: tokens that each user would have been given by now. */
   readonly now: number;
   /** Where each user's last ticket ends; users whose end has passed are forgotten. */
   readonly userEnds: ReadonlyMap<string, number>;
@@ -139,8 +140,11 @@ export function isIdle(schedule: Schedule): boolean {
   return waiting.length + prefilling.length + decoding.length === 0;
 }
 
+/** The present moves on as if all users who are here were served evenly at once: so newcomers never start in the past
+ *  of those who wait, and whoever waits is reached. */
 function start(schedule: Schedule, ticket: WaitingTicket): Schedule {
-  const now = Math.max(schedule.now, ticket.startTag);
+  const step = ticket.reservedTokens / usersOf(schedule).size;
+  const now = Math.max(schedule.now, ticket.startTag) + step;
   return {
     ...schedule,
     waiting: schedule.waiting.filter((other) => other !== ticket),
@@ -150,6 +154,10 @@ function start(schedule: Schedule, ticket: WaitingTicket): Schedule {
   };
 }
 
+function usersOf({ waiting, prefilling, decoding }: Schedule): ReadonlySet<string> {
+  return new Set([...waiting, ...prefilling, ...decoding].map((ticket) => ticket.userId));
+}
+
 /** A user prefills one prompt at a time, and beyond their first row takes only their share. The shares are counted with
  *  one user more than there are, so that the next newcomer finds room. */
 function hasTurn(schedule: Schedule, ticket: Ticket, limits: SchedulerLimits): boolean {
@@ -157,8 +165,7 @@ function hasTurn(schedule: Schedule, ticket: Ticket, limits: SchedulerLimits): b
   if (schedule.prefilling.some(isOwn)) return false;
   const own = activeIn(schedule, ticket.lengthClass).filter(isOwn);
   if (own.length === 0) return true;
-  const { waiting, decoding, prefilling } = schedule;
-  const users = new Set([...waiting, ...prefilling, ...decoding].map((other) => other.userId)).size;
+  const users = usersOf(schedule).size;
   const { rows, capacityTokens } = classOf(limits, ticket.lengthClass);
   const ownTokens = own.reduce((sum, other) => sum + other.reservedTokens, ticket.reservedTokens);
   return own.length + 1 <= rows / (users + 1) && ownTokens <= capacityTokens / (users + 1);
