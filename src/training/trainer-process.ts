@@ -24,6 +24,8 @@ async function work({ job }: TrainerRequest): Promise<void> {
   }
 }
 
+// Ctrl-C reaches the whole process group; the parent decides when a trainer ends.
+process.on('SIGINT', () => undefined);
 // The channel breaks when the parent dies, even by SIGKILL; nobody would take the result then.
 process.once('disconnect', () => process.exit());
 process.once('message', (request: TrainerRequest) => {
