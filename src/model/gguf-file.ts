@@ -16,7 +16,7 @@ import { QUANT_TYPES, type QuantType } from './dequantise.ts';
 import { readFileRange } from './file-range.ts';
 
 /** Where a tensor is in the file and how its numbers are stored. */
-export interface GgufTensor {
+interface GgufTensor {
   readonly type: QuantType;
   /** Row-major, outermost first: a matrix is [rows, columns]. (The file lists dimensions the other way round.) */
   readonly shape: readonly number[];

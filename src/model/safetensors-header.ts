@@ -17,7 +17,7 @@ export const DTYPE_BYTES = {
 export type Dtype = keyof typeof DTYPE_BYTES;
 
 /** Where one tensor is in the file and what it is. */
-export interface TensorEntry {
+interface TensorEntry {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   /** From the start of the file. */

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
 /** What goes wrong with one request. A cut comes when the client has said that it received those bytes. */
-export type Fault =
+type Fault =
   | { readonly kind: 'cut'; readonly afterBytes: number }
   | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string> }
   | { readonly kind: 'none' };

@@ -28,7 +28,8 @@ export interface PipOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const QUIET = ['--quiet', '--no-input', '--disable-pip-version-check'];
+/** Without a network pip tries five more times by default, which is a minute of silence before anybody is told. */
+const QUIET = ['--quiet', '--no-input', '--disable-pip-version-check', '--retries', '1'];
 const ONE_WHEEL = ['--no-deps', '--only-binary', ':all:', '--ignore-requires-python'];
 
 /** The address that pip would download the requirement from, without downloading it; null where this pip cannot tell
@@ -51,8 +52,10 @@ export async function downloadWheel(
   const args = ['download', ...QUIET, ...ONE_WHEEL, '--dest', folder, requirement];
   const { exitCode, stderr } = await runPip(args, options);
   if (exitCode === 0) return;
-  const lastWords = stderr.trim().split('\n').slice(-3).join(' ');
-  throw new AppError('UNAVAILABLE', `pip cannot download ${requirement}: ${lastWords}`);
+  const lastWords =
+    stderr.split('\n').findLast((line) => line.startsWith('ERROR')) ?? stderr.trim();
+  const message = `pip cannot download ${requirement} (is there a network?): ${lastWords}`;
+  throw new AppError('UNAVAILABLE', message, { cause: new Error(stderr) });
 }
 
 function parseReport(report: string): WheelLocation | null {

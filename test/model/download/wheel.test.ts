@@ -94,7 +94,7 @@ describe('what cannot be fetched is UNAVAILABLE', () => {
     const failed = attempt([fakePip(inFolder('pip.json'), {})]);
     await expect(failed).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(failed).rejects.toThrow(
-      /pip cannot download sample-model==1\.0: .*No matching distribution/,
+      /pip cannot download sample-model==1\.0 .*: ERROR: No matching distribution/,
     );
   });
 
