@@ -93,11 +93,13 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     const [mine, theirs] = [await phone.publish('mine'), await stranger.publish('theirs')];
     const acknowledge = (deviceId: string, adapterId: string) =>
       acknowledgeAdapter(phone.deps, phone.userId, { deviceId, adapterId, state: 'INSTALLED' });
-    for (const refused of [
-      acknowledge('tablet', mine.id),
-      acknowledge('phone', theirs.id),
-      acknowledge('phone', randomUUID()),
-    ]) {
+    const unknown: [string, string][] = [
+      ['tablet', mine.id],
+      ['phone', theirs.id],
+      ['phone', randomUUID()],
+    ];
+    for (const [deviceId, adapterId] of unknown) {
+      const refused = acknowledge(deviceId, adapterId);
       await expect(refused).rejects.toMatchObject({ code: 'NOT_FOUND' });
     }
     expect(await heldOf(phone)).toEqual([]);
