@@ -79,9 +79,13 @@ async function fetchPart(request: DownloadRequest, options: DownloadOptions): Pr
     const have = await sizeOf(`${request.path}.part`);
     const tag = await readTag(request.path);
     const response = await ask(request, have, tag, options.signal);
-    if (isWholeAlready(response, have)) return;
+    if (isWholeAlready(response, have)) return await response.body?.cancel();
     const start = await acceptedStart(request, response, have);
-    if (start === 0) await writeTag(request.path, response);
+    if (start === 0) {
+      // first the old bytes go, then the new tag comes: bytes and tag of different files never meet
+      await removePart(request.path);
+      await writeTag(request.path, response);
+    }
     await receive(request, response, start, (doneBytes, totalBytes) => {
       progressed();
       options.onProgress?.(doneBytes, totalBytes);
