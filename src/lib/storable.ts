@@ -25,7 +25,8 @@ export function jsonFlaw(value: Json, path: string, depth = 0): string | null {
 function memberFlaw(value: object, path: string, depth: number): string | null {
   for (const [key, member] of Object.entries(value)) {
     const place = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
-    const flaw = describe(`a field name in ${path}`, textFlaw(key)) ?? jsonFlaw(member, place, depth + 1);
+    const flaw =
+      describe(`a field name in ${path}`, textFlaw(key)) ?? jsonFlaw(member, place, depth + 1);
     if (flaw !== null) return flaw;
   }
   return null;
