@@ -32,13 +32,12 @@ export class AdapterSlots {
 
   /** Removes a slot; the last slot's adapter takes its place. */
   remove(slot: number): void {
+    const removed = this.#images[slot];
     const last = this.#images.pop();
     this.#feeds = null;
-    const isLast = slot === this.#images.length;
-    if (last === undefined || isLast) return;
-    const isSame = this.#images[slot] === last;
-    this.#images[slot] = last;
-    if (!this.#fitRank() && !isSame) this.#fill(slot, last);
+    const isMoved = last !== undefined && slot < this.#images.length;
+    if (isMoved) this.#images[slot] = last;
+    if (!this.#fitRank() && isMoved && last !== removed) this.#fill(slot, last);
   }
 
   /** All slots as inputs of the decode graph; the same objects until a slot is added or removed. */

@@ -147,29 +147,37 @@ test('a request longer than every class is refused', () => {
   expect(() => lengthClassOf(LIMITS, 1025)).toThrow('no length class holds 1025 tokens');
 });
 
-type Action =
-  | { readonly kind: 'enqueue'; readonly user: string; readonly tokens: number }
-  | { readonly kind: 'start' | 'chunk' | 'read' }
-  | { readonly kind: 'end'; readonly pick: number };
+interface Action {
+  readonly name: string;
+  readonly user: string;
+  readonly tokens: number;
+  readonly pick: number;
+}
 
-const action: fc.Arbitrary<Action> = fc.oneof(
-  fc.record({
-    kind: fc.constant('enqueue' as const),
-    user: fc.constantFrom('a', 'b', 'c', 'd'),
-    tokens: fc.integer({ min: 1, max: 16 }).map((n) => n * 64),
-  }),
-  fc.record({ kind: fc.constantFrom('start' as const, 'chunk' as const, 'read' as const) }),
-  fc.record({ kind: fc.constant('end' as const), pick: fc.nat(30) }),
-);
+/** What can happen to a schedule; `id` is new. */
+const ACTIONS: Readonly<
+  Record<string, (schedule: Schedule, action: Action, id: number) => Schedule>
+> = {
+  enqueue: (schedule, { user, tokens }, id) =>
+    enqueue(schedule, ticket(id, user, tokens), LIMITS) ?? schedule,
+  start: (schedule) => startNext(schedule, LIMITS, ready)?.schedule ?? schedule,
+  chunk: (schedule) => chunkDone(schedule),
+  read: (schedule) => prefillDone(schedule),
+  end: (schedule, { pick }) => {
+    const all = [...schedule.waiting, ...schedule.prefilling, ...schedule.decoding];
+    return remove(schedule, all[pick]?.id ?? -1);
+  },
+};
+
+const action: fc.Arbitrary<Action> = fc.record({
+  name: fc.constantFrom(...Object.keys(ACTIONS), 'enqueue', 'start'),
+  user: fc.constantFrom('a', 'b', 'c', 'd'),
+  tokens: fc.integer({ min: 1, max: 16 }).map((n) => n * 64),
+  pick: fc.nat(30),
+});
 
 function apply(schedule: Schedule, one: Action, id: number): Schedule {
-  if (one.kind === 'enqueue')
-    return enqueue(schedule, ticket(id, one.user, one.tokens), LIMITS) ?? schedule;
-  if (one.kind === 'start') return startNext(schedule, LIMITS, ready)?.schedule ?? schedule;
-  if (one.kind === 'chunk') return chunkDone(schedule);
-  if (one.kind === 'read') return prefillDone(schedule);
-  const all = [...schedule.waiting, ...schedule.prefilling, ...schedule.decoding];
-  return remove(schedule, all[one.pick]?.id ?? -1);
+  return ACTIONS[one.name]?.(schedule, one, id) ?? schedule;
 }
 
 /** What holds whatever happens. */
@@ -214,10 +222,9 @@ test('no order of events breaks a limit, loses a ticket, or leaves one waiting f
 test('a newcomer starts at once, whatever a flood of another user is doing', () => {
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
-      const fromFlood = actions.map((one) =>
-        one.kind === 'enqueue' ? { ...one, user: 'flood', tokens: Math.min(one.tokens, 512) } : one,
-      );
-      const busy = fromFlood.reduce(apply, EMPTY_SCHEDULE);
+      const busy = actions
+        .map((one) => ({ ...one, user: 'flood', tokens: Math.min(one.tokens, 512) }))
+        .reduce(apply, EMPTY_SCHEDULE);
       const schedule = enqueue(busy, ticket(1000, 'newcomer', 64), LIMITS);
       expect(started(schedule ?? busy, false).ids).toContain(1000);
     }),

@@ -23,7 +23,9 @@ export function referenceLogits(
   const { config } = model;
   const H = config.hiddenSize;
   const embedding = model.tensor('model.embed_tokens.weight');
-  let hidden = ids.map((id) => Float64Array.from(embedding.subarray(id * H, (id + 1) * H)));
+  let hidden: Vector[] = ids.map((id) =>
+    Float64Array.from(embedding.subarray(id * H, (id + 1) * H)),
+  );
   for (let layer = 0; layer < config.layerCount; layer += 1)
     hidden = referenceLayer(model, adapter, layer, hidden);
   const head = config.tiedEmbeddings ? embedding : model.tensor('lm_head.weight');
