@@ -43,7 +43,10 @@ async function playOnOwnServer(): Promise<void> {
   say('Starting a server with an empty data folder ...');
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-demo-'));
   try {
-    const server = await startServerProcess({ dataDir, flags: ['--modes', MODE] });
+    const server = await startServerProcess({
+      dataDir,
+      flags: ['--modes', MODE, '--log-level', 'warn'],
+    });
     await playOn(server.account).finally(() => server.close());
   } finally {
     await rm(dataDir, { recursive: true, force: true });

@@ -65,6 +65,9 @@ const ADAPTER_EVENTS = `subscription ($after: Cursor) { adapterEvents(after: $af
 const TRAINING_RUNS = `subscription ($mode: String) { trainingRuns(mode: $mode) {
   id status step totalSteps losses reason mode { key } } }`;
 
+const COMPLETION_TOKENS = `subscription ($input: CompleteInput!) { completionTokens(input: $input) {
+  __typename ... on CompletionChunk { index text } } }`;
+
 const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) { __typename
   ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
   ... on PushGap { expectedMutationId } } }`;
@@ -194,6 +197,24 @@ export class Phone {
       { input },
     );
     return complete;
+  }
+
+  /** Asks the cloud for an answer in chunks; returns them joined. */
+  async streamCompletion(input: { mode: string; input: unknown }): Promise<string> {
+    type Event =
+      | { __typename: 'CompletionChunk'; index: number; text: string }
+      | { __typename: 'CompletionDone' };
+    type Payload = { completionTokens: Event };
+    const chunks: string[] = [];
+    const events = this.#subscribe<Payload, Event>(
+      COMPLETION_TOKENS,
+      { input },
+      'completionTokens',
+    );
+    for await (const event of events) {
+      if (event.__typename === 'CompletionChunk') chunks[event.index] = event.text;
+    }
+    return chunks.join('');
   }
 
   /** Closes the socket. */

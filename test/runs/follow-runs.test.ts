@@ -34,9 +34,9 @@ describeWithDatabase('following runs', (database) => {
     await reportProgress(db, claim, { step: 3, totalSteps: 4, losses: [2, 1.5, 1] });
     wakeups.wake(runsTopic(userId));
     expect((await states.next()).value).toMatchObject({ step: 3, losses: [2, 1.5, 1] });
-    await endRun(db, claim, { status: 'REJECTED', reason: 'worse', now: NOW });
+    await endRun(db, claim, { status: 'FAILED', reason: 'diverged', now: NOW });
     wakeups.wake(runsTopic(userId));
-    expect((await states.next()).value).toMatchObject({ status: 'REJECTED', reason: 'worse' });
+    expect((await states.next()).value).toMatchObject({ status: 'FAILED', reason: 'diverged' });
   });
 
   test('shows the last state of a run that came and went between two looks', async () => {

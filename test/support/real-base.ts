@@ -5,10 +5,11 @@ import envPaths from 'env-paths';
 import { findBase, installBase } from '../../src/model/base-install.ts';
 import type { Base } from '../../src/model/base-package.ts';
 
-const options = {
-  model: 'default',
-  cacheDir: process.env.ATTUNE_CACHE ?? envPaths('attune', { suffix: '' }).cache,
-};
+/** Where the user's base models are. */
+export const realBaseCacheDir =
+  process.env.ATTUNE_CACHE ?? envPaths('attune', { suffix: '' }).cache;
+
+const options = { model: 'default', cacheDir: realBaseCacheDir };
 
 const isRequired = process.env.REQUIRE_MODEL === '1';
 
