@@ -20,6 +20,7 @@ import { systemClock } from './lib/clock.ts';
 import { openLocalWakeups } from './lib/wakeups.ts';
 import { type Base, loadTokenizer } from './model/base-package.ts';
 import { decodeFiles } from './model/decode-package.ts';
+import { parseModelReference } from './model/model-reference.ts';
 import { loadCatalog } from './modes/catalog.ts';
 import { checkAddress, startServer } from './server.ts';
 import { shipAdapters } from './ship-adapters.ts';
@@ -73,6 +74,7 @@ type Parts = Awaited<ReturnType<typeof openParts>>;
 async function openParts(config: Config, { logger, signal }: StartOptions, opened: Closers) {
   const { dataDir, databaseUrl } = config;
   // what takes no time goes first, so that nobody waits for a download to hear of a slip
+  parseModelReference(config.model);
   await checkAddress(config);
   const catalog = await loadCatalog(config.modesDir, { only: config.modes });
   const database = opened.add(await openDatabase({ dataDir, databaseUrl }));

@@ -1,6 +1,5 @@
 // The process: runs a command, says what went wrong, and ends cleanly when it is told to.
 
-import { startApp } from './app.ts';
 import { bannerOf } from './banner.ts';
 import { explainedExitCode, runCli } from './cli.ts';
 import { type Config, ConfigError } from './config.ts';
@@ -21,6 +20,8 @@ const EXPLAINED = [AppError, ConfigError, DamagedBaseError, ModeFileError, Start
 async function serve(config: Config): Promise<void> {
   const stop = stopSignal();
   try {
+    // only here: the other commands need none of it and should not wait for it
+    const { startApp } = await import('./app.ts');
     const app = await startApp(config, { logger: openLogger(config.logLevel), signal: stop });
     process.stdout.write(await bannerOf(app, config));
     await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));

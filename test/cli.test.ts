@@ -1,0 +1,129 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../src/db/database.ts';
+import { ApiClient } from './support/api-client.ts';
+import { AttuneProcess } from './support/attune-process.ts';
+
+let folder = '';
+let running: AttuneProcess[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'attune-cli-'));
+});
+afterEach(async () => {
+  for (const started of running) {
+    started.kill('SIGKILL');
+    await started.exit();
+  }
+  running = [];
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function attune(...args: string[]): AttuneProcess {
+  const started = new AttuneProcess(args, { ATTUNE_CACHE: join(folder, 'cache') });
+  running.push(started);
+  return started;
+}
+
+const data = (name: string) => join(folder, name);
+const serve = (name: string, ...args: string[]) =>
+  attune('serve', '--port', '0', '--model', 'tiny', '--data', data(name), ...args);
+const urlOf = (server: AttuneProcess) => server.printed(/running at (\S+)/);
+
+describe('attune', () => {
+  it('lists its commands and settings', async () => {
+    const help = attune('--help');
+    expect(await help.exit()).toBe(0);
+    expect(help.stdout).toMatch(/serve[\s\S]*token/);
+    const serveHelp = attune('serve', '--help');
+    expect(await serveHelp.exit()).toBe(0);
+    expect(serveHelp.stdout).toMatch(
+      /--port <number>[\s\S]*PORT[\s\S]*--data <folder>[\s\S]*ATTUNE_DATA/,
+    );
+  });
+
+  const slips: readonly [string, string[], string][] = [
+    ['an unknown command', ['sing'], 'too many arguments'],
+    ['an unknown flag', ['--prot', '1'], "unknown option '--prot'"],
+    ['a value that does not fit', ['--port', 'abc'], '--port is "abc": expected a whole number'],
+    ['a mode that there is not', ['--modes', 'sing'], 'no mode "sing"; known modes: continue'],
+    ['a token without a user', ['token'], "required option '--user <name>' not specified"],
+    ['a token for nobody', ['token', '--user', ''], 'user is ""'],
+    ['a model that there is not', ['--model', './none.gguf'], 'there is no such file or folder'],
+  ];
+  it.each(slips)('explains %s in one line, without a stack', async (_, args, message) => {
+    const slip = attune(...args, ...(args[0] === 'sing' ? [] : ['--data', data('slips')]));
+    expect(await slip.exit()).toBe(1);
+    expect(slip.stderr).toContain(message);
+    expect(slip.stderr).not.toMatch(/^\s+at /m);
+    expect(slip.stdout).toBe('');
+  });
+
+  it('prints a token and nothing else', async () => {
+    const token = attune('token', '--user', 'anna', '--data', data('token'));
+    expect(await token.exit()).toBe(0);
+    expect(token.stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    expect(token.stderr).toBe('');
+  });
+});
+
+describe('attune serve', () => {
+  it('prints where it is, a token, and commands that work as they are pasted', async () => {
+    const server = serve('first');
+    const url = await urlOf(server);
+    const token = await server.printed(/Token of the user demo:\n(\S+)/);
+    await server.printed(/Tokens for other users/);
+    const client = new ApiClient(url, token);
+    const bodies = [...server.stdout.matchAll(/-d '(.*)'/g)].map(([, body]) => body ?? '');
+    expect(bodies).toHaveLength(3);
+    for (const body of bodies) {
+      const response = await client.post(body);
+      expect([response.status, await response.json()]).toEqual([200, { data: expect.anything() }]);
+    }
+    const other = attune('token', '--user', 'anna', '--data', data('first'));
+    expect(await other.exit()).toBe(0);
+    const anna = new ApiClient(url, other.stdout.trim());
+    expect(await anna.ask('{ viewer { devices { id } } }')).toEqual({ viewer: { devices: [] } });
+
+    const second = serve('first');
+    expect(await second.exit()).toBe(1);
+    expect(second.stderr).toContain(
+      `The data folder ${resolve(data('first'))} is in use by process`,
+    );
+    expect(second.stderr).toContain('--data');
+
+    const crowd = attune('--model', 'tiny', '--data', data('crowd'), '--port', new URL(url).port);
+    expect(await crowd.exit()).toBe(1);
+    expect(crowd.stderr).toMatch(/port \d+: another program uses it[\s\S]*--port/);
+
+    const children = await server.children();
+    expect(children.length).toBeGreaterThan(0);
+    server.kill('SIGINT');
+    expect(await server.exit()).toBe(0);
+    for (const pid of children) expect(() => process.kill(pid, 0)).toThrow();
+  });
+
+  it('refuses data that was made with another base, naming both and the remedy', async () => {
+    const dataDir = data('other-base');
+    const database = await openDatabase({ dataDir });
+    const made = { sha256: 'f'.repeat(64), name: 'Big-1B', model: 'org/Big-1B' };
+    await database.kysely
+      .insertInto('facts')
+      .values({ key: 'base', value: JSON.stringify(made) })
+      .execute();
+    await database.close();
+    const server = serve('other-base');
+    expect(await server.exit()).toBe(1);
+    expect(server.stderr).toContain('made with the base model Big-1B (ffffffffffff)');
+    expect(server.stderr).toContain('Start with --model org/Big-1B, or use another folder');
+    expect(server.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('ends when it is told to before it has started', async () => {
+    const server = serve('early');
+    await expect.poll(() => server.stderr + server.stdout, { timeout: 30_000 }).not.toBe('');
+    server.kill('SIGTERM');
+    expect(await server.exit()).toBe(0);
+  });
+});
