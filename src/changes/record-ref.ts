@@ -20,5 +20,5 @@ export function isOneOf(
 ): RawBuilder<boolean> {
   const pairs = JSON.stringify(refs.map(({ source, recordId }) => [source, recordId]));
   return sql<boolean>`(${sql.ref(columns.source)}, ${sql.ref(columns.recordId)}) in
-    (select ref->>0, ref->>1 from jsonb_array_elements(${pairs}::jsonb) as ref)`;
+    (select ref->>0, ref->>1 from jsonb_array_elements(${pairs}::jsonb) as refs(ref))`;
 }

@@ -25,10 +25,10 @@ export function decideRun(
   options: { readonly minHoldout: number; readonly forced: boolean },
 ): RunDecision {
   const { train, holdout } = dataset.splitCounts;
-  const isUnchanged = [past.learnt, past.judged].includes(dataset.row.sha256);
-  if (isUnchanged && !options.forced) return { kind: 'skip', reason: 'UNCHANGED' };
   if (train === 0 || holdout < options.minHoldout)
     return { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
+  const isUnchanged = [past.learnt, past.judged].includes(dataset.row.sha256);
+  if (isUnchanged && !options.forced) return { kind: 'skip', reason: 'UNCHANGED' };
   return { kind: 'train' };
 }
 
@@ -41,7 +41,7 @@ export async function pastDatasets(db: Db, userId: string, mode: string): Promis
     .where('runs.userId', '=', userId)
     .where('runs.mode', '=', mode)
     .where('runs.status', 'in', ['PUBLISHED', 'REJECTED'])
-    .orderBy('runs.finishedAt', 'desc')
+    .orderBy('runs.seq', 'desc')
     .limit(1)
     .executeTakeFirst();
   return { learnt: await learntSha256(db, userId, mode), judged: judged?.sha256 ?? null };

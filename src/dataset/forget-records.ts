@@ -130,7 +130,7 @@ async function eraseFeedback(scope: Scope, inputs: readonly InputRef[]): Promise
   if (erased.length === 0) return;
   const pairs = JSON.stringify(erased.map(({ mode, inputSha256 }) => [mode, inputSha256]));
   const isErased = sql<boolean>`(mode, input_sha256) in
-    (select input->>0, input->>1 from jsonb_array_elements(${pairs}::jsonb) as input)`;
+    (select pair->>0, pair->>1 from jsonb_array_elements(${pairs}::jsonb) as erased(pair))`;
   await tx.deleteFrom('preferences').where('userId', '=', userId).where(isErased).execute();
   await tx
     .updateTable('completions')

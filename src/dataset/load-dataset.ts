@@ -6,7 +6,7 @@ import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
 import { renderPrompt } from '../modes/prompt.ts';
 import type { Example } from './example.ts';
-import { datasetSha256 } from './reduce.ts';
+import { byHash, datasetSha256 } from './reduce.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
 export interface Preference {
@@ -83,8 +83,4 @@ async function readPreferences(
       adapterId: row.adapterId,
     }))
     .sort(byHash);
-}
-
-function byHash(a: { sha256: string }, b: { sha256: string }): number {
-  return a.sha256 < b.sha256 ? -1 : 1;
 }

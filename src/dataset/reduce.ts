@@ -13,9 +13,12 @@ export function reduce(mode: Mode, records: readonly LiveRecord[]): readonly Mad
     records,
     drafts.flatMap(({ lookups }) => lookups),
   );
-  return drafts
-    .map((draft) => completeExample(mode, draft, find))
-    .sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
+  return drafts.map((draft) => completeExample(mode, draft, find)).sort(byHash);
+}
+
+/** The order of a dataset. */
+export function byHash(a: { sha256: string }, b: { sha256: string }): number {
+  return a.sha256 < b.sha256 ? -1 : Number(a.sha256 > b.sha256);
 }
 
 /** The name of a dataset: SHA-256 over the hashes of its examples and of its preferences, one a line and each list

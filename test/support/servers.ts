@@ -36,6 +36,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     '/pglite': async () => (await once('pglite', makePgliteFolder)).url,
   };
   const server = createServer((request, response) => {
+    // a kept connection may be closed by us in the moment in which a test file asks again
+    response.setHeader('connection', 'close');
     const answer =
       answers[request.url ?? ''] ?? (() => Promise.reject(new Error('no such server')));
     answer().then(

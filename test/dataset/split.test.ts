@@ -1,0 +1,37 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { splitOf } from '../../src/dataset/split.ts';
+
+describe('splitOf', () => {
+  it('never changes its mind: these are the parts of data folders that exist', () => {
+    const parts = ['mail-01', 'mail-06', 'mail-07', 'mail-08'].map((id) =>
+      splitOf('mail.sent', id),
+    );
+    expect(parts).toEqual(['train', 'validation', 'holdout', 'train']);
+  });
+
+  it('puts 70, 10 and 20 of a hundred records into train, validation and holdout', () => {
+    const count = 20_000;
+    const parts = Array.from({ length: count }, (_, i) => splitOf('mail.sent', `m${i}`));
+    const shareOf = (split: string) => parts.filter((part) => part === split).length / count;
+    expect(shareOf('train')).toBeCloseTo(0.7, 1.5);
+    expect(shareOf('validation')).toBeCloseTo(0.1, 1.5);
+    expect(shareOf('holdout')).toBeCloseTo(0.2, 1.5);
+  });
+
+  it('tells records of different sources apart, however the names run together', () => {
+    const pairs = Array.from({ length: 200 }, (_, i) => [
+      splitOf('a', `b${i}`),
+      splitOf('ab', `${i}`),
+    ]);
+    expect(pairs.some(([one, other]) => one !== other)).toBe(true);
+  });
+
+  it('takes any name', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (source, recordId) => {
+        expect(['train', 'validation', 'holdout']).toContain(splitOf(source, recordId));
+      }),
+    );
+  });
+});

@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { publishAdapter } from '../../src/adapters/publish.ts';
+import { liveAdapter } from '../../src/adapters/registry.ts';
+import type { AdapterStore } from '../../src/adapters/store.ts';
+import { contextOf } from '../../src/changes/context.ts';
+import { type FoldedDataset, foldDataset } from '../../src/dataset/fold-dataset.ts';
+import { forgetRecords } from '../../src/dataset/forget-records.ts';
+import type { Database } from '../../src/db/database.ts';
+import type { AdapterRow } from '../../src/db/schema.ts';
+import { storeCompletion } from '../../src/feedback/completions.ts';
+import { rateCompletion } from '../../src/feedback/rate-completion.ts';
+import type { Json } from '../../src/lib/canonical-json.ts';
+import { openLocalWakeups } from '../../src/lib/wakeups.ts';
+import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
+import { nameDataset } from '../../src/runs/run.ts';
+import { NOW, newTestUser, STOPPED, type TestUser } from './test-user.ts';
+
+const wakeups = openLocalWakeups();
+/** Rolling back asks only whether the bytes are still there. */
+const store = { isIntact: () => Promise.resolve(true) } as unknown as AdapterStore;
+
+/** A user whose deletes forget, and what a worker would do for them. */
+export class World {
+  readonly #database: Database;
+  readonly user: TestUser;
+  readonly #catalog: ModeCatalog;
+
+  constructor(database: Database, user: TestUser, catalog: ModeCatalog) {
+    this.#database = database;
+    this.user = user;
+    this.#catalog = catalog;
+  }
+
+  static async open(database: Database, catalog: ModeCatalog): Promise<World> {
+    const user = await newTestUser(database.kysely, catalog, (tx, userId, records) =>
+      forgetRecords({ catalog, clock: STOPPED }, tx, userId, records),
+    );
+    return new World(database, user, catalog);
+  }
+
+  get db() {
+    return this.#database.kysely;
+  }
+
+  get registry() {
+    return { db: this.db, wakeups, clock: STOPPED, store };
+  }
+
+  fold(mode: Mode): Promise<FoldedDataset> {
+    return foldDataset(this.db, this.user.id, mode, NOW);
+  }
+
+  /** Folds and publishes an adapter of the dataset, as a run does. */
+  async train(mode: Mode): Promise<AdapterRow> {
+    const claim = await this.startRun(mode);
+    const { row } = await this.fold(mode);
+    await nameDataset(this.db, { ...claim, forced: false }, row.id);
+    const live = await liveAdapter(this.db, this.user.id, mode.key);
+    return publishAdapter(this.registry, claim, {
+      ...{ sha256: randomUUID(), files: [], rank: 8, baseSha256: 'base', datasetId: row.id },
+      ...{ dataThrough: row.changeSeq, parentId: live?.id ?? null },
+      evaluation: {
+        ...{ holdoutExamples: 8, loss: 1, baseLoss: 2, previousLoss: null, passed: true },
+        ...{ preferenceAccuracy: null, reason: '' },
+      },
+    });
+  }
+
+  async startRun(mode: Mode) {
+    const row = {
+      ...{ userId: this.user.id, mode: mode.key, status: 'RUNNING' as const, forced: false },
+      ...{ attempt: 1, losses: '[]', queuedAt: NOW },
+    };
+    const insert = this.db.insertInto('runs').values(row).returning('id');
+    const { id: runId } = await insert.executeTakeFirstOrThrow();
+    return { runId, attempt: 1, userId: this.user.id, mode: mode.key };
+  }
+
+  async statuses(): Promise<ReadonlyMap<string, AdapterRow['status']>> {
+    const rows = await this.db
+      .selectFrom('adapters')
+      .select(['id', 'status'])
+      .where('userId', '=', this.user.id)
+      .execute();
+    return new Map(rows.map(({ id, status }) => [id, status]));
+  }
+
+  async answer(mode: string, input: Json, text: string) {
+    const context = await contextOf(this.db, this.user.id, this.#catalog.mode(mode), input);
+    return storeCompletion(this.db, this.user.id, {
+      ...{ clientId: null, mode, input, text, context, adapter: null, finishReason: 'STOP' },
+      ...{ promptTokens: 1, completionTokens: 1, createdAt: NOW },
+    });
+  }
+
+  rate(completionId: string, better: string) {
+    return rateCompletion({ ...this.registry, catalog: this.#catalog }, this.user.id, {
+      completionId,
+      better,
+    });
+  }
+
+  async preferenceCount(mode: string): Promise<number> {
+    return (await this.fold(this.#catalog.mode(mode))).row.preferenceCount;
+  }
+
+  /** All that is stored of the user's texts. */
+  async dump(): Promise<string> {
+    const { db, user } = this;
+    const tables = ['records', 'examples', 'completions', 'preferences'] as const;
+    const rows = await Promise.all(
+      tables.map((table) =>
+        db.selectFrom(table).selectAll().where('userId', '=', user.id).execute(),
+      ),
+    );
+    return JSON.stringify(rows);
+  }
+}
