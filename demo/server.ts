@@ -14,6 +14,8 @@ export interface ServerProcess {
   readonly account: Account;
   /** Stops it as Ctrl-C does; resolves when it has ended. */
   close(): Promise<void>;
+  /** Ends it as a power cut of its own would: kill -9. */
+  kill(): Promise<void>;
 }
 
 /** How to start a server. */
@@ -37,11 +39,12 @@ export async function startServerProcess(options: ServerOptions): Promise<Server
   if (options.onLog !== undefined && child.stderr !== null) {
     createInterface({ input: child.stderr }).on('line', options.onLog);
   }
-  const close = () => stop(child);
+  const close = () => stop(child, 'SIGINT');
+  const kill = () => stop(child, 'SIGKILL');
   try {
-    return { account: await readBanner(child, options), close };
+    return { account: await readBanner(child, options), close, kill };
   } catch (error) {
-    await close();
+    await kill();
     throw error;
   }
 }
@@ -63,8 +66,8 @@ async function readBanner(child: ChildProcess, { onLine }: ServerOptions): Promi
   throw new Error(`the server ended before it served:\n${lines.join('\n')}`);
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGINT');
+  child.kill(signal);
   await once(child, 'exit');
 }
