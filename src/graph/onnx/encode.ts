@@ -33,12 +33,21 @@ export function encodeOnnx(graph: Graph): Uint8Array {
       })),
       input: graph.inputs.map((tensor) => valueInfo(nameOf(graph, tensor), tensor)),
       output: graph.outputs.map(({ name, tensor }) => valueInfo(name, tensor)),
+      valueInfo: inner(graph, used).map((tensor) => valueInfo(nameOf(graph, tensor), tensor)),
     },
   });
 }
 
 const nameOf = (graph: Graph, tensor: Tensor): string =>
   must(graph.names.get(tensor), 'every tensor of a graph has a name');
+
+/** What nodes hand to each other. onnxruntime cannot infer most symbolic shapes itself, and where it knows none it reuses no
+ *  memory and takes a time quadratic in the nodes to find that out: 4.2 s instead of 0.3 s for a training step. */
+function inner(graph: Graph, used: ReadonlySet<Tensor | null>): readonly Tensor[] {
+  const outputs = new Set(graph.outputs.map(({ tensor }) => tensor));
+  const made: readonly Tensor[] = graph.nodes.flatMap((node) => node.outputs);
+  return made.filter((tensor) => used.has(tensor) && !outputs.has(tensor));
+}
 
 function usedTensors(graph: Graph): ReadonlySet<Tensor | null> {
   const used = new Set<Tensor | null>(graph.outputs.map(({ tensor }) => tensor));

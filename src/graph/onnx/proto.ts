@@ -22,6 +22,7 @@ message GraphProto {
   repeated TensorProto initializer = 5;
   repeated ValueInfoProto input = 11;
   repeated ValueInfoProto output = 12;
+  repeated ValueInfoProto value_info = 13;
 }
 message NodeProto {
   repeated string input = 1;
@@ -103,7 +104,7 @@ export interface NodeProto {
   readonly attribute: readonly AttributeProto[];
 }
 
-/** ValueInfoProto: name and type of a graph's input or output. */
+/** ValueInfoProto: name and type of a value in a graph. */
 export interface ValueInfoProto {
   readonly name: string;
   readonly type: {
@@ -127,6 +128,7 @@ export interface ModelProto {
     readonly initializer: readonly TensorProto[];
     readonly input: readonly ValueInfoProto[];
     readonly output: readonly ValueInfoProto[];
+    readonly valueInfo: readonly ValueInfoProto[];
   };
 }
 
