@@ -2,6 +2,8 @@ import { nonNull, nullable, objectType, queryField, stringArg } from 'nexus';
 import { listDevices } from '../src/changes/devices.ts';
 import { pageRecords } from '../src/changes/records.ts';
 import { pageCompletions } from '../src/feedback/completions.ts';
+import { AppError } from '../src/lib/errors.ts';
+import type { ModeCatalog } from '../src/modes/mode.ts';
 import { pageArgs } from './connection.ts';
 import { globalId } from './node.ts';
 
@@ -33,17 +35,28 @@ export const User = objectType({
       description: 'The newest state of every record, in the order of their last changes.',
       args: { source: stringArg(), ...pageArgs },
       resolve: (user, { source, ...page }, { services }) =>
-        pageRecords(services.db, user.id, { source }, page),
+        pageRecords(services.db, user.id, { source: knownSource(services.catalog, source) }, page),
     });
     t.field('completions', {
       type: 'CompletionConnection',
       description: 'Every stored completion, the newest first.',
       args: { mode: stringArg(), ...pageArgs },
       resolve: (user, { mode, ...page }, { services }) =>
-        pageCompletions(services.db, user.id, { mode }, page),
+        pageCompletions(
+          services.db,
+          user.id,
+          { mode: mode && services.catalog.mode(mode).key },
+          page,
+        ),
     });
   },
 });
+
+function knownSource(catalog: ModeCatalog, source: string | null | undefined) {
+  if (source === null || source === undefined || catalog.sources.includes(source)) return source;
+  const known = catalog.sources.join(', ');
+  throw new AppError('NOT_FOUND', `no source ${JSON.stringify(source)}; known sources: ${known}`);
+}
 
 /** Where every query starts. */
 export const viewerQuery = queryField('viewer', {

@@ -68,6 +68,20 @@ export class ApiClient {
     });
   }
 
+  /** The first answer over a socket, whichever kind of message it comes in. */
+  async first(query: string, variables: Variables = {}): Promise<Partial<ApiResult>> {
+    const socket = this.socket();
+    try {
+      const { value } = await socket.iterate({ query, variables }).next();
+      return value as Partial<ApiResult>;
+    } catch (errors) {
+      if (!Array.isArray(errors)) throw errors;
+      return { errors };
+    } finally {
+      await socket.dispose();
+    }
+  }
+
   #credentials(): Record<string, unknown> {
     return this.token === undefined ? {} : { authorization: `Bearer ${this.token}` };
   }

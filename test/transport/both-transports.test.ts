@@ -3,7 +3,7 @@
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AppError, ERROR_CODES, type ErrorCode } from '../../src/lib/errors.ts';
-import { ApiClient, type ApiError } from '../support/api-client.ts';
+import { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 
@@ -23,7 +23,7 @@ describeWithDatabase('every operation', (database) => {
   it('is answered the same way', async () => {
     const { data } = await client.send(VIEWER);
     expect(data.viewer.id).toMatch(/^[\w-]+$/);
-    expect(await overSocket(client, VIEWER)).toMatchObject({ data });
+    expect(await client.first(VIEWER)).toMatchObject({ data });
   });
 
   const foreignKey = new Uint8Array(32);
@@ -68,7 +68,7 @@ describeWithDatabase('every operation', (database) => {
           ? new Error('the secret of anna')
           : new AppError(code, `what went wrong (${code})`, { retryAfterMs: 1500 });
       const { status, headers, errors } = await client.send(COMPLETE);
-      const overWs = await overSocket(client, COMPLETE);
+      const overWs = await client.first(COMPLETE);
       api.engine.failure = null;
       expect(status).toBe(ERROR_CODES[code].httpStatus);
       expect(errors).toMatchObject([{ path: ['complete'], extensions: { code } }]);
@@ -101,34 +101,11 @@ describeWithDatabase('every operation', (database) => {
       const { status, errors } = await client.send(query, variables);
       expect(status).toBe(400);
       expect(errors[0]?.extensions.code).toBe('BAD_INPUT');
-      const { errors: overWs } = await overSocket(client, query, variables);
+      const { errors: overWs } = await client.first(query, variables);
       expect(overWs?.[0]?.extensions.code).toBe('BAD_INPUT');
     },
   );
 });
-
-interface SocketResult {
-  readonly data?: unknown;
-  readonly errors?: readonly ApiError[];
-}
-
-/** The first answer over a socket, whichever kind of message it comes in. */
-async function overSocket(
-  client: ApiClient,
-  query: string,
-  variables: Record<string, unknown> = {},
-): Promise<SocketResult> {
-  const socket = client.socket();
-  try {
-    const { value } = await socket.iterate({ query, variables }).next();
-    return value as SocketResult;
-  } catch (errors) {
-    if (!Array.isArray(errors)) throw errors;
-    return { errors };
-  } finally {
-    await socket.dispose();
-  }
-}
 
 /** How the server closes the socket. */
 function closeOf(client: ApiClient, query: string): Promise<unknown> {
