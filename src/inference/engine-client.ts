@@ -38,8 +38,8 @@ const MIB = 2 ** 20;
 const DEFAULT_KV_BYTES = 1536 * MIB;
 const DEFAULT_ADAPTER_BYTES = 512 * MIB;
 
-/** Waits before each further attempt to start an engine that does not start. */
-const RETRY_MS = [0, 1000, 2000, 5000, 10_000, 30_000];
+/** Waits between attempts to start an engine that does not start. */
+const RETRY_MS = [1000, 2000, 5000, 10_000, 30_000];
 
 /** Starts the engine's process and waits until it can answer. Throws when it does not start. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
@@ -104,24 +104,24 @@ class SupervisedEngine implements Engine {
     }
   }
 
-  /** Tries until an engine is up; null when there is to be none any more. */
+  /** Tries until an engine is up; null when there is to be none any more. The first attempt begins before anyone can ask
+   *  for the engine that died. */
   async #restart(): Promise<EngineChild | null> {
-    for (let attempt = 0; ; attempt += 1) {
-      const delayMs = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0;
-      const isOpen = await this.#supervision.clock.sleep(delayMs, this.#closing.signal).then(
-        () => true,
-        () => false, // closing
-      );
-      if (!isOpen) return null;
-      this.#child = this.#supervision.start().catch((cause) => {
+    const { start, clock, onRestart } = this.#supervision;
+    for (let attempt = 0; !this.#closing.signal.aborted; attempt += 1) {
+      this.#child = start().catch((cause) => {
         throw unavailable('the engine does not start', cause);
       });
       const child = await this.#child.catch((error: Error) => {
-        this.#supervision.onRestart(`${error.message}: ${String(error.cause)}`);
+        onRestart(`${error.message}: ${String(error.cause)}`);
         return null;
       });
       if (child !== null) return child;
+      const delayMs = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0;
+      // closing ends the wait, and then the loop
+      await clock.sleep(delayMs, this.#closing.signal).catch(() => undefined);
     }
+    return null;
   }
 }
 

@@ -49,7 +49,8 @@ export function randomFloats(n: number, deviation: number, random: () => number)
   );
 }
 
-/** A checkpoint whose matrices keep the size of what goes through them and whose norms all differ. */
+/** A checkpoint whose matrices keep the size of what goes through them and whose norms all differ. Its end tokens have
+ *  no weight, so that greedy answers are as long as they may be. */
 export function randomCheckpoint(config: LlamaConfig, seed = 1): LlamaCheckpoint {
   const random = randomNumbers(seed);
   const tensors = new Map<string, Float32Array>();
@@ -62,6 +63,9 @@ export function randomCheckpoint(config: LlamaConfig, seed = 1): LlamaCheckpoint
       );
     else tensors.set(name, randomFloats(rows * columns, 1 / Math.sqrt(columns), random));
   }
+  const head = tensors.get(config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  for (const id of config.eosTokenIds)
+    head?.fill(0, id * config.hiddenSize, (id + 1) * config.hiddenSize);
   return {
     name: `random-${seed}`,
     config,

@@ -1,0 +1,70 @@
+// A small base of random numbers with a few adapters, and requests for it.
+
+import { join } from 'node:path';
+import { writePeftFolder } from '../../src/adapters/peft.ts';
+import type { AdapterFolder, EngineRequest } from '../../src/inference/engine-protocol.ts';
+import { must } from '../../src/lib/errors.ts';
+import type { Base } from '../../src/model/base-package.ts';
+import type { LlamaConfig } from '../../src/model/llama-config.ts';
+import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora.ts';
+import {
+  randomAdapter,
+  randomCheckpoint,
+  randomNumbers,
+  SMALL_CONFIG,
+  temporaryBase,
+} from './random-llama.ts';
+
+/** What an engine needs, in a folder of its own. */
+export interface EngineFixture {
+  readonly base: Base;
+  readonly adapters: readonly AdapterFolder[];
+  remove(): Promise<void>;
+}
+
+/** The ranks of the fixture's adapters. */
+const RANKS = [8, 4, 16, 8, 11];
+
+/** Writes base and adapters. */
+export async function engineFixture(config: LlamaConfig = SMALL_CONFIG): Promise<EngineFixture> {
+  const { base, remove } = await temporaryBase(randomCheckpoint(config));
+  const adapters: AdapterFolder[] = [];
+  for (const [seed, rank] of RANKS.entries()) {
+    const shape = { rank, alpha: 2 * rank, modules: LORA_MODULES };
+    adapters.push(await writeAdapter(base, randomAdapter(config, shape, seed), `adapter-${seed}`));
+  }
+  return { base, adapters, remove };
+}
+
+/** Writes an adapter beside the base. */
+export async function writeAdapter(
+  base: Base,
+  adapter: LoraAdapter,
+  name: string,
+): Promise<AdapterFolder> {
+  const dir = join(base.dir, name);
+  const files = await writePeftFolder(dir, adapter, base);
+  const tensors = files.find((file) => file.name === 'adapter_model.safetensors');
+  return { dir, sha256: must(tensors, 'a file of tensors').sha256 };
+}
+
+/** A request: greedy, short, of a user of its own, without an adapter. */
+export function engineRequest(fields: Partial<EngineRequest> = {}): EngineRequest {
+  return {
+    promptIds: promptOf(20, 1),
+    adapter: null,
+    maxTokens: 12,
+    temperature: 0,
+    topP: 1,
+    seed: null,
+    stop: [],
+    userId: 'user',
+    ...fields,
+  };
+}
+
+/** A prompt of so many tokens, another one for each seed. */
+export function promptOf(length: number, seed: number): number[] {
+  const random = randomNumbers(seed);
+  return Array.from({ length }, () => 2 + Math.floor(random() * 256));
+}
