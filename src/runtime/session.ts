@@ -16,6 +16,9 @@ export interface SessionOptions {
   /** Plan the memory of a run from the run before with the same shapes (default true); false saves about 40% while training
    *  with free dimensions, and costs no time there. */
   readonly memoryPattern?: boolean;
+  /** Copy constant weights into the layout of the fastest products (default true). Without, they stay mapped from their file and
+   *  are shared by sessions: half the memory and a faster start, for 3 to 5% of a large product's time. */
+  readonly prepacking?: boolean;
   /** How much onnxruntime rewrites the graph (default 'all'). */
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /** Folder of the weight files of a model given as bytes; a model file's own folder is used otherwise. */
@@ -58,7 +61,8 @@ export async function openSession(
 
 function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions {
   const { threads = 1, spinning = false, arena = true, memoryPattern = true } = options;
-  const { graphOptimization = 'all', externalDataFolder, profilePrefix } = options;
+  const { prepacking = true, graphOptimization = 'all' } = options;
+  const { externalDataFolder, profilePrefix } = options;
   return {
     executionProviders: ['cpu'],
     executionMode: 'sequential',
@@ -72,6 +76,7 @@ function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions 
     ...(profilePrefix && { enableProfiling: true, profileFilePrefix: profilePrefix }),
     extra: {
       session: {
+        disable_prepacking: prepacking ? '0' : '1',
         intra_op: { allow_spinning: spinning ? '1' : '0' },
         ...(externalDataFolder && {
           model_external_initializers_file_folder_path: externalDataFolder,

@@ -42,9 +42,9 @@ export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<Ll
   const weights = await trainingWeights(base, options.precision);
   const prefixLayers = Math.min(...loraLayers(config, lora));
   const graphs = { config, weights, lora, maxTokens, prefixLayers };
-  return new OnnxLearner(graphs, (graph) =>
-    openSession(encodeOnnx(graph), { threads, arena: false, externalDataFolder: base.dir }),
-  );
+  // a run is short: memory that is mapped and shared is worth more than the last percent of speed
+  const sessions = { threads, arena: false, prepacking: false, externalDataFolder: base.dir };
+  return new OnnxLearner(graphs, (graph) => openSession(encodeOnnx(graph), sessions));
 }
 
 type Feeds = Record<string, HostTensor>;
