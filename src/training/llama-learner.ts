@@ -43,7 +43,13 @@ export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<Ll
   const prefixLayers = Math.min(...loraLayers(config, lora));
   const graphs = { config, weights, lora, maxTokens, prefixLayers };
   // a run is short: memory that is mapped and shared is worth more than the last percent of speed
-  const sessions = { threads, arena: false, prepacking: false, externalDataFolder: base.dir };
+  const sessions = {
+    threads,
+    arena: false,
+    memoryPattern: false,
+    prepacking: false,
+    externalDataFolder: base.dir,
+  };
   return new OnnxLearner(graphs, (graph) => openSession(encodeOnnx(graph), sessions));
 }
 
