@@ -17,7 +17,7 @@ describeEachDatabase('users and devices', (database) => {
     expect(new Set(users.map(({ id }) => id)).size).toBe(1);
   });
 
-  it('renames a device that registers again, and keeps its place', async () => {
+  it('renames a device that registers again, and keeps its place (PUSH-1)', async () => {
     const { db, userId, push } = await phone();
     await push(upsert(1));
     const later = new Date(now.getTime() + 5_000);

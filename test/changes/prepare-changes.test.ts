@@ -9,14 +9,14 @@ const prepare =
 const numbered = (count: number, first = 1) =>
   Array.from({ length: count }, (_, n) => upsert(first + n));
 
-it('takes 1,000 changes and refuses one more', () => {
+it('takes 1,000 changes and refuses one more (PUSH-10)', () => {
   expect(prepare(...numbered(1000))()).toHaveLength(1000);
   expect(prepare(...numbered(1001))).toThrow(
     expect.objectContaining({ code: 'TOO_LARGE', message: expect.stringContaining('1001') }),
   );
 });
 
-it('takes 4 MB and refuses more, however many changes they are spread over', () => {
+it('takes 4 MB and refuses more, however many changes they are spread over (PUSH-10)', () => {
   const megabyte = { data: { body: 'x'.repeat(1_000_000) } };
   expect(prepare(...[1, 2, 3, 4].map((n) => upsert(n, megabyte)))()).toHaveLength(4);
   expect(prepare(...[1, 2, 3, 4, 5].map((n) => upsert(n, megabyte)))).toThrow(

@@ -31,7 +31,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(await push()).toEqual(empty);
   });
 
-  it('keeps the newest state of each record', async () => {
+  it('keeps the newest state of each record (PUSH-8)', async () => {
     const { db, userId, push } = await phone();
     await push(
       upsert(1, { recordId: 'a' }),
@@ -46,7 +46,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(edges[0]?.node.occurredAt).toEqual(occurredAt);
   });
 
-  it('answers a repeated push from the first answers, and applies only what is new', async () => {
+  it('answers a repeated push from the first answers, and applies only what is new (PUSH-2)', async () => {
     const { db, userId, push } = await phone();
     await push(upsert(1), upsert(2, { source: 'notes', data: {} }));
     const again = await push(upsert(1), upsert(2, { source: 'notes', data: {} }), upsert(3));
@@ -66,7 +66,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect((await pageRecords(db, userId, {}, {})).edges).toHaveLength(2);
   });
 
-  it('knows the same payload by its meaning, not by the order of its keys', async () => {
+  it('knows the same payload by its meaning, not by the order of its keys (PUSH-3)', async () => {
     const { push } = await phone();
     await push(upsert(1, { data: { a: 1, b: [2] } }));
     const again = await push(upsert(1, { data: { b: [2], a: 1 } }));
@@ -78,19 +78,22 @@ describeEachDatabase('pushChanges', (database) => {
     ['record', { recordId: 'other' }],
     ['kind', { kind: 'DELETE' }],
     ['time', { occurredAt: new Date(0) }],
-  ])('rejects a mutationId that was used with another %s, and goes on', async (_, other) => {
-    const { push } = await phone();
-    await push(upsert(1));
-    expect(await push(upsert(1, other), upsert(2))).toMatchObject({
-      results: [
-        { mutationId: 1, outcome: 'REJECTED', reason: 'CONFLICT', changeSeq: null },
-        { mutationId: 2, outcome: 'APPLIED', changeSeq: 2 },
-      ],
-      lastMutationId: 2,
-    });
-  });
+  ])(
+    'rejects a mutationId that was used with another %s, and goes on (PUSH-4)',
+    async (_, other) => {
+      const { push } = await phone();
+      await push(upsert(1));
+      expect(await push(upsert(1, other), upsert(2))).toMatchObject({
+        results: [
+          { mutationId: 1, outcome: 'REJECTED', reason: 'CONFLICT', changeSeq: null },
+          { mutationId: 2, outcome: 'APPLIED', changeSeq: 2 },
+        ],
+        lastMutationId: 2,
+      });
+    },
+  );
 
-  it('applies nothing after a gap and says what it expects', async () => {
+  it('applies nothing after a gap and says what it expects (PUSH-5)', async () => {
     const { db, userId, push } = await phone();
     await push(upsert(1));
     expect(await push(upsert(3), upsert(4))).toEqual({ kind: 'gap', expectedMutationId: 2 });
@@ -98,7 +101,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(await push(upsert(2))).toMatchObject({ lastMutationId: 2 });
   });
 
-  it('hides a deleted record and brings it back under the same id', async () => {
+  it('hides a deleted record and brings it back under the same id (PUSH-11)', async () => {
     const { db, userId, push } = await phone();
     await push(upsert(1, { recordId: 'a' }));
     const { id } = must((await pageRecords(db, userId, {}, {})).edges[0], 'one record').node;
@@ -140,7 +143,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(seen).toEqual([['a'], [{ data: { subject: 'secret' } }]]);
   });
 
-  it('applies nothing of a push when withdrawing fails', async () => {
+  it('applies nothing of a push when withdrawing fails (PUSH-9)', async () => {
     const deps = {
       ...pushDeps(database().kysely),
       onDelete: () => Promise.reject(new Error('no')),
@@ -185,7 +188,7 @@ describeEachDatabase('pushChanges', (database) => {
     await deps.wakeups.close();
   });
 
-  it('gives two devices of one user one order of changes, also when they push at once', async () => {
+  it('gives two devices of one user one order of changes, also when they push at once (PUSH-7)', async () => {
     const { db, userId, push } = await phone();
     await registerDevice(pushDeps(db), userId, { deviceId: 'tablet', name: 't', platform: 't' });
     const deps = pushDeps(db);
@@ -201,7 +204,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(await fromTablet(2)).toMatchObject({ lastMutationId: 2 });
   });
 
-  it('applies a change once when the same push arrives twice at once', async () => {
+  it('applies a change once when the same push arrives twice at once (PUSH-2)', async () => {
     const { push } = await phone();
     const answers = await Promise.all([push(upsert(1)), push(upsert(1))]);
     const outcomes = answers.map((answer) =>

@@ -80,7 +80,7 @@ const anyPush = fc.record({
 });
 
 describeEachDatabase('pushChanges', (database) => {
-  it('does what the contract says, whatever arrives in whatever order', async () => {
+  it('does what the contract says, whatever arrives in whatever order (PUSH-1 to PUSH-8)', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyPush, { minLength: 1, maxLength: 12 }), async (pushes) => {
         const { db, userId } = await newPhone(database());

@@ -47,7 +47,7 @@ describeEachDatabase('pushChanges', (database) => {
       { occurredAt: new Date(8.64e15) },
       /^occurredAt must be a date/,
     ],
-  ])('rejects %s with a reason, and applies what comes behind', async (_, bad, reason) => {
+  ])('rejects %s with a reason, and applies what comes behind (PUSH-6)', async (_, bad, reason) => {
     const { push } = await phone();
     expect(await push(upsert(1, bad), upsert(2))).toMatchObject({
       results: [

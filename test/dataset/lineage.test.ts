@@ -101,7 +101,7 @@ async function take(world: World, oracle: Oracle, move: Step): Promise<void> {
 }
 
 describeEachDatabase('the lineage of adapters', (database: () => Database) => {
-  it('revokes exactly the adapters whose dataset held a record that is deleted', async () => {
+  it('revokes exactly the adapters whose dataset held a record that is deleted (PUSH-11)', async () => {
     const property = fc.asyncProperty(
       fc.array(step, { minLength: 6, maxLength: 14 }),
       async (steps) => {

@@ -19,7 +19,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     return (await heldAdapters(db, userId, [id])).map(({ adapterId }) => adapterId);
   };
 
-  it('remembers the last adapter that was installed for each mode', async () => {
+  it('remembers the last adapter that was installed for each mode (ACK-1)', async () => {
     const phone = await subscriber();
     const [one, two] = [await phone.publish('one'), await phone.publish('two')];
     const reply = await phone.publish('reply', 'reply');
@@ -28,7 +28,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     expect(await heldBy(phone.db, phone.userId, 'phone', 'subject')).toEqual(two);
   });
 
-  it('keeps the time of the first word when it is repeated', async () => {
+  it('keeps the time of the first word when it is repeated (ACK-2)', async () => {
     const phone = await subscriber();
     const { id } = await phone.publish('one');
     const word = { deviceId: 'phone', adapterId: id, state: 'INSTALLED' as const };
@@ -42,7 +42,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     expect(held?.since).toEqual(new Date(1_000));
   });
 
-  it('forgets what was removed, and nothing else', async () => {
+  it('forgets what was removed, and nothing else (ACK-3)', async () => {
     const phone = await subscriber();
     const [one, two] = [await phone.publish('one'), await phone.publish('two')];
     await phone.acknowledge(two.id, 'INSTALLED');
@@ -53,7 +53,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     expect(await heldOf(phone)).toEqual([]);
   });
 
-  it('leaves the device with what it held when an installation fails', async () => {
+  it('leaves the device with what it held when an installation fails (ACK-4)', async () => {
     const phone = await subscriber();
     const [one, two] = [await phone.publish('one'), await phone.publish('two')];
     await phone.acknowledge(one.id, 'INSTALLED');
@@ -61,7 +61,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     expect(await heldOf(phone)).toEqual([one.id]);
   });
 
-  it('takes no installation of what was revoked or rejected', async () => {
+  it('takes no installation of what was revoked or rejected (ACK-5)', async () => {
     const phone = await subscriber();
     const revoked = await phone.publish('one');
     await phone.revoke(revoked.id);
@@ -88,7 +88,7 @@ describeEachDatabase('acknowledgeAdapter', (database) => {
     expect(await heldOf(phone)).toEqual([shipped?.id]);
   });
 
-  it('does not know devices and adapters of others', async () => {
+  it('does not know devices and adapters of others (ACK-6)', async () => {
     const [phone, stranger] = [await subscriber(), await subscriber()];
     const [mine, theirs] = [await phone.publish('mine'), await stranger.publish('theirs')];
     const acknowledge = (deviceId: string, adapterId: string) =>

@@ -4,7 +4,7 @@ import { decodeCursor, encodeCursor } from '../../src/sync/cursor.ts';
 const secret = new Uint8Array(32).fill(7);
 const position = { epoch: 'e', seq: 12, freshThrough: 3 };
 
-it('keeps its form: devices keep cursors for months, and another form makes all of them resync', () => {
+it('keeps its form: devices keep cursors for months, and another form makes all of them resync (FEED-9)', () => {
   expect(encodeCursor(secret, 'ada', position)).toBe(
     'WzEsImUiLDEyLDNd.yV_XktiIYZdirwcYWxbJgsfn-ntiY8nUTlSoarg9bvU',
   );

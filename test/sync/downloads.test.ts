@@ -79,7 +79,7 @@ describeWithDatabase('downloads', (database) => {
     return { ...user, adapter, get, path: `/adapters/${adapter.sha256}/${TENSORS}` };
   };
 
-  it('serves the bytes under the hash that names them', async () => {
+  it('serves the bytes under the hash that names them (DOWN-1)', async () => {
     const { get, path } = await owner('0123456789');
     const response = await get(path);
     expect(response.status).toBe(200);
@@ -95,7 +95,7 @@ describeWithDatabase('downloads', (database) => {
     });
   });
 
-  it('answers HEAD with the headers alone', async () => {
+  it('answers HEAD with the headers alone (DOWN-6)', async () => {
     const { get, path } = await owner('0123456789');
     const response = await get(path, {}, 'HEAD');
     expect(response.headers.get('content-length')).toBe('10');
@@ -118,7 +118,7 @@ describeWithDatabase('downloads', (database) => {
     expect(response.headers.get('repr-digest')).toBe(`sha-256=:${digest}:`);
   });
 
-  it('refuses a range outside of the file, and says how long it is', async () => {
+  it('refuses a range outside of the file, and says how long it is (DOWN-3)', async () => {
     const { get, path } = await owner('0123456789');
     const response = await get(path, { range: 'bytes=10-' });
     expect(response.status).toBe(416);
@@ -131,7 +131,7 @@ describeWithDatabase('downloads', (database) => {
     });
   });
 
-  it('continues only the very same bytes', async () => {
+  it('continues only the very same bytes (DOWN-2)', async () => {
     const { get, path } = await owner('0123456789');
     const etag = `"${sha256('0123456789')}"`;
     const ask = async (ifRange: string) =>
@@ -160,7 +160,7 @@ describeWithDatabase('downloads', (database) => {
     expect((await fetch(`${origin}${path}`)).status).toBe(401);
   });
 
-  it('serves an adapter to nobody but its user', async () => {
+  it('serves an adapter to nobody but its user (DOWN-4)', async () => {
     const { path } = await owner('private');
     const stranger = await owner('something else');
     expect((await stranger.get(path)).status).toBe(404);
@@ -174,7 +174,7 @@ describeWithDatabase('downloads', (database) => {
     expect((await two.get(two.path)).status).toBe(200);
   });
 
-  it('stops serving an adapter with its revocation, but not when it is superseded', async () => {
+  it('stops serving an adapter with its revocation, but not when it is superseded (DOWN-4, DOWN-5)', async () => {
     const { get, path, publish, revoke, adapter } = await owner('0123456789');
     await publish('next');
     expect((await get(path)).status).toBe(200);

@@ -26,7 +26,7 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(page.cursor).toBe(page.events[0]?.cursor);
   });
 
-  it('shows every event after a cursor, in order', async () => {
+  it('shows every event after a cursor, in order (FEED-1)', async () => {
     const { read, publish, revoke } = await subscriber();
     const { cursor } = pageOf(await read(null));
     const first = await publish('one');
@@ -43,7 +43,7 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(events.map(lineOf)).toEqual(lines);
   });
 
-  it('starts from null with the newest adapter of each mode and the revocations still owed', async () => {
+  it('starts from null with the newest adapter of each mode and the revocations still owed (FEED-2)', async () => {
     const { read, publish, revoke, acknowledge } = await subscriber();
     const [held, unheld] = [await publish('one'), await publish('two')];
     await publish('three');
@@ -58,7 +58,7 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(pageOf(await read(null)).events.map(lineOf)).toEqual(lines.slice(0, 2));
   });
 
-  it('does not repeat, after starting from null, what was left out there', async () => {
+  it('does not repeat, after starting from null, what was left out there (FEED-3)', async () => {
     const { read, publish } = await subscriber();
     for (const content of ['one', 'two', 'three']) await publish(content);
     const { cursor } = pageOf(await read(null));
@@ -67,7 +67,7 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(pageOf(await read(cursor)).events.map(lineOf)).toEqual(['ready subject 4']);
   });
 
-  it('shows the same events whatever the size of the pages', async () => {
+  it('shows the same events whatever the size of the pages (FEED-4)', async () => {
     const { read, publish, revoke, acknowledge } = await subscriber();
     const { cursor: start } = pageOf(await read(null));
     const adapters: AdapterRow[] = [];
@@ -94,7 +94,7 @@ describeEachDatabase('the adapter feed', (database) => {
     await expect(read(null, first)).rejects.toMatchObject({ code: 'BAD_INPUT' });
   });
 
-  it('resyncs on a cursor that it did not hand out to this user', async () => {
+  it('resyncs on a cursor that it did not hand out to this user (FEED-5)', async () => {
     const { deps, userId, read, publish } = await subscriber();
     await publish('one');
     const { cursor } = pageOf(await read(null));
@@ -125,7 +125,7 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(await readFeed(otherServer, userId, cursor, 1)).toMatchObject({ kind: 'resync' });
   });
 
-  it('resyncs when the feed began anew, and when it is shorter than the cursor', async () => {
+  it('resyncs when the feed began anew, and when it is shorter than the cursor (FEED-6)', async () => {
     const { db, userId, read, publish } = await subscriber();
     await publish('one');
     const { cursor } = pageOf(await read(null));
@@ -172,7 +172,7 @@ describeEachDatabase('following the feed', (database) => {
     stop.abort();
   });
 
-  it('loses nothing and repeats nothing, however publishing and reading interleave', async () => {
+  it('loses nothing and repeats nothing, however publishing and reading interleave (FEED-7)', async () => {
     const { deps, userId, publish, read } = await subscriber();
     const { cursor } = pageOf(await read(null));
     const stop = new AbortController();
@@ -188,14 +188,14 @@ describeEachDatabase('following the feed', (database) => {
     expect(versions).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it('ends after a resync', async () => {
+  it('ends after a resync (FEED-8)', async () => {
     const { deps, userId } = await subscriber();
     const events = followFeed(deps, userId, 'nonsense', new AbortController().signal);
     expect(await events.next()).toMatchObject({ value: { kind: 'resync' } });
     expect(await events.next()).toMatchObject({ done: true });
   });
 
-  it('looks again after a wake-up that meant nothing', async () => {
+  it('looks again after a wake-up that meant nothing (FEED-10)', async () => {
     const { deps, userId, publish } = await subscriber();
     const stop = new AbortController();
     const events = followFeed(deps, userId, null, stop.signal);
