@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest';
+import { recipeOf } from '../../src/training/recipe.ts';
+import { SMALL_CONFIG } from '../support/random-llama.ts';
+
+const CHOICES = {
+  lora: { rank: 8, alpha: 16, modules: ['q_proj'] },
+  training: { learningRate: 0.002, epochs: 3, batchSize: 4, maxTokens: 512 },
+} as const;
+
+it('takes what a mode chooses and fills in the rest', () => {
+  expect(recipeOf(CHOICES, SMALL_CONFIG)).toMatchObject({
+    lora: CHOICES.lora,
+    ...CHOICES.training,
+    precision: 'int8-backward',
+    clipNorm: 1,
+  });
+});
+
+it('never asks for more tokens than the base can read', () => {
+  const config = { ...SMALL_CONFIG, contextLength: 100 };
+  expect(recipeOf(CHOICES, config).maxTokens).toBe(100);
+});
