@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { findInDatabase, keyOf, type LiveRecord } from '../changes/context.ts';
-import { distinctRefs, isOneOf, type RecordRef } from '../changes/record-ref.ts';
+import { distinctRefs, isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
 import type { Mode } from '../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './example.ts';
@@ -47,51 +47,74 @@ export async function endAllVersions(point: FoldPoint): Promise<void> {
   await endVersions(point, null);
 }
 
+/** The ids of all versions, of any mode, alive or not, that hold content of the records. */
+export async function versionsHolding(
+  tx: Tx,
+  userId: string,
+  refs: readonly RecordRef[],
+): Promise<readonly string[]> {
+  if (refs.length === 0) return [];
+  const rows = await tx
+    .selectFrom('exampleRecords')
+    .select('exampleId')
+    .distinct()
+    .where('userId', '=', userId)
+    .where(isOneOf(refs))
+    .execute();
+  return rows.map(({ exampleId }) => exampleId);
+}
+
 function isLive(record: ChangedRecord): boolean {
   return !record.deleted;
 }
 
-function recordsShowing(
-  { tx, userId, mode }: FoldPoint,
+/** Records whose alive examples show a changed one. */
+async function recordsShowing(
+  point: FoldPoint,
   changed: readonly RecordRef[],
 ): Promise<readonly RecordRef[]> {
-  if (mode.context.length === 0) return Promise.resolve([]);
-  return tx
-    .selectFrom('exampleRecords as shown')
-    .innerJoin('examples as e', 'e.id', 'shown.exampleId')
-    .select(['e.source', 'e.recordId'])
-    .where('shown.userId', '=', userId)
-    .where(isOneOf({ source: 'shown.source', recordId: 'shown.recordId' }, changed))
-    .where('e.mode', '=', mode.key)
-    .where('e.untilSeq', 'is', null)
-    .execute();
+  const shown = changed.filter(({ source }) =>
+    point.mode.context.some((rule) => rule.source === source),
+  );
+  return recordsOf(point, await versionsHolding(point.tx, point.userId, shown));
 }
 
+/** Records whose alive examples looked for what a changed one now is. */
 async function recordsLookingFor(
-  { tx, userId, mode }: FoldPoint,
+  point: FoldPoint,
   changed: readonly LiveRecord[],
 ): Promise<readonly RecordRef[]> {
-  const found: RecordRef[] = [];
-  for (const { source, field } of mode.context) {
-    const records = changed.filter((record) => record.source === source);
-    if (records.length === 0) continue;
-    const rows = await tx
-      .selectFrom('exampleLookups as lookup')
-      .innerJoin('examples as e', 'e.id', 'lookup.exampleId')
-      .select(['e.source', 'e.recordId'])
-      .where('lookup.userId', '=', userId)
-      .where('lookup.source', '=', source)
-      .where(
-        'lookup.key',
-        'in',
-        records.map((record) => keyOf(record, field)),
-      )
-      .where('e.mode', '=', mode.key)
-      .where('e.untilSeq', 'is', null)
-      .execute();
-    found.push(...rows);
-  }
-  return found;
+  const wanted = point.mode.context.flatMap(({ source, field }) =>
+    changed
+      .filter((record) => record.source === source)
+      .map((record) => ({ source, key: keyOf(record, field) })),
+  );
+  if (wanted.length === 0) return [];
+  const rows = await point.tx
+    .selectFrom('exampleLookups')
+    .select('exampleId')
+    .where('userId', '=', point.userId)
+    .where((eb) => eb.or(wanted.map(({ source, key }) => eb.and({ source, key }))))
+    .execute();
+  return recordsOf(
+    point,
+    rows.map(({ exampleId }) => exampleId),
+  );
+}
+
+/** The records that the versions were made from, those of this mode that are alive. The ids alone are asked for: a
+ *  planner without statistics would rather read all the user's examples. */
+async function recordsOf(
+  { tx, mode }: FoldPoint,
+  versionIds: readonly string[],
+): Promise<readonly RecordRef[]> {
+  if (versionIds.length === 0) return [];
+  const versions = await tx
+    .selectFrom('examples')
+    .select(['source', 'recordId', 'mode', 'untilSeq'])
+    .where(isIdOf('id', versionIds))
+    .execute();
+  return versions.filter((version) => version.mode === mode.key && version.untilSeq === null);
 }
 
 /** A version that no dataset contains leaves no trace; the others keep only the names of their records. */
@@ -105,8 +128,7 @@ async function endVersions(
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .executeTakeFirstOrThrow();
-  const isEnding =
-    refs === null ? sql<boolean>`true` : isOneOf({ source: 'source', recordId: 'recordId' }, refs);
+  const isEnding = refs === null ? sql<boolean>`true` : isOneOf(refs);
   await tx
     .deleteFrom('examples')
     .where('userId', '=', userId)
@@ -134,7 +156,7 @@ function liveRecords(
     .select(['source', 'recordId', 'data'])
     .where('userId', '=', userId)
     .where('deleted', '=', false)
-    .where(isOneOf({ source: 'source', recordId: 'recordId' }, refs))
+    .where(isOneOf(refs))
     .execute();
 }
 

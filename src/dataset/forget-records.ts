@@ -1,15 +1,17 @@
 // What a delete takes with it. An adapter cannot unlearn one record, so every adapter that saw it is withdrawn at once;
 // the next dataset is made without it, and the rebuild starts from the base. Old states of the record count as well.
 
-import { sql } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { revokeAdapters } from '../adapters/revoke.ts';
 import { queueRuns } from '../changes/queue-run.ts';
-import { isOneOf, type RecordRef } from '../changes/record-ref.ts';
+import { isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
+import type { ExamplesTable } from '../db/dataset-tables.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 import { inputKey } from '../modes/prompt.ts';
 import { draftsOf } from './example.ts';
+import { versionsHolding } from './example-versions.ts';
 
 /** What forgetting needs. */
 export interface ForgetDeps {
@@ -34,14 +36,14 @@ export async function forgetRecords(
 ): Promise<void> {
   const now = new Date(deps.clock.now());
   const scope = { tx, userId, refs };
-  const inputs = [...(await learntInputs(scope)), ...(await currentInputs(deps, scope))];
-  const touchedModes = await modesHolding(scope);
-  const tainted = await adaptersHolding(scope);
+  const versions = await findVersions(scope);
+  const own = await currentInputs(deps, scope);
+  const tainted = await adaptersHolding(scope, versions);
   const ids = tainted.map(({ id }) => id);
   await revokeAdapters(tx, userId, ids, { reason: 'DATA_DELETED', now });
-  await eraseFeedback(scope, inputs);
-  await eraseExamples(scope);
-  await cancelRuns(scope, touchedModes, now);
+  await eraseFeedback(scope, [...own, ...madeFrom(refs, versions)]);
+  await eraseExamples(scope, versions);
+  await cancelRuns(scope, [...new Set(versions.map(({ mode }) => mode))], now);
   const bereft = tainted.filter(({ status }) => status === 'LIVE').map(({ mode }) => mode);
   const served = deps.catalog.modes.map(({ key }) => key).filter((key) => bereft.includes(key));
   // forced: without the withdrawn adapter even an unchanged dataset deserves another verdict
@@ -54,46 +56,44 @@ interface Scope {
   readonly refs: readonly RecordRef[];
 }
 
-/** Versions of examples that hold content of the records. */
-function versionsHolding({ tx, userId, refs }: Scope) {
+/** A version of an example that holds content of a record: made from it, or showing it. */
+type Version = Pick<
+  Selectable<ExamplesTable>,
+  'id' | 'mode' | 'source' | 'recordId' | 'inputSha256' | 'fromSeq' | 'untilSeq'
+>;
+
+async function findVersions({ tx, userId, refs }: Scope): Promise<readonly Version[]> {
   return tx
-    .selectFrom('exampleRecords as held')
-    .innerJoin('examples as e', 'e.id', 'held.exampleId')
-    .where('held.userId', '=', userId)
-    .where(isOneOf({ source: 'held.source', recordId: 'held.recordId' }, refs));
+    .selectFrom('examples')
+    .select(['id', 'mode', 'source', 'recordId', 'inputSha256', 'fromSeq', 'untilSeq'])
+    .where(isIdOf('id', await versionsHolding(tx, userId, refs)))
+    .execute();
+}
+
+/** Those versions that were made from the records, the others just show them. */
+function madeFrom(refs: readonly RecordRef[], versions: readonly Version[]): readonly Version[] {
+  const nameOf = ({ source, recordId }: RecordRef) => JSON.stringify([source, recordId]);
+  const names = new Set(refs.map(nameOf));
+  return versions.filter((version) => names.has(nameOf(version)));
 }
 
 /** A dataset contains the versions that were alive when it was folded, and an adapter what its dataset contains. */
-function adaptersHolding(scope: Scope) {
-  return versionsHolding(scope)
-    .innerJoin('datasets as d', (join) =>
-      join
-        .onRef('d.mode', '=', 'e.mode')
-        .onRef('d.changeSeq', '>=', 'e.fromSeq')
-        .on(sql<boolean>`(e.until_seq is null or d.change_seq < e.until_seq)`)
-        .on('d.userId', '=', scope.userId),
-    )
-    .innerJoin('adapters as a', 'a.datasetId', 'd.id')
-    .where('a.userId', '=', scope.userId)
-    .select(['a.id', 'a.mode', 'a.status'])
-    .distinct()
+async function adaptersHolding({ tx, userId }: Scope, versions: readonly Version[]) {
+  const adapters = await tx
+    .selectFrom('adapters')
+    .innerJoin('datasets', 'datasets.id', 'adapters.datasetId')
+    .select(['adapters.id', 'adapters.mode', 'adapters.status', 'datasets.changeSeq'])
+    .where('adapters.userId', '=', userId)
+    .where('adapters.status', 'in', ['LIVE', 'SUPERSEDED'])
     .execute();
-}
-
-async function modesHolding(scope: Scope): Promise<readonly string[]> {
-  const rows = await versionsHolding(scope).select('e.mode').distinct().execute();
-  return rows.map(({ mode }) => mode);
-}
-
-/** The inputs of all examples that were ever made from the records. */
-function learntInputs({ tx, userId, refs }: Scope): Promise<readonly InputRef[]> {
-  return tx
-    .selectFrom('examples')
-    .select(['mode', 'inputSha256'])
-    .distinct()
-    .where('userId', '=', userId)
-    .where(isOneOf({ source: 'source', recordId: 'recordId' }, refs))
-    .execute();
+  return adapters.filter(({ mode, changeSeq }) =>
+    versions.some(
+      (version) =>
+        version.mode === mode &&
+        version.fromSeq <= changeSeq &&
+        changeSeq < (version.untilSeq ?? Number.POSITIVE_INFINITY),
+    ),
+  );
 }
 
 /** The inputs of the examples that the records would give now, folded or not. */
@@ -106,7 +106,7 @@ async function currentInputs(
     .select(['source', 'recordId', 'data'])
     .where('userId', '=', userId)
     .where('deleted', '=', false)
-    .where(isOneOf({ source: 'source', recordId: 'recordId' }, refs))
+    .where(isOneOf(refs))
     .execute();
   return catalog.modes.flatMap((mode) =>
     records
@@ -117,35 +117,46 @@ async function currentInputs(
 
 /** Erases the completions of these inputs and those whose prompt showed a record, and all preferences about them. */
 async function eraseFeedback(scope: Scope, inputs: readonly InputRef[]): Promise<void> {
-  const { tx, userId, refs } = scope;
-  const showing = await tx
-    .selectFrom('completionRecords as shown')
-    .innerJoin('completions as c', 'c.id', 'shown.completionId')
-    .select(['c.mode', 'c.inputSha256'])
-    .where('shown.userId', '=', userId)
-    .where(isOneOf({ source: 'shown.source', recordId: 'shown.recordId' }, refs))
-    .execute();
-  // an answer to the same prompt may have been preferred to one that showed the record
-  const erased = [...inputs, ...showing].filter(({ inputSha256 }) => inputSha256 !== '');
-  if (erased.length === 0) return;
-  const pairs = JSON.stringify(erased.map(({ mode, inputSha256 }) => [mode, inputSha256]));
-  const isErased = sql<boolean>`(mode, input_sha256) in
-    (select pair->>0, pair->>1 from jsonb_array_elements(${pairs}::jsonb) as erased(pair))`;
-  await tx.deleteFrom('preferences').where('userId', '=', userId).where(isErased).execute();
-  await tx
-    .updateTable('completions')
-    .set({ input: null, context: null, inputSha256: '', text: '', better: null })
+  const { tx, userId } = scope;
+  // of the inputs, not only those completions: an answer may have been preferred to one that showed the record
+  const erased = [...inputs, ...(await inputsShowing(scope))];
+  for (const mode of new Set(erased.map((input) => input.mode))) {
+    const hashes = erased.filter((input) => input.mode === mode).map((input) => input.inputSha256);
+    // the empty hash is that of what was erased before
+    const isErased = sql<boolean>`mode = ${mode} and input_sha256 = any(${hashes}::text[])
+      and input_sha256 <> ''`;
+    await tx.deleteFrom('preferences').where('userId', '=', userId).where(isErased).execute();
+    await tx
+      .updateTable('completions')
+      .set({ input: null, context: null, inputSha256: '', text: '', better: null })
+      .where('userId', '=', userId)
+      .where(isErased)
+      .execute();
+  }
+}
+
+async function inputsShowing({ tx, userId, refs }: Scope): Promise<readonly InputRef[]> {
+  const shown = await tx
+    .selectFrom('completionRecords')
+    .select('completionId')
     .where('userId', '=', userId)
-    .where(isErased)
+    .where(isOneOf(refs))
+    .execute();
+  const ids = shown.map(({ completionId }) => completionId);
+  return tx
+    .selectFrom('completions')
+    .select(['mode', 'inputSha256'])
+    .where(isIdOf('id', ids))
     .execute();
 }
 
 /** The versions stay as proof of what older datasets contained; the next fold ends those that are alive. */
-async function eraseExamples(scope: Scope): Promise<void> {
-  await scope.tx
+async function eraseExamples({ tx }: Scope, versions: readonly Version[]): Promise<void> {
+  const ids = versions.map(({ id }) => id);
+  await tx
     .updateTable('examples')
     .set({ messages: null, target: null, sha256: '', inputSha256: '' })
-    .where('id', 'in', versionsHolding(scope).select('e.id'))
+    .where(isIdOf('id', ids))
     .execute();
 }
 
