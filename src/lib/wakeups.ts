@@ -21,12 +21,22 @@ export const runsTopic = (userId: string): string => `runs:${userId}`;
 export const OUTBOX_TOPIC = 'outbox';
 
 /** Wakeups within this process. */
-export function openLocalWakeups(): Wakeups {
+export interface LocalWakeups extends Wakeups {
+  /** Wakes every follower: for when hints may have been lost. */
+  wakeAll(): void;
+}
+
+/** Opens wakeups within this process. */
+export function openLocalWakeups(): LocalWakeups {
   const followers = new Map<string, Set<Follower>>();
+  const everyone = () => [...followers.values()].flatMap((set) => [...set]);
   let isOpen = true;
   return {
     wake: (topic) => {
       for (const follower of followers.get(topic) ?? []) follower.wake();
+    },
+    wakeAll: () => {
+      for (const follower of everyone()) follower.wake();
     },
     follow: (topic, signal) => {
       const follower = new Follower(() => {
@@ -42,7 +52,7 @@ export function openLocalWakeups(): Wakeups {
     },
     close: () => {
       isOpen = false;
-      for (const follower of [...followers.values()].flatMap((set) => [...set])) follower.end();
+      for (const follower of everyone()) follower.end();
       return Promise.resolve();
     },
   };

@@ -1,0 +1,92 @@
+// Wakeups between processes: each wakes its own followers at once and tells the others over a carrier.
+// In: a carrier that may lose messages and connections. Out: Wakeups that are late when it does, and never silent.
+
+import { randomUUID } from 'node:crypto';
+import { systemClock } from './clock.ts';
+import { openLocalWakeups, type Wakeups } from './wakeups.ts';
+
+/** How long to rest after a message could not be sent. */
+const RETRY_MS = 1_000;
+
+/** Takes texts to every process that listens, this one too; each at most once. */
+export interface Carrier {
+  /** Rejects when the text was not taken. */
+  publish(text: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a carrier tells. */
+export interface CarrierEvents {
+  heard(text: string): void;
+  /** It listens from now on; what was published before, as while the connection was down, may have been missed. */
+  listening(): void;
+}
+
+/** Opens wakeups over the carrier that `open` makes. Topics that could not be sent are kept, once each, and sent as soon as
+ *  they can be; whenever the carrier begins to listen, every follower looks again. */
+export async function openSharedWakeups(
+  open: (events: CarrierEvents) => Promise<Carrier>,
+): Promise<Wakeups> {
+  const local = openLocalWakeups();
+  const origin = randomUUID();
+  const carrier = await open({
+    heard: (text) => {
+      const [sender, topic] = [text.slice(0, origin.length), text.slice(origin.length)];
+      if (sender !== origin) local.wake(topic);
+    },
+    listening: local.wakeAll,
+  });
+  const sender = new Sender((topic) => carrier.publish(origin + topic));
+  return {
+    follow: local.follow,
+    wake: (topic) => {
+      local.wake(topic);
+      sender.send(topic);
+    },
+    close: async () => {
+      await local.close();
+      await sender.close();
+      await carrier.close();
+    },
+  };
+}
+
+/** Sends each topic that waits, one at a time, until it was taken. */
+class Sender {
+  readonly #publish: (topic: string) => Promise<void>;
+  readonly #waiting = new Set<string>();
+  readonly #closing = new AbortController();
+  #sending: Promise<void> | null = null;
+
+  constructor(publish: (topic: string) => Promise<void>) {
+    this.#publish = publish;
+  }
+
+  send(topic: string): void {
+    this.#waiting.add(topic);
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = null;
+    });
+  }
+
+  /** Whoever misses what was still waiting looks again when it next listens, or at its own next sweep. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#sending;
+  }
+
+  async #sendAll(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const [topic] = this.#waiting;
+      if (topic === undefined) return;
+      this.#waiting.delete(topic);
+      try {
+        await this.#publish(topic);
+      } catch {
+        // the carrier reports its own failures; the topic waits
+        this.#waiting.add(topic);
+        await systemClock.sleep(RETRY_MS, this.#closing.signal).catch(() => undefined);
+      }
+    }
+  }
+}

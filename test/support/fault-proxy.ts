@@ -1,0 +1,113 @@
+// A TCP proxy that misbehaves as networks do, between a client and the server it thinks it talks to.
+
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { systemClock } from '../../src/lib/clock.ts';
+
+/** What befalls bytes in either direction. */
+export type Fault =
+  | { readonly kind: 'none' }
+  /** Every piece arrives so much later. */
+  | { readonly kind: 'latency'; readonly ms: number }
+  /** The connection ends after so many bytes of either direction. */
+  | { readonly kind: 'cut'; readonly afterBytes: number }
+  /** The connection is reset at the next byte. */
+  | { readonly kind: 'reset' }
+  /** The connection stays open and nothing passes any more. */
+  | { readonly kind: 'half-open' }
+  /** Few bytes at a time pass. */
+  | { readonly kind: 'drip'; readonly bytes: number }
+  /** New connections are closed at once. */
+  | { readonly kind: 'refuse' };
+
+/** A proxy in front of one server. */
+export interface FaultProxy {
+  /** The server's URL by way of the proxy. */
+  readonly url: string;
+  /** From now on, for old and new connections. */
+  set(fault: Fault): void;
+  /** Ends every connection there is. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy in front of the server that the URL names. */
+export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
+  const target = new URL(serverUrl);
+  const sockets = new Set<Socket>();
+  let fault: Fault = { kind: 'none' };
+  const adopt = (socket: Socket) => {
+    sockets.add(socket);
+    // an end of either side ends both, whichever way it came
+    socket.on('error', () => socket.destroy()).once('close', () => sockets.delete(socket));
+    return socket;
+  };
+  const server = createServer((client) => {
+    adopt(client);
+    if (fault.kind === 'refuse') return client.destroy();
+    const upstream = adopt(connect(Number(target.port), target.hostname));
+    const pipes = [pump(client, upstream, () => fault), pump(upstream, client, () => fault)];
+    void Promise.all(pipes);
+    return undefined;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(serverUrl);
+  url.hostname = '127.0.0.1';
+  url.port = String((server.address() as AddressInfo).port);
+  const cut = () => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    url: url.href,
+    set: (next) => {
+      fault = next;
+    },
+    cut,
+    close: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      cut();
+      await closed;
+    },
+  };
+}
+
+/** Passes bytes from one socket to the other, as the fault of the moment has it. */
+async function pump(from: Socket, to: Socket, faultNow: () => Fault): Promise<void> {
+  let passed = 0;
+  try {
+    for await (const piece of from) {
+      passed += piece.length;
+      if (!(await pass(piece, to, { fault: faultNow(), passed }))) break;
+    }
+  } catch {
+    // a broken socket ends the connection like any other end
+  }
+  from.destroy();
+  to.destroy();
+}
+
+/** Writes a piece; false when the connection is to end. */
+async function pass(
+  piece: Buffer,
+  to: Socket,
+  { fault, passed }: { fault: Fault; passed: number },
+): Promise<boolean> {
+  if (fault.kind === 'half-open') return true;
+  if (fault.kind === 'reset') {
+    to.resetAndDestroy();
+    return false;
+  }
+  if (fault.kind === 'cut' && passed > fault.afterBytes) {
+    to.write(piece.subarray(0, piece.length - (passed - fault.afterBytes)));
+    return false;
+  }
+  if (fault.kind === 'latency') await systemClock.sleep(fault.ms);
+  const step = fault.kind === 'drip' ? fault.bytes : piece.length;
+  for (let at = 0; at < piece.length; at += step) {
+    if (!to.write(piece.subarray(at, at + step))) await once(to, 'drain');
+    if (fault.kind === 'drip') await systemClock.sleep(1);
+  }
+  return true;
+}
