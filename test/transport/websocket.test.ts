@@ -5,6 +5,7 @@ import { MAX_REQUEST_BYTES } from '../../src/transport/operation-gate.ts';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
+import { handClock } from '../support/hand-clock.ts';
 
 const STREAM = `subscription { completionTokens(input: {mode: "subject", input: {body: "Hello"}}) {
   ... on CompletionChunk { index text } ... on CompletionDone { completion { finishReason } } } }`;
@@ -104,6 +105,35 @@ describeWithDatabase('a socket', (database) => {
   it('that does not speak the protocol is closed', async () => {
     const { closed } = await bare([]);
     expect(await closed).toMatchObject({ code: 4406 });
+  });
+
+  const DAY_MS = 24 * 3600 * 1000;
+
+  it('is closed when its token has expired', async () => {
+    const clock = handClock(Date.now());
+    const other = await startApi(database(), clock);
+    const socket = (await other.client()).socket();
+    const runs = socket.iterate({ query: 'subscription { trainingRuns { id } }' });
+    const ended = runs.next().catch((event) => event);
+    await socket.iterate({ query: '{ viewer { id } }' }).next();
+    await clock.advance(31 * DAY_MS);
+    expect(await ended).toMatchObject({ code: 4401, reason: 'the token has expired' });
+    await other.close();
+  });
+
+  it('whose client does not answer pings is cut off', async () => {
+    const clock = handClock(Date.now());
+    const other = await startApi(database(), clock);
+    const address = `${other.url.replace('http', 'ws')}/graphql`;
+    const socket = new WebSocket(address, 'graphql-transport-ws', { autoPong: false });
+    const closed = once(socket, 'close');
+    const pinged = once(socket, 'ping');
+    await once(socket, 'open');
+    await clock.advance(30_000);
+    await pinged;
+    await clock.advance(30_000);
+    expect((await closed)[0]).toBe(1006);
+    await other.close();
   });
 
   it('is told to go elsewhere when the server stops', async () => {
