@@ -31,7 +31,7 @@ export function ownId(type: NodeType, id: string, argument: string): string {
 }
 
 /** The error for an id that names nothing of the viewer's. */
-export function notFound(argument: string, id: string): AppError {
+function notFound(argument: string, id: string): AppError {
   return new AppError(
     'NOT_FOUND',
     `${argument} is ${JSON.stringify(id)}: you have nothing with this id.`,

@@ -5,8 +5,12 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type Request, type Response, type Router } from 'express';
 
-const PAGE_FOLDER = fileURLToPath(new URL('graphiql', import.meta.url));
+const PAGE = fileURLToPath(new URL('./graphiql/page.html', import.meta.url));
+const PAGE_SCRIPT = fileURLToPath(new URL('./graphiql/page.js', import.meta.url));
 const GRAPHQL_WS_FOLDER = dirname(createRequire(import.meta.url).resolve('graphql-ws/client'));
+
+/** The project may lie below a folder whose name starts with a dot. */
+const SEND_OPTIONS = { dotfiles: 'allow' } as const;
 
 /** Nothing may come from or go to another server; the editor makes styles and fonts as it goes. */
 const CONTENT_SECURITY_POLICY = [
@@ -31,7 +35,7 @@ const PROGRAM = {
 /** Answers with the page; its relative addresses lead to the router at `/graphiql`. */
 export function sendGraphiqlPage(_request: Request, response: Response): void {
   response.set('content-security-policy', CONTENT_SECURITY_POLICY);
-  response.sendFile('page.html', { root: PAGE_FOLDER });
+  response.sendFile(PAGE, SEND_OPTIONS);
 }
 
 /** Serves what the page loads. */
@@ -44,7 +48,7 @@ export function graphiqlRouter(): Router {
     response.type(type).set('cache-control', 'public, max-age=86400').send(program[name]);
   });
   router.get('/page.js', (_request, response) => {
-    response.sendFile('page.js', { root: PAGE_FOLDER });
+    response.sendFile(PAGE_SCRIPT, SEND_OPTIONS);
   });
   router.use('/graphql-ws', express.static(GRAPHQL_WS_FOLDER));
   return router;
