@@ -34,7 +34,8 @@ type Rating = Pick<CompletionRow, 'verdict' | 'better' | 'preferredId'>;
 
 /** Rates a completion, replacing what was said of it before, and queues a run of its mode unless it was the same.
  *  The preferences of the input follow from all its ratings. Throws NOT_FOUND for an unknown completion, BAD_INPUT when
- *  nothing is said or the preferred completion is of another input, CONFLICT when a delete has erased one of them. */
+ *  nothing is said or the preferred completion is of another input, CONFLICT when one of them was made from a record that
+ *  has since been deleted. */
 export async function rateCompletion(
   deps: RateDeps,
   userId: string,
@@ -93,12 +94,26 @@ async function findCompletion(
   if (completion === null) {
     throw new AppError('NOT_FOUND', `${argument} names no completion of yours.`);
   }
-  if (completion.input !== null) return completion;
-  const why = 'was erased with a record that has been deleted';
-  throw new AppError(
-    'CONFLICT',
-    `The completion of ${argument} ${why}; it can no longer be rated.`,
-  );
+  if (completion.input !== null && !(await showsDeletedRecord(tx, completion))) return completion;
+  const why = 'was made from a record that has since been deleted';
+  throw new AppError('CONFLICT', `The completion of ${argument} ${why}; it cannot be rated.`);
+}
+
+/** A delete erases the completions that it finds; an answer that was under way then is stored after it. */
+async function showsDeletedRecord(tx: Tx, { id, userId }: CompletionRow): Promise<boolean> {
+  const deleted = await tx
+    .selectFrom('completionRecords as shown')
+    .innerJoin('records', (join) =>
+      join
+        .onRef('records.source', '=', 'shown.source')
+        .onRef('records.recordId', '=', 'shown.recordId')
+        .on('records.userId', '=', userId),
+    )
+    .select('records.id')
+    .where('shown.completionId', '=', id)
+    .where('records.deleted', '=', true)
+    .executeTakeFirst();
+  return deleted !== undefined;
 }
 
 async function checkPreferred(tx: Tx, rated: CompletionRow, id: string | null): Promise<void> {

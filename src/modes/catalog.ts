@@ -52,10 +52,7 @@ function checkShippedAdapter(dir: string) {
 }
 
 /** The catalog of these modes and of the checks of their sources. */
-export function makeCatalog(
-  modes: readonly Mode[],
-  sources: ReadonlyMap<string, Check>,
-): ModeCatalog {
+function makeCatalog(modes: readonly Mode[], sources: ReadonlyMap<string, Check>): ModeCatalog {
   const byKey = new Map(modes.map((mode) => [mode.key, mode]));
   const known = (names: Iterable<string>) => [...names].join(', ');
   return {

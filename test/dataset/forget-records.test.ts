@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from 'vitest';
+import { contextOf } from '../../src/changes/context.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -139,6 +140,16 @@ describeEachDatabase('forgetRecords', (database: () => Database) => {
     await world.user.push({ source: 'contacts', recordId: 'c1' });
     expect(await world.preferenceCount('reply')).toBe(0);
     expect(await world.dump()).not.toContain('SECRET');
+  });
+
+  it('makes no preference of an answer that was under way when what it showed was deleted', async () => {
+    const world = await World.open(database(), catalog);
+    const input = { from: 'ann@example.org', subject: 's', body: 'b' };
+    await world.user.push(sampleContact('c1', 'ann@example.org'));
+    const context = await contextOf(world.db, world.user.id, catalog.mode('reply'), input);
+    await world.user.push({ source: 'contacts', recordId: 'c1' });
+    const { id } = await world.answer('reply', input, 'late', context);
+    await expect(world.rate(id, 'better')).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
   it('touches nothing of another user who has a record of the same name', async () => {

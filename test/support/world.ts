@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { publishAdapter } from '../../src/adapters/publish.ts';
 import { liveAdapter } from '../../src/adapters/registry.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
-import { contextOf } from '../../src/changes/context.ts';
+import { contextOf, type PromptContext } from '../../src/changes/context.ts';
 import { type FoldedDataset, foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
@@ -85,8 +85,9 @@ export class World {
     return new Map(rows.map(({ id, status }) => [id, status]));
   }
 
-  async answer(mode: string, input: Json, text: string) {
-    const context = await contextOf(this.db, this.user.id, this.#catalog.mode(mode), input);
+  async answer(mode: string, input: Json, text: string, shown?: PromptContext) {
+    const definition = this.#catalog.mode(mode);
+    const context = shown ?? (await contextOf(this.db, this.user.id, definition, input));
     return storeCompletion(this.db, this.user.id, {
       ...{ clientId: null, mode, input, text, context, adapter: null, finishReason: 'STOP' },
       ...{ promptTokens: 1, completionTokens: 1, createdAt: NOW },
