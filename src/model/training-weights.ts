@@ -2,15 +2,9 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Tensor } from '../graph/ir.ts';
 import { derive } from './base-derived.ts';
 import type { Base } from './base-package.ts';
-import {
-  floatLinear,
-  int8Product,
-  type LinearPrecision,
-  withInt8Gradient,
-} from './frozen-linear.ts';
+import { floatLinear, int8BackwardLinear, type LinearPrecision } from './frozen-linear.ts';
 import type { FrozenWeights } from './llama-train.ts';
 import { LORA_MODULES, linearName, moduleSize } from './lora.ts';
 import { quantiseRows } from './quantise.ts';
@@ -19,30 +13,28 @@ import { encodeSafetensors, type TensorData } from './safetensors-writer.ts';
 import { openWeightFile } from './weight-file.ts';
 
 const FLOATS = 'model.safetensors';
-const INTEGERS = 'train-i8.v1.safetensors';
+const INTEGERS = 'train-i8.v2.safetensors';
 
 /** The frozen weights of a base for graphs that lie in its folder. The 8-bit copies are made once per base. */
 export async function trainingWeights(
   base: Base,
   precision: LinearPrecision,
 ): Promise<FrozenWeights> {
-  const floats = openWeightFile(join(base.dir, FLOATS));
-  const float = (x: Tensor, name: string) => floatLinear(x, floats(`${name}.weight`));
-  if (precision === 'fp32') return { tensor: floats, linear: float };
+  const tensor = openWeightFile(join(base.dir, FLOATS));
+  if (precision === 'fp32')
+    return { tensor, linear: (x, name) => floatLinear(x, tensor(`${name}.weight`)) };
   const path = await derive(base, INTEGERS, (target) => writeIntegers(base, target));
   const integers = openWeightFile(path);
-  const matrix = (name: string) => ({ values: integers(name), scales: integers(`${name}.scales`) });
   return {
-    tensor: floats,
+    tensor,
     linear: (x, name) => {
-      const forward =
-        precision === 'int8' ? int8Product(x, matrix(`${name}.forward`)) : float(x, name);
-      return withInt8Gradient(x, forward, matrix(`${name}.backward`));
+      const quantised = { values: integers(name), scales: integers(`${name}.scales`) };
+      return int8BackwardLinear(x, tensor(`${name}.weight`), quantised);
     },
   };
 }
 
-/** Each linear layer twice: W^T with a scale per output for the product, W with a scale per input for the gradient. */
+/** Each linear layer's W i8[out, in] with a scale per input: what gradients are multiplied by. */
 async function writeIntegers(base: Base, target: string): Promise<void> {
   const floats = readSafetensors(join(base.dir, FLOATS));
   const tensors = new Map<string, TensorData>();
@@ -50,25 +42,14 @@ async function writeIntegers(base: Base, target: string): Promise<void> {
     for (const module of LORA_MODULES) {
       const name = linearName(layer, module);
       const size = moduleSize(base.config, module);
-      const weights = floats.read(`${name}.weight`); // f32[out, in]
-      const forward = quantiseRows(weights, size.out, size.in);
-      const backward = quantiseRows(transposed(weights, size.out, size.in), size.in, size.out);
-      addInt8(tensors, `${name}.forward`, forward);
-      addInt8(tensors, `${name}.backward`, backward);
+      const inputMajor = transposed(floats.read(`${name}.weight`), size.out, size.in); // f32[in, out]
+      const { values, scales } = quantiseRows(inputMajor, size.in, size.out);
+      const data = new Uint8Array(values.buffer, values.byteOffset, values.length);
+      tensors.set(name, { dtype: 'I8', shape: [size.out, size.in], data });
+      tensors.set(`${name}.scales`, { dtype: 'F32', shape: [size.in], data: scales });
     }
   }
   await writeFile(target, encodeSafetensors(tensors, {}));
-}
-
-function addInt8(
-  tensors: Map<string, TensorData>,
-  name: string,
-  { values, scales }: ReturnType<typeof quantiseRows>,
-): void {
-  const columns = scales.length;
-  const data = new Uint8Array(values.buffer, values.byteOffset, values.length);
-  tensors.set(name, { dtype: 'I8', shape: [values.length / columns, columns], data });
-  tensors.set(`${name}.scales`, { dtype: 'F32', shape: [columns], data: scales });
 }
 
 function transposed(matrix: Float32Array, rows: number, columns: number): Float32Array {

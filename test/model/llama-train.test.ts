@@ -133,20 +133,17 @@ function openLearner(base: Base, lora: LoraShape, precision: LinearPrecision) {
   return openLlamaLearner({ base, lora, precision, maxTokens: 32, threads: 1 });
 }
 
-describe('8-bit frozen layers', () => {
-  const model = randomCheckpoint(SMALL_CONFIG);
-  const theta = flattenLora(SMALL_CONFIG, randomAdapter(SMALL_CONFIG, ALL_LINEARS, 7));
-
-  it.each(['int8', 'int8-backward'] as const)('%s keeps loss and direction', async (precision) => {
-    const { base, remove } = await temporaryBase(model);
+describe('8-bit gradients', () => {
+  it('leave the loss as it is and keep the direction of the gradient', async () => {
+    const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
+    const theta = flattenLora(SMALL_CONFIG, randomAdapter(SMALL_CONFIG, ALL_LINEARS, 7));
     const exact = await openLearner(base, ALL_LINEARS, 'fp32');
-    const rounded = await openLearner(base, ALL_LINEARS, precision);
+    const rounded = await openLearner(base, ALL_LINEARS, 'int8-backward');
     const expected = await exact.step(BATCH, theta);
     const actual = await rounded.step(BATCH, theta);
-    expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(0.02);
-    expect(cosine(actual.gradient, expected.gradient)).toBeGreaterThan(0.99);
+    expect(actual.loss).toBe(expected.loss);
+    expect(cosine(actual.gradient, expected.gradient)).toBeGreaterThan(0.995);
     expect(actual.gradient).not.toEqual(expected.gradient);
-    if (precision === 'int8-backward') expect(actual.loss).toBe(expected.loss);
     await exact.close();
     await rounded.close();
     await remove();
