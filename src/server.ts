@@ -59,10 +59,9 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const { schema, services, logger } = options;
   const { clock } = services;
   const gate = createOperationGate(options);
-  const stopping = new AbortController();
   const apollo = createApollo(schema, gate);
   await apollo.start();
-  const server = createServer(createApp({ apollo, gate, services, stopping: stopping.signal }));
+  const server = createServer(createApp({ apollo, gate, services }));
   server.on('request', (_request, response) => {
     // a connection that would stay open for more requests has to go when the server stops
     response.once('close', () => server.listening || server.closeIdleConnections());
@@ -76,7 +75,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       sockets.close();
       server.closeIdleConnections();
       await soon(closed, clock);
-      stopping.abort();
       sockets.terminate();
       server.closeAllConnections();
       await closed;
@@ -124,10 +122,9 @@ interface AppParts {
   readonly apollo: ApolloServer<Context>;
   readonly gate: OperationGate;
   readonly services: Services;
-  readonly stopping: AbortSignal;
 }
 
-function createApp({ apollo, gate, services, stopping }: AppParts): Express {
+function createApp({ apollo, gate, services }: AppParts): Express {
   const sessions = new WeakMap<Request, Session>();
   const admit: RequestHandler = async (request, _response, next) => {
     sessions.set(request, await gate.admit(request.headers.authorization));
@@ -136,7 +133,7 @@ function createApp({ apollo, gate, services, stopping }: AppParts): Express {
   const execute = expressMiddleware(apollo, {
     context: ({ req, res }) => {
       const session = must(sessions.get(req), 'the request was admitted');
-      return Promise.resolve(gate.contextOf(session, AbortSignal.any([stopping, abandoned(res)])));
+      return Promise.resolve(gate.contextOf(session, abandoned(res)));
     },
   });
   const app = express();

@@ -5,20 +5,29 @@ export function cancellable<T>(
   start: (signal: AbortSignal) => AsyncIterable<T>,
   signal?: AbortSignal,
 ): AsyncIterableIterator<T> {
-  const controller = new AbortController();
-  const ended = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
-  const source = start(ended)[Symbol.asyncIterator]();
+  const ended = new AbortController();
+  // `signal` may live much longer than this: it must not keep it
+  const end = () => {
+    signal?.removeEventListener('abort', end);
+    ended.abort();
+  };
+  if (signal?.aborted) end();
+  signal?.addEventListener('abort', end);
+  const source = start(ended.signal)[Symbol.asyncIterator]();
   return {
     async next() {
       try {
-        return await source.next();
+        const result = await source.next();
+        if (result.done) end();
+        return ended.signal.aborted ? { done: true, value: undefined } : result;
       } catch (error) {
-        if (ended.aborted) return { done: true, value: undefined };
+        if (ended.signal.aborted) return { done: true, value: undefined };
+        end();
         throw error;
       }
     },
     async return() {
-      controller.abort();
+      end();
       await source.return?.();
       return { done: true, value: undefined };
     },

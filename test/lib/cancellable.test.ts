@@ -53,4 +53,25 @@ describe('cancellable', () => {
     for await (const value of values) seen.push(value);
     expect(seen).toEqual([1, 2, 3]);
   });
+
+  it('ends at once when the signal has aborted before', async () => {
+    const cleanUp = deferred();
+    const values = cancellable(patient(cleanUp.resolve), AbortSignal.abort());
+    expect(await values.next()).toEqual({ done: true, value: undefined });
+    await values.return?.();
+    await cleanUp.promise;
+  });
+
+  it('lets go of a signal that lives longer', async () => {
+    const listeners = new Set<unknown>();
+    const outer = new AbortController().signal;
+    outer.addEventListener = (_: string, listener: unknown) => listeners.add(listener);
+    outer.removeEventListener = (_: string, listener: unknown) => listeners.delete(listener);
+    const none = async function* () {
+      yield* await Promise.resolve([]);
+    };
+    await cancellable(none, outer).next();
+    await cancellable(none, outer).return?.();
+    expect(listeners.size).toBe(0);
+  });
 });

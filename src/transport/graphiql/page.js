@@ -1,10 +1,8 @@
 // Runs in the browser: starts GraphiQL, which graphiql.js has put on the page as YogaGraphiQL, with queries and mutations
 // over HTTP and subscriptions over a WebSocket, both with the headers of the headers editor.
 
-// biome-ignore lint/correctness/noUnresolvedImports: the server serves the package graphql-ws under this address
-import { createClient } from './graphql-ws/client.js';
-
 const endpoint = new URL('graphql', document.baseURI);
+const { createClient } = await import(new URL('graphiql/graphql-ws/client.js', endpoint).href);
 const socketUrl = new URL(endpoint);
 socketUrl.protocol = endpoint.protocol === 'https:' ? 'wss:' : 'ws:';
 
