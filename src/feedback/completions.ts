@@ -34,6 +34,8 @@ export function storeCompletion(
   const row = {
     ...completion,
     userId,
+    // a model may write U+0000, which the database cannot keep
+    text: completion.text.replaceAll('\0', '\ufffd'),
     input: JSON.stringify(completion.input),
     context: JSON.stringify(context.values),
     inputSha256: inputKey(completion.input),

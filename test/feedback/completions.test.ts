@@ -48,6 +48,11 @@ describeEachDatabase('completions', (database: () => Database) => {
     expect(await completionByClientId(database().kysely, user.id, 'k')).toEqual(stored[0]);
   });
 
+  it('keeps an answer with a character that the database does not have', async () => {
+    const user = await newUser();
+    expect((await store(user, { text: 'a\u0000b' })).text).toBe('a\ufffdb');
+  });
+
   it('lets two users have the same clientId', async () => {
     const [one, other] = [await newUser(), await newUser()];
     const stored = [
