@@ -11,7 +11,7 @@ const POLL_MS = 200;
 /** No install takes this long: such a lock was left behind, and its process id may be another program's by now. */
 const ABANDONED_AFTER_MS = 30 * 60_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
-/** Not in node_modules, which npm ci removes. */
+/** Not in node_modules, which npm may remove. */
 const lock = join(root, '.install.tmp');
 
 /** Fails with one line that names the remedy when this Node is older than package.json asks for. */
@@ -86,11 +86,13 @@ function isAbandoned() {
   }
 }
 
+// Not `npm ci`: it refuses a lock file that leaves out a binary for another system, and registries that mirror others
+// do not have them all. The versions come from the lock file all the same, and nothing is written to it.
 function install() {
-  process.stderr.write('Installing packages (npm ci) ...\n');
+  process.stderr.write('Installing packages ...\n');
   const npm = process.env.npm_execpath;
   const [command, ...args] = npm?.endsWith('.js') ? [process.execPath, npm] : ['npm'];
-  const { status, error } = spawnSync(command, [...args, 'ci', '--include=dev'], {
+  const { status, error } = spawnSync(command, [...args, 'install', '--no-save', '--include=dev'], {
     cwd: root,
     // npm's own output goes to stderr as well
     stdio: ['ignore', 2, 2],
@@ -100,7 +102,7 @@ function install() {
     fail(`npm could not be started (${error.message}): is npm installed and on the PATH?`);
   if (status !== 0)
     fail(
-      'npm ci failed (see above): check the network and the npm registry setting, then run the command again.',
+      'npm install failed (see above): check the network and the npm registry setting, then run the command again.',
     );
 }
 

@@ -85,7 +85,7 @@ describe('scripts/install.mjs', () => {
     });
     await expect(install()).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('npm ci failed'),
+      stderr: expect.stringContaining('npm install failed'),
     });
   });
 });
