@@ -12,6 +12,7 @@ import {
   type Transaction,
 } from 'kysely';
 import pg from 'pg';
+import { StartError } from '../lib/start-error.ts';
 import { lockDataFolder } from './data-folder-lock.ts';
 import { migrate } from './migrate.ts';
 import { PglitePool } from './pglite-pool.ts';
@@ -56,9 +57,30 @@ export async function openDatabase(options: {
     await migrate(database.kysely);
   } catch (error) {
     await database.close();
-    throw error;
+    throw explain(error, options.databaseUrl);
   }
   return database;
+}
+
+/** What the network and PostgreSQL say (codes of Node and of SQLSTATE) when the URL leads nowhere. */
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there; is PostgreSQL running?',
+  ENOTFOUND: 'there is no such host',
+  ETIMEDOUT: 'the host does not answer',
+  '28P01': 'it does not take this user and password',
+  '28000': 'it does not let this user in',
+  '3D000': 'there is no such database; make it with createdb',
+};
+
+/** The error, or a StartError where the database could not be reached. */
+function explain(error: unknown, databaseUrl: string | undefined): unknown {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const reason = UNREACHABLE[code];
+  if (databaseUrl === undefined || reason === undefined) return error;
+  const { host, pathname } = new URL(databaseUrl);
+  const place = `PostgreSQL at ${host}${pathname}`;
+  return new StartError(`Cannot use ${place}: ${reason}. Check DATABASE_URL.`, { cause: error });
 }
 
 async function openPglite(dataDir: string): Promise<Database> {
