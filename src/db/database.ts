@@ -64,7 +64,7 @@ export async function openDatabase(options: {
 
 /** What the network and PostgreSQL say (codes of Node and of SQLSTATE) when the URL leads nowhere. */
 const UNREACHABLE: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nothing listens there; is PostgreSQL running?',
+  ECONNREFUSED: 'nothing listens there',
   ENOTFOUND: 'there is no such host',
   ETIMEDOUT: 'the host does not answer',
   '28P01': 'it does not take this user and password',

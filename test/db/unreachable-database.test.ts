@@ -20,7 +20,7 @@ describe('a PostgreSQL that cannot be used', () => {
     const opening = open(`postgres://anna:secret@127.0.0.1:${port}/attune`);
     await expect(opening).rejects.toThrow(StartError);
     await expect(opening).rejects.toThrow(
-      `Cannot use PostgreSQL at 127.0.0.1:${port}/attune: nothing listens there; is PostgreSQL running? Check DATABASE_URL.`,
+      `Cannot use PostgreSQL at 127.0.0.1:${port}/attune: nothing listens there. Check DATABASE_URL.`,
     );
   });
 });
