@@ -33,7 +33,6 @@ export async function trainAdapter(
   job: TrainingJob,
   options: TrainAdapterOptions,
 ): Promise<TrainingResult> {
-  const startedAt = options.clock.now();
   const base = await openBase(job.baseDir);
   const live = job.liveAdapterDir === null ? null : await readPeftFolder(job.liveAdapterDir, base);
   const parts = await tokeniseParts(job, base);
@@ -52,7 +51,6 @@ export async function trainAdapter(
       validationLosses: learnt.validationLosses,
       steps: learnt.losses.length,
       notes: Object.values(parts).flatMap(({ notes }) => notes),
-      trainerMs: options.clock.now() - startedAt,
     };
   } finally {
     await learner.close();

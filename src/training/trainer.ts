@@ -41,7 +41,8 @@ export async function runTrainer(
     child.send({ job } satisfies TrainerRequest, () => undefined);
     const [[code, killedBy]] = await ended;
     signal.throwIfAborted();
-    return resultOf(last, `code ${code}, signal ${killedBy}: ${stderr().trim() || 'no output'}`);
+    const ending = `code ${code}, signal ${killedBy}: ${stderr().trim() || 'no output'}`;
+    return resultOf(last, ending);
   } finally {
     signal.removeEventListener('abort', kill);
     kill();

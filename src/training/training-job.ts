@@ -41,5 +41,4 @@ export interface TrainingResult {
   readonly steps: number;
   /** Examples that were dropped or cut, and why. */
   readonly notes: readonly ExampleNote[];
-  readonly trainerMs: number;
 }
