@@ -21,7 +21,7 @@ export interface ServerProcess {
 /** How to start a server. */
 export interface ServerOptions {
   readonly dataDir: string;
-  /** More flags of `attune serve`. */
+  /** More flags of `attune all`. */
   readonly flags: readonly string[];
   /** Told of each line that it prints while it starts. */
   onLine?(line: string): void;
@@ -32,7 +32,7 @@ export interface ServerOptions {
 /** Starts a server; resolves when it serves. Throws with what it printed when it ends before. */
 export async function startServerProcess(options: ServerOptions): Promise<ServerProcess> {
   const flags = ['--port', '0', '--data', options.dataDir, ...options.flags];
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'serve', ...flags], {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'all', ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', options.onLog === undefined ? 'inherit' : 'pipe'],
   });

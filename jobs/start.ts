@@ -7,8 +7,16 @@ import { openQueue } from './queue.ts';
 import { relayRuns } from './relay.ts';
 import { trainAdapter } from './train-adapter.ts';
 
+/** The shares of the work: any number of processes may relay, and any number may train. */
+export interface JobShares {
+  /** Carries waiting runs to the queue. */
+  readonly relays: boolean;
+  /** Takes them from there. */
+  readonly trains: boolean;
+}
+
 /** How the jobs run. */
-export interface JobOptions {
+export interface JobOptions extends JobShares {
   readonly database: Database;
   readonly redisUrl?: string | undefined;
   /** Runs that train at the same time. */
@@ -24,7 +32,7 @@ export interface Jobs {
   close(): Promise<void>;
 }
 
-/** Sweeps what an earlier server left behind, then starts the relay and the worker. */
+/** Sweeps what an earlier server left behind, then starts this process's share of the work. */
 export async function startJobs(options: JobOptions): Promise<Jobs> {
   const { database, redisUrl, onError, run } = options;
   const queue = await openQueue({ database, redisUrl, onError });
@@ -34,15 +42,14 @@ export async function startJobs(options: JobOptions): Promise<Jobs> {
     if (redisUrl === undefined) await queue.clear();
   }
   const shutdown = new AbortController();
-  const relay = relayRuns({ ...run, queue, onError }, shutdown.signal);
-  const worker = queue.work(trainAdapter({ ...run, shutdown: shutdown.signal }), {
-    concurrency: options.concurrency,
-    onError,
-  });
+  const relay = options.relays && relayRuns({ ...run, queue, onError }, shutdown.signal);
+  const processor = trainAdapter({ ...run, shutdown: shutdown.signal });
+  const { concurrency } = options;
+  const worker = options.trains ? queue.work(processor, { concurrency, onError }) : null;
   return {
     close: async () => {
       shutdown.abort(new Error('the server stops'));
-      await Promise.all([worker.close(), relay]);
+      await Promise.all([worker?.close(), relay]);
       await queue.close();
     },
   };

@@ -1,13 +1,13 @@
 import type { App } from './app.ts';
 import { issueToken } from './auth.ts';
-import type { Config } from './config.ts';
+import { type Config, keysDirOf } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 
 const DEMO_USER = 'demo';
 
 /** What a new user sees once the server runs: where it is, a token, and commands that work as they are pasted. */
 export async function bannerOf(app: App, config: Config): Promise<string> {
-  const token = await issueToken(config.dataDir, DEMO_USER, systemClock);
+  const token = await issueToken(keysDirOf(config), DEMO_USER, systemClock);
   const call = (query: string) =>
     [
       `curl -s ${app.url}/graphql -H 'content-type: application/json' \\`,

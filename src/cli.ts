@@ -2,17 +2,21 @@
 
 import { Command, CommanderError, Option } from 'commander';
 import { issueToken } from './auth.ts';
-import { type Config, type Flags, readConfig, SETTINGS } from './config.ts';
+import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
+
+/** What a process does: everything, answer, or train. */
+export type Role = 'all' | 'serve' | 'train';
 
 /** What the commands do and where they write. */
 export interface CliActions {
-  serve(config: Config): Promise<void>;
+  /** Runs processes until they are told to stop. */
+  run(role: Role, config: Config): Promise<void>;
   /** To standard output. */
   print(text: string): void;
 }
 
-/** Runs the command that the arguments name, `serve` if none. Throws ConfigError or AppError on values that do not fit,
+/** Runs the command that the arguments name, `all` if none. Throws ConfigError or AppError on values that do not fit,
  *  CommanderError on arguments that do not, after usage or help has been written. */
 export async function runCli(args: readonly string[], actions: CliActions): Promise<void> {
   await createProgram(actions).parseAsync(args, { from: 'user' });
@@ -22,6 +26,12 @@ export async function runCli(args: readonly string[], actions: CliActions): Prom
 export function explainedExitCode(error: unknown): number | undefined {
   return error instanceof CommanderError ? error.exitCode : undefined;
 }
+
+const ROLES: Readonly<Record<Role, string>> = {
+  all: 'start the server, with everything in one process',
+  serve: 'start a server that leaves training to others on the same PostgreSQL',
+  train: 'train what servers on the same PostgreSQL ask for',
+};
 
 type SettingKey = keyof typeof SETTINGS;
 /** Flags as commander collects them, by its own names. */
@@ -33,19 +43,22 @@ function createProgram(actions: CliActions): Command {
   const program = new Command('attune')
     .description("Keeps one small LoRA per user and behaviour in tune with that user's data.")
     .exitOverride();
-  const serve = program
-    .command('serve', { isDefault: true })
-    .description('start the server')
-    .action((options: Options) => actions.serve(readConfig(flagsOf(options))));
-  for (const key of SETTING_KEYS) serve.addOption(optionOf(key));
+  for (const [role, description] of Object.entries(ROLES)) {
+    const command = program
+      .command(role, { isDefault: role === 'all' })
+      .description(description)
+      .action((options: Options) => actions.run(role as Role, readConfig(flagsOf(options))));
+    for (const key of SETTING_KEYS) command.addOption(optionOf(key));
+  }
   program
     .command('token')
     .description('print a token for a user, also while a server is running')
     .requiredOption('--user <name>', 'who the token speaks for')
     .addOption(optionOf('dataDir'))
+    .addOption(optionOf('keysDir'))
     .action(async (options: Options & { readonly user: string }) => {
-      const { dataDir } = readConfig(flagsOf(options));
-      actions.print(`${await issueToken(dataDir, options.user, systemClock)}\n`);
+      const keysDir = keysDirOf(readConfig(flagsOf(options)));
+      actions.print(`${await issueToken(keysDir, options.user, systemClock)}\n`);
     });
   return program;
 }

@@ -70,10 +70,28 @@ export const SETTINGS = {
     flag: '--redis-url',
     env: 'REDIS_URL',
     placeholder: 'url',
-    description: 'Redis to use for the queue instead of the database',
+    description: 'Redis to use for queue and wake-ups instead of the database',
     expected: 'a URL such as redis://host:6379',
     fallback: null,
     parse: (text) => url(text, ['redis:', 'rediss:']),
+  } satisfies Setting<string>,
+  blobUrl: {
+    flag: '--blob-url',
+    env: 'BLOB_URL',
+    placeholder: 'url',
+    description: 'folder of the adapters that all processes share (standard: in the data folder)',
+    expected: 'the URL of a folder such as file:///srv/attune/blobs',
+    fallback: null,
+    parse: (text) => url(text, ['file:']),
+  } satisfies Setting<string>,
+  keysDir: {
+    flag: '--keys',
+    env: 'ATTUNE_KEYS',
+    placeholder: 'folder',
+    description: 'folder of the key that signs tokens (standard: the data folder)',
+    expected: 'the path of a folder',
+    fallback: null,
+    parse: path,
   } satisfies Setting<string>,
   model: {
     flag: '--model',
@@ -130,8 +148,8 @@ export const SETTINGS = {
     parse: (text) => wholeNumber(text, 1, MAX_THREADS),
   } satisfies Setting<number>,
   trainers: {
-    flag: '--trainers',
-    env: 'ATTUNE_TRAINERS',
+    flag: '--concurrency',
+    env: 'ATTUNE_CONCURRENCY',
     placeholder: 'number',
     description: 'training runs at the same time, a processor core each',
     expected: `a whole number from 1 to ${MAX_THREADS}`,
@@ -196,6 +214,16 @@ function hidePassword(text: string): string {
 function wholeNumber(text: string, min: number, max: number): number | undefined {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   return value >= min && value <= max ? value : undefined;
+}
+
+/** The folder of the key that signs tokens. */
+export function keysDirOf({ keysDir, dataDir }: Config): string {
+  return keysDir ?? dataDir;
+}
+
+/** The folder that holds the adapters' folder. */
+export function blobDirOf({ blobUrl, dataDir }: Config): string {
+  return blobUrl === undefined ? dataDir : fileURLToPath(blobUrl);
 }
 
 function nonEmpty(text: string): string | undefined {

@@ -1,7 +1,9 @@
 // The process: runs a command, says what went wrong, and ends cleanly when it is told to.
 
+import type { AppOptions } from './app.ts';
 import { bannerOf } from './banner.ts';
-import { explainedExitCode, runCli } from './cli.ts';
+import { explainedExitCode, type Role, runCli } from './cli.ts';
+import type { Closable } from './closers.ts';
 import { type Config, ConfigError } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 import { AppError } from './lib/errors.ts';
@@ -9,6 +11,8 @@ import { StartError } from './lib/start-error.ts';
 import { openLogger } from './logger.ts';
 import { DamagedBaseError } from './model/base-package.ts';
 import { ModeFileError } from './modes/mode-file-error.ts';
+import type { StartOptions } from './open-parts.ts';
+import { requireSharedDatabase } from './require-shared-database.ts';
 
 /** A stop that takes longer than this is cut short. */
 const STOP_LIMIT_MS = 4_500;
@@ -16,21 +20,42 @@ const STOP_LIMIT_MS = 4_500;
 /** Errors whose message is all that their reader needs. */
 const EXPLAINED = [AppError, ConfigError, DamagedBaseError, ModeFileError, StartError];
 
-/** Starts the server and runs it until the process is told to stop. */
-async function serve(config: Config): Promise<void> {
-  const stop = stopSignal();
+/** Starts what the role is and runs it until the process is told to stop. */
+async function run(role: Role, config: Config): Promise<void> {
+  const signal = stopSignal();
   try {
-    // only here: the other commands need none of it and should not wait for it
-    const { startApp } = await import('./app.ts');
-    const app = await startApp(config, { logger: openLogger(config.logLevel), signal: stop });
-    process.stdout.write(await bannerOf(app, config));
-    await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
-    await app.close();
+    const options = { logger: openLogger(config.logLevel), signal };
+    const node = await START[role](config, options);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await node.close();
   } catch (error) {
     // a start that was stopped has failed for no other reason
-    if (!stop.aborted) throw error;
+    if (!signal.aborted) throw error;
   }
   process.exit(0);
+}
+
+/** How each role starts. Imported only here: the other commands need none of it and should not wait for it. */
+const START: Readonly<Record<Role, (config: Config, options: StartOptions) => Promise<Closable>>> =
+  {
+    all: (config, options) => serve(config, { ...options, trains: true }),
+    serve: (config, options) => {
+      requireSharedDatabase(config, 'serve');
+      return serve(config, { ...options, trains: false });
+    },
+    train: async (config, options) => {
+      const { startTrainerNode } = await import('./trainer-node.ts');
+      const node = await startTrainerNode(config, options);
+      process.stdout.write(`Attune is training, ${config.trainers} at a time.\n`);
+      return node;
+    },
+  };
+
+async function serve(config: Config, options: AppOptions): Promise<Closable> {
+  const { startApp } = await import('./app.ts');
+  const app = await startApp(config, options);
+  process.stdout.write(await bannerOf(app, config));
+  return app;
 }
 
 /** Aborts at the first SIGINT or SIGTERM. The second one, or the time limit, ends the process at once. */
@@ -52,7 +77,7 @@ function explain(error: unknown): string {
 }
 
 try {
-  await runCli(process.argv.slice(2), { serve, print: (text) => process.stdout.write(text) });
+  await runCli(process.argv.slice(2), { run, print: (text) => process.stdout.write(text) });
 } catch (error) {
   const exitCode = explainedExitCode(error);
   if (exitCode === undefined) process.stderr.write(`${explain(error)}\n`);

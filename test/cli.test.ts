@@ -36,14 +36,14 @@ function attune(...args: string[]): AttuneProcess {
 
 const data = (name: string) => join(folder, name);
 const serve = (name: string, ...args: string[]) =>
-  attune('serve', '--port', '0', '--model', 'tiny', '--data', data(name), ...args);
+  attune('all', '--port', '0', '--model', 'tiny', '--data', data(name), ...args);
 const urlOf = (server: AttuneProcess) => server.printed(/running at (\S+)/);
 
 describe('attune', () => {
   it('lists its commands and settings', async () => {
     const help = attune('--help');
     expect(await help.exit()).toBe(0);
-    expect(help.stdout).toMatch(/serve[\s\S]*token/);
+    expect(help.stdout).toMatch(/all[\s\S]*serve[\s\S]*train[\s\S]*token/);
     const serveHelp = attune('serve', '--help');
     expect(await serveHelp.exit()).toBe(0);
     expect(serveHelp.stdout).toMatch(
@@ -56,6 +56,8 @@ describe('attune', () => {
     ['an unknown flag', ['--prot', '1'], "unknown option '--prot'"],
     ['a value that does not fit', ['--port', 'abc'], '--port is "abc": expected a whole number'],
     ['a mode that there is not', ['--modes', 'sing'], 'no mode "sing"; known modes: continue'],
+    ['a server with no database to share', ['serve'], 'Name a PostgreSQL with --database-url'],
+    ['a trainer with no database to share', ['train'], 'or run everything in one process'],
     ['a token without a user', ['token'], "required option '--user <name>' not specified"],
     ['a token for nobody', ['token', '--user', ''], 'user is ""'],
     ['a model that there is not', ['--model', './none.gguf'], 'there is no such file or folder'],
@@ -76,7 +78,7 @@ describe('attune', () => {
   });
 });
 
-describe('attune serve', () => {
+describe('attune all', () => {
   it('prints where it is, a token, and commands that work as they are pasted', async () => {
     const server = serve('first');
     const url = await urlOf(server);
@@ -129,7 +131,7 @@ describe('attune serve', () => {
   });
 
   it('goes on with the tiny base, saying so, where the default one cannot be fetched', async () => {
-    const server = attune('serve', '--port', '0', '--data', data('fallback'));
+    const server = attune('all', '--port', '0', '--data', data('fallback'));
     expect(await server.printed(/on the base model (\S+)\./)).toBe('attune-tiny');
     expect(server.stderr).toContain('The default base model cannot be fetched');
     expect(server.stderr).toContain('Going on with the tiny base model');

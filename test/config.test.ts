@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, type Flags, readConfig } from '../src/config.ts';
+import { blobDirOf, ConfigError, type Flags, keysDirOf, readConfig } from '../src/config.ts';
 
 describe('readConfig', () => {
   it('has a default for everything that a first start needs', () => {
@@ -17,6 +17,13 @@ describe('readConfig', () => {
       threads: availableParallelism(),
       logLevel: 'info',
     });
+  });
+
+  it('keeps key and adapters in the data folder unless they have folders of their own', () => {
+    const alone = readConfig({ dataDir: '/srv/data' }, {});
+    expect([keysDirOf(alone), blobDirOf(alone)]).toEqual(['/srv/data', '/srv/data']);
+    const shared = readConfig({ keysDir: '/srv/keys', blobUrl: 'file:///srv/blobs' }, {});
+    expect([keysDirOf(shared), blobDirOf(shared)]).toEqual(['/srv/keys', '/srv/blobs']);
   });
 
   it('prefers the flag to the variable and the variable to the default', () => {
@@ -44,7 +51,9 @@ describe('readConfig', () => {
       ATTUNE_MODES_DIR: '/srv/modes',
       HF_ENDPOINT: 'https://hub.example',
       ATTUNE_THREADS: '3',
-      ATTUNE_TRAINERS: '2',
+      BLOB_URL: 'file:///srv/blobs',
+      ATTUNE_KEYS: '/srv/keys',
+      ATTUNE_CONCURRENCY: '2',
       ATTUNE_LOG_LEVEL: 'debug',
     };
     expect(readConfig({}, env)).toEqual({
@@ -53,6 +62,8 @@ describe('readConfig', () => {
       dataDir: '/srv/attune',
       databaseUrl: 'postgres://user:secret@db:5432/attune',
       redisUrl: 'redis://cache:6379',
+      blobUrl: 'file:///srv/blobs',
+      keysDir: '/srv/keys',
       model: 'tiny',
       cacheDir: '/srv/cache',
       modes: ['subject', 'reply'],
@@ -72,6 +83,7 @@ describe('readConfig', () => {
     [{ dataDir: '' }, '--data is "": expected the path of a folder.'],
     [{ threads: '0' }, '--threads is "0": expected a whole number from 1 to 256.'],
     [{ redisUrl: 'cache:6379' }, '--redis-url is "cache:6379": expected a URL such as redis://'],
+    [{ blobUrl: 'ftp://blobs' }, '--blob-url is "ftp://blobs": expected the URL of a folder'],
     [{ modes: 'subject,' }, '--modes is "subject,": expected keys of modes'],
     [{ logLevel: 'loud' }, '--log-level is "loud": expected one of fatal, error'],
   ];

@@ -35,13 +35,13 @@ export interface AdapterStore {
   isIntact(sha256: string): Promise<boolean>;
 }
 
-/** Opens the store in the data folder and clears what a killed process left unfinished.
+/** Opens the store in a folder, which processes may share, and clears what a killed process left unfinished.
  *  `copyFolder` is how bytes reach the disk; a test puts a full disk in its place. */
 export async function openAdapterStore(
-  dataDir: string,
+  blobDir: string,
   copyFolder: (from: string, to: string) => Promise<void> = copyPeftFolder,
 ): Promise<AdapterStore> {
-  const root = join(dataDir, 'adapters');
+  const root = join(blobDir, 'adapters');
   await mkdir(root, { recursive: true });
   await clearUnfinished(root);
   const pathOf = (name: string) => {

@@ -93,7 +93,10 @@ function useLoop(flags: { model: string; cacheDir?: string }): () => Loop {
     const folders = { dataDir: join(folder, 'data'), cacheDir: join(folder, 'cache') };
     const config = readConfig({ ...folders, ...flags, modes: MODE, port: '0' }, {});
     const logger = pino({ level: 'silent' });
-    app = await startApp(config, { logger, signal: new AbortController().signal });
+    app = await startApp(config, {
+      ...{ logger, trains: true },
+      signal: new AbortController().signal,
+    });
     const token = await issueToken(config.dataDir, 'ann', systemClock);
     const phone = new Phone({ url: app.url, token }, 'phone');
     const tablet = new Phone({ url: app.url, token }, 'tablet');

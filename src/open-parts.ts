@@ -1,0 +1,77 @@
+// What every process of a deployment stands on, whether it answers, trains or does both.
+
+import { join } from 'node:path';
+import type { pino } from 'pino';
+import { type JobShares, type Jobs, startJobs } from '../jobs/start.ts';
+import { openAdapterStore } from './adapters/store.ts';
+import type { Closers } from './closers.ts';
+import { blobDirOf, type Config } from './config.ts';
+import { openDatabase } from './db/database.ts';
+import { installModel } from './install-model.ts';
+import { keepBase } from './keep-base.ts';
+import { systemClock } from './lib/clock.ts';
+import { parseModelReference } from './model/model-reference.ts';
+import { loadCatalog } from './modes/catalog.ts';
+import { openWakeups } from './open-wakeups.ts';
+import type { RunDeps } from './runs/run-training.ts';
+import { shipAdapters } from './ship-adapters.ts';
+import { runTrainer } from './training/trainer.ts';
+
+/** What a start is told besides its settings. */
+export interface StartOptions {
+  readonly logger: pino.Logger;
+  /** Aborts when the process is told to stop before it has started. */
+  readonly signal: AbortSignal;
+}
+
+/** Database, base, store and all else that answering and training share. */
+export type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/** Opens the parts in the order in which they need each other; `opened` closes them. */
+export async function openParts(config: Config, { logger, signal }: StartOptions, opened: Closers) {
+  const { dataDir, databaseUrl } = config;
+  // what takes no time goes first, so that nobody waits for a download to hear of a slip
+  parseModelReference(config.model);
+  const catalog = await loadCatalog(config.modesDir, { only: config.modes });
+  const database = opened.add(await openDatabase({ dataDir, databaseUrl }));
+  const installed = await installModel(config, signal);
+  await keepBase(database.kysely, dataDir, installed);
+  const { base } = installed;
+  const store = await openAdapterStore(blobDirOf(config));
+  const parts = { db: database.kysely, catalog, base, store, clock: systemClock };
+  await shipAdapters(parts);
+  signal.throwIfAborted();
+  const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
+  const wakeups = opened.add(await openWakeups(config, database, onError));
+  return { ...parts, database, wakeups };
+}
+
+/** Starts this process's share of the background work. */
+export function openJobs(
+  config: Config,
+  parts: Parts,
+  options: JobShares & {
+    readonly logger: pino.Logger;
+    /** Told of every adapter that became live here. */
+    readonly onPublished?: RunDeps['onPublished'];
+  },
+): Promise<Jobs> {
+  const { logger, onPublished, relays, trains } = options;
+  return startJobs({
+    ...{ relays, trains },
+    database: parts.database,
+    redisUrl: config.redisUrl,
+    concurrency: config.trainers,
+    onError: (err) => logger.error({ err }, 'the queue failed; it tries again'),
+    run: {
+      ...parts,
+      workDir: join(config.dataDir, 'training'),
+      train: runTrainer,
+      onPublished: (adapter, figures) => {
+        const { id: adapterId, mode, version } = adapter;
+        logger.info({ adapterId, mode, version, ...figures }, 'an adapter is live');
+        onPublished?.(adapter, figures);
+      },
+    },
+  });
+}

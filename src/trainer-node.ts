@@ -1,0 +1,29 @@
+import { Closers } from './closers.ts';
+import type { Config } from './config.ts';
+import { openJobs, openParts, type StartOptions } from './open-parts.ts';
+import { requireSharedDatabase } from './require-shared-database.ts';
+
+/** A process that trains and answers nobody. */
+export interface TrainerNode {
+  /** Stops within a few seconds; runs that were training wait again, for any other trainer. */
+  close(): Promise<void>;
+}
+
+/** Starts to take runs from the queue. Throws StartError without a database that processes can share. */
+export async function startTrainerNode(
+  config: Config,
+  options: StartOptions,
+): Promise<TrainerNode> {
+  requireSharedDatabase(config, 'train');
+  const opened = new Closers();
+  try {
+    const parts = await openParts(config, options, opened);
+    opened.add(
+      await openJobs(config, parts, { relays: false, trains: true, logger: options.logger }),
+    );
+    return { close: () => opened.close() };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
