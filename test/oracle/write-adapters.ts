@@ -1,0 +1,25 @@
+// Writes the folders that gradients.py reads:
+//
+//     npx tsx test/oracle/write-adapters.ts FOLDER CACHE
+//
+// FOLDER/{tiny,default}/{base,adapter,job.json}; CACHE is where bases are installed.
+
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writePeftFolder } from '../../src/adapters/peft.ts';
+import { must } from '../../src/lib/errors.ts';
+import { installBase } from '../../src/model/base-install.ts';
+import { ORACLE_EXAMPLES, oracleAdapter } from '../support/oracle-job.ts';
+
+const folder = must(process.argv[2], 'the first argument is a folder');
+const cacheDir = must(process.argv[3], 'the second argument is the folder of installed bases');
+
+for (const model of ['tiny', 'default'] as const) {
+  const base = await installBase({ model, cacheDir });
+  const dir = join(folder, model);
+  await mkdir(dir, { recursive: true });
+  await symlink(base.dir, join(dir, 'base'));
+  await writePeftFolder(join(dir, 'adapter'), oracleAdapter(base, model), base);
+  const job = { base: base.sha256, examples: ORACLE_EXAMPLES };
+  await writeFile(join(dir, 'job.json'), JSON.stringify(job));
+}

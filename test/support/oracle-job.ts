@@ -1,0 +1,37 @@
+// What gradients.py and our graphs are both asked: examples and an adapter that follow from the base's shape alone.
+
+import type { Base } from '../../src/model/base-package.ts';
+import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
+import type { TokenExample } from '../../src/training/core/token-example.ts';
+import { randomAdapter } from './random-llama.ts';
+
+/** Adapted layers and rank differ, so that both forms of a PEFT folder are read by PEFT. */
+export const ORACLE_SHAPES = {
+  tiny: { rank: 4, alpha: 8, modules: LORA_MODULES },
+  default: { rank: 8, alpha: 16, modules: LORA_MODULES, layers: [0, 14, 29] },
+} as const satisfies Record<string, LoraShape>;
+
+/** The bases that are compared. */
+export type OracleBase = keyof typeof ORACLE_SHAPES;
+
+// below every vocabulary that we compare
+const ID_LIMIT = 2000;
+
+/** Rows of unlike length. */
+export const ORACLE_EXAMPLES: readonly TokenExample[] = [
+  { length: 24, promptLength: 15 },
+  { length: 9, promptLength: 3 },
+  { length: 40, promptLength: 33 },
+  { length: 3, promptLength: 1 },
+].map(({ length, promptLength }, row) => ({
+  sha256: `${row}`,
+  ids: Array.from({ length }, (_, at) => (row * 101 + at * 37 + at * at * 3) % ID_LIMIT),
+  promptLength,
+}));
+
+/** An adapter of numbers small enough to leave the model sensible and large enough to matter. */
+export function oracleAdapter(base: Base, name: OracleBase): LoraAdapter {
+  const adapter = randomAdapter(base.config, ORACLE_SHAPES[name], 11);
+  const tensors = adapter.tensors.map((tensor) => ({ ...tensor, b: tensor.b.map((x) => x / 4) }));
+  return { ...adapter, tensors };
+}
