@@ -44,11 +44,17 @@ export const CompleteInput = inputObjectType({
       description:
         "Default: the user's live adapter. Pin the bytes a device holds with sha256, or ask for the bare base model.",
     });
-    t.int('maxTokens', { default: 128 });
+    t.int('maxTokens', {
+      default: 128,
+      description: "1 or more; the mode's own limit is never exceeded.",
+    });
     t.float('temperature', { default: 0, description: '0: greedy, and then repeatable.' });
-    t.float('topP', { default: 1 });
-    t.int('seed');
-    t.field('stop', { type: list(nonNull('String')) });
+    t.float('topP', { default: 1, description: 'Above 0, at most 1.' });
+    t.int('seed', { description: 'The same seed gives the same answer.' });
+    t.field('stop', {
+      type: list(nonNull('String')),
+      description: 'The answer ends before the first of these; at most 16 of 100 characters.',
+    });
   },
 });
 

@@ -3,6 +3,7 @@
 import { idArg, interfaceType, nonNull, nullable, queryField } from 'nexus';
 import { AppError } from '../src/lib/errors.ts';
 import { fromGlobalId, type NodeType, toGlobalId } from '../src/lib/global-id.ts';
+import { shown } from '../src/lib/shown.ts';
 import type { Context } from './context.ts';
 import type { Node as NodeSource } from './source-types.ts';
 
@@ -32,10 +33,7 @@ export function ownId(type: NodeType, id: string, argument: string): string {
 
 /** The error for an id that names nothing of the viewer's. */
 function notFound(argument: string, id: string): AppError {
-  return new AppError(
-    'NOT_FOUND',
-    `${argument} is ${JSON.stringify(id)}: you have nothing with this id.`,
-  );
+  return new AppError('NOT_FOUND', `${argument} is ${shown(id)}: you have nothing with this id.`);
 }
 
 /** Any object of the viewer's, by its global id. */

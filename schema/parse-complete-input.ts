@@ -3,6 +3,7 @@
 import type { Question } from '../src/answers/answers.ts';
 import type { AdapterChoice } from '../src/answers/choose-adapter.ts';
 import { AppError } from '../src/lib/errors.ts';
+import { shown } from '../src/lib/shown.ts';
 import { textFlaw } from '../src/lib/storable.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import { parseInput } from '../src/modes/prompt.ts';
@@ -88,7 +89,7 @@ function parseAdapterChoice(choice: Input['adapter']): AdapterChoice {
   if (only === undefined || chosen.length > 1 || base === false) {
     throw new AppError(
       'BAD_INPUT',
-      `adapter is ${JSON.stringify(choice)}: expected exactly one of sha256, heldByDevice and base: true.`,
+      `adapter is ${shown(choice)}: expected exactly one of sha256, heldByDevice and base: true.`,
     );
   }
   return only;
@@ -96,5 +97,5 @@ function parseAdapterChoice(choice: Input['adapter']): AdapterChoice {
 
 function check<T>(holds: boolean, name: string, value: T, expected: string): T {
   if (holds) return value;
-  throw new AppError('BAD_INPUT', `${name} is ${JSON.stringify(value)}: expected ${expected}.`);
+  throw new AppError('BAD_INPUT', `${name} is ${shown(value)}: expected ${expected}.`);
 }

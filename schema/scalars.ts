@@ -3,6 +3,7 @@
 import { GraphQLError, Kind, print, type ValueNode } from 'graphql';
 import { scalarType } from 'nexus';
 import type { Json } from '../src/lib/canonical-json.ts';
+import { shown } from '../src/lib/shown.ts';
 
 /** Deeper values would overflow the stack of some recursive reader; no source comes near it. */
 const MAX_JSON_DEPTH = 64;
@@ -40,6 +41,7 @@ export const Cursor = scalarType({
   parseLiteral: (node) => parseCursor(node.kind === Kind.STRING ? node.value : undefined, node),
 });
 
+/** What the JSON scalar stands for; Nexus looks for it here. */
 export type { Json };
 
 function parseDateTime(value: unknown, node?: ValueNode): Date {
@@ -48,7 +50,7 @@ function parseDateTime(value: unknown, node?: ValueNode): Date {
     if (!Number.isNaN(date.getTime())) return date;
   }
   const expected = 'ISO 8601 text with seconds and offset, such as 2026-01-31T12:00:00Z';
-  throw new GraphQLError(`DateTime is ${shown(value, node)}: expected ${expected}.`);
+  throw new GraphQLError(`DateTime is ${given(value, node)}: expected ${expected}.`);
 }
 
 /** Date rolls 30 February over into March; nobody means that. */
@@ -60,11 +62,11 @@ function namesRealDay(text: string): boolean {
 
 function parseCursor(value: unknown, node?: ValueNode): string {
   if (typeof value === 'string') return value;
-  throw new GraphQLError(`Cursor is ${shown(value, node)}: expected the text of a cursor.`);
+  throw new GraphQLError(`Cursor is ${given(value, node)}: expected the text of a cursor.`);
 }
 
-function shown(value: unknown, node: ValueNode | undefined): string {
-  return value === undefined && node !== undefined ? print(node) : JSON.stringify(value);
+function given(value: unknown, node: ValueNode | undefined): string {
+  return value === undefined && node !== undefined ? print(node) : shown(value);
 }
 
 function checkDepth(value: Json, depth: number): Json {

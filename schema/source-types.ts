@@ -17,24 +17,42 @@ import type { Base } from '../src/model/base-package.ts';
 import type { Mode as ModeDefinition } from '../src/modes/mode.ts';
 import type { FeedEvent, FeedPage, Resync } from '../src/sync/feed.ts';
 
+/** A row of users. */
 export type User = UserRow;
+/** A mode of the catalog; what the viewer has in it is read by its key. */
 export type Mode = ModeDefinition;
+/** The one base of the server. */
 export type BaseModel = Base;
+/** A row of adapters. */
 export type Adapter = AdapterRow;
+/** A row of datasets. */
 export type Dataset = DatasetRow;
+/** A row of runs. */
 export type TrainingRun = RunRow;
+/** A row of devices. */
 export type Device = DeviceRow;
+/** A row of held adapters. */
 export type HeldAdapter = HeldAdapterRow;
+/** A row of records. */
 export type Record = RecordRow;
+/** A row of completions. */
 export type Completion = CompletionRow;
 
+/** The answer to changes that were looked at. */
 export type PushAccepted = Extract<PushResult, { kind: 'accepted' }>;
+/** The answer to changes that were not. */
 export type PushGap = Extract<PushResult, { kind: 'gap' }>;
+/** An adapter to install. */
 export type AdapterReady = Extract<FeedEvent, { kind: 'ready' }>;
+/** An adapter to remove. */
 export type AdapterRevoked = Extract<FeedEvent, { kind: 'revoked' }>;
+/** A cursor that leads nowhere. */
 export type ResyncRequired = Resync;
+/** A page of the feed. */
 export type AdapterFeedPage = FeedPage;
+/** A piece of an answer. */
 export type CompletionChunk = Extract<AnswerEvent, { kind: 'chunk' }>;
+/** The end of an answer. */
 export type CompletionDone = Extract<AnswerEvent, { kind: 'done' }>;
 
 /** An object that `node(id)` found, marked with its type. */

@@ -3,6 +3,7 @@ import { listDevices } from '../src/changes/devices.ts';
 import { pageRecords } from '../src/changes/records.ts';
 import { pageCompletions } from '../src/feedback/completions.ts';
 import { AppError } from '../src/lib/errors.ts';
+import { shown } from '../src/lib/shown.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import { pageArgs } from './connection.ts';
 import { globalId } from './node.ts';
@@ -55,7 +56,7 @@ export const User = objectType({
 function knownSource(catalog: ModeCatalog, source: string | null | undefined) {
   if (source === null || source === undefined || catalog.sources.includes(source)) return source;
   const known = catalog.sources.join(', ');
-  throw new AppError('NOT_FOUND', `no source ${JSON.stringify(source)}; known sources: ${known}`);
+  throw new AppError('NOT_FOUND', `no source ${shown(source)}; known sources: ${known}`);
 }
 
 /** Where every query starts. */

@@ -63,7 +63,7 @@ export interface Answers {
 /** Opens the door to the engine for questions of users. */
 export function openAnswers(deps: AnswerDeps): Answers {
   const underWay = new Map<string, Promise<unknown>>();
-  const ask: Ask = async (userId, question, listener) => {
+  const ask: Ask = (userId, question, listener) => {
     const { clientId } = question;
     if (clientId === null) return answerNow(deps, userId, question, listener);
     return oneAtATime(underWay, `${userId} ${clientId}`, async () => {
@@ -165,8 +165,7 @@ async function answerNow(
     mode: mode.key,
     input,
     context,
-    // a shipped adapter knows nothing of the user: all changes up to none
-    adapter: adapter && { id: adapter.id, dataThrough: adapter.dataThrough ?? 0 },
+    adapter,
     ...said,
     createdAt: new Date(deps.clock.now()),
   });

@@ -3,6 +3,7 @@ import { liveAdapter, newestBySha256, shippedAdapters } from '../adapters/regist
 import type { Db } from '../db/database.ts';
 import type { AdapterRow } from '../db/schema.ts';
 import { AppError } from '../lib/errors.ts';
+import { shown } from '../lib/shown.ts';
 
 /** Which adapter shall answer: what the user has now, certain bytes, what a device holds, or none. */
 export type AdapterChoice =
@@ -37,6 +38,6 @@ export async function chooseAdapter(
 function noSuchBytes(mode: string, { sha256 }: { sha256: string }): never {
   throw new AppError(
     'NOT_FOUND',
-    `sha256 is ${JSON.stringify(sha256)}: you have no adapter of mode "${mode}" with these bytes that is not revoked.`,
+    `sha256 is ${shown(sha256)}: you have no adapter of mode "${mode}" with these bytes that is not revoked.`,
   );
 }
