@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/databases.ts';
 import { EVENT, phone, publish, REGISTER } from './fixture.ts';
 
-describeWithDatabase('adapters in the API', (database) => {
+describeEachDatabase('adapters in the API', (database) => {
   let api: Api;
   let client: ApiClient;
   beforeAll(async () => {

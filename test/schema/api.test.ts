@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, FAKE_BASE, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/databases.ts';
 import { COMPLETE, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
-describeWithDatabase('the API', (database) => {
+describeEachDatabase('the API', (database) => {
   let api: Api;
   let client: ApiClient;
   beforeAll(async () => {
