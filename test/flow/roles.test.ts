@@ -1,0 +1,82 @@
+// A deployment of several processes on one PostgreSQL, one Redis and one folder of adapters: two that answer, two that
+// train. Devices of one user talk to different ones.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readMailbox } from '../../demo/mailbox.ts';
+import { Phone } from '../../demo/phone.ts';
+import { AttuneProcess } from '../support/attune-process.ts';
+import { newPostgresUrl, redisUrl } from '../support/databases.ts';
+import { shouldRunWith } from '../support/programs.ts';
+
+const MODE = 'subject';
+
+let folder: string;
+let running: AttuneProcess[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'attune-roles-'));
+});
+afterEach(async () => {
+  for (const node of running) node.kill('SIGKILL');
+  for (const node of running) await node.exit();
+  running = [];
+  await rm(folder, { recursive: true });
+});
+
+describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('roles', () => {
+  it.each(['with', 'without'])(
+    'work together %s Redis',
+    async (redis) => {
+      const start = startOn({
+        DATABASE_URL: await newPostgresUrl(),
+        ...(redis === 'with' && { REDIS_URL: await redisUrl() }),
+      });
+      const servers = [
+        start('serve', 'first', '--port', '0'),
+        start('serve', 'second', '--port', '0'),
+      ];
+      const trainers = [start('train', 'third'), start('train', 'fourth')];
+      const urls = await Promise.all(servers.map((server) => server.printed(/running at (\S+)/)));
+      await Promise.all(trainers.map((trainer) => trainer.printed(/is training/)));
+      const token = await servers[0]?.printed(/Token of the user demo:\n(\S+)/);
+      const [phone, tablet] = urls.map(
+        (url, i) => new Phone({ url, token: token ?? '' }, `device-${i}`),
+      );
+      if (phone === undefined || tablet === undefined) throw new Error('two servers, two devices');
+      await phone.register('Phone');
+      await tablet.register('Tablet');
+      const events = tablet.adapterEvents(null);
+      await phone.push(readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' })));
+      const { value: signal } = await events.next();
+      if (signal?.__typename !== 'AdapterReady') throw new Error(`got ${signal?.__typename}`);
+      await tablet.install(signal.adapter);
+      const input = { body: 'The plumber comes on Friday at nine.' };
+      const held = { mode: MODE, input, adapter: { heldByDevice: 'device-1' } };
+      const answers = await Promise.all([phone.complete(held), tablet.complete(held)]);
+      expect(answers[0]).toMatchObject({ adapter: { version: 1 }, text: answers[1]?.text });
+      await phone.close();
+      await tablet.close();
+      for (const node of running) node.kill('SIGTERM');
+      expect(await Promise.all(running.map((node) => node.exit()))).toEqual([0, 0, 0, 0]);
+    },
+    120_000,
+  );
+});
+
+/** Starts processes that share servers, adapters and the token's key, each with a data folder of its own. */
+function startOn(servers: Readonly<Record<string, string>>) {
+  const env = {
+    ...servers,
+    ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1', ATTUNE_LOG_LEVEL: 'error' },
+    ...{ ATTUNE_CACHE: join(folder, 'cache'), ATTUNE_KEYS: join(folder, 'keys') },
+    BLOB_URL: pathToFileURL(join(folder, 'blobs')).href,
+  };
+  return (role: string, name: string, ...args: string[]) => {
+    const node = new AttuneProcess([role, '--data', join(folder, name), ...args], env);
+    running.push(node);
+    return node;
+  };
+}
