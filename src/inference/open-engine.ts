@@ -8,6 +8,7 @@ import { AdapterCache } from './adapter-cache.ts';
 import { engineLimits } from './engine-limits.ts';
 import { EngineLoop } from './engine-loop.ts';
 import type { EngineSettings, RequestEvent } from './engine-protocol.ts';
+import { exactWeightSign } from './integer-products.ts';
 import { loadAdapter } from './load-adapter.ts';
 import { ModelRunner } from './model-runner.ts';
 
@@ -18,7 +19,8 @@ export async function openEngine(
 ): Promise<EngineLoop> {
   const base = await openBase(settings.baseDir);
   const limits = engineLimits(base.config, settings.kvBytes);
-  const runner = await ModelRunner.open(await decodePackage(base), base.config, settings.threads);
+  const graph = await decodePackage(base, await exactWeightSign());
+  const runner = await ModelRunner.open(graph, base.config, settings.threads);
   return new EngineLoop({
     config: base.config,
     runner,

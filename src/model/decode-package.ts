@@ -6,25 +6,27 @@ import { encodeOnnx } from '../graph/onnx/encode.ts';
 import { must } from '../lib/errors.ts';
 import { derive, derivedFile } from './base-derived.ts';
 import type { Base, BaseFile } from './base-package.ts';
-import { INT8_WEIGHTS, int8DecodeWeights } from './decode-weights.ts';
+import { int8DecodeWeights, int8WeightsName, type WeightSign } from './decode-weights.ts';
 import { decodeGraph } from './llama-decode.ts';
 
-/** The decode graph's file in a base's folder. */
-export const DECODE_GRAPH = 'decode-i8.v1.onnx';
-
 /** The path of the base's decode graph; makes the graph and its weights when they are missing. */
-export function decodePackage(base: Base): Promise<string> {
-  return derive(base, DECODE_GRAPH, async (target) => {
-    const weights = await int8DecodeWeights(base);
+export function decodePackage(base: Base, sign: WeightSign): Promise<string> {
+  return derive(base, graphName(sign), async (target) => {
+    const weights = await int8DecodeWeights(base, sign);
     const graph = decodeGraph({ config: base.config, weights, logits: 'last' });
     await writeFile(target, encodeOnnx(graph));
   });
 }
 
-/** What a device downloads beside the canonical files to run the same graph, once `decodePackage` has made it. */
+/** The files that a device downloads to decode with the base: the graph and its weights, made when they are missing. */
 export async function decodeFiles(base: Base): Promise<readonly BaseFile[]> {
-  const files = await Promise.all(
-    [DECODE_GRAPH, INT8_WEIGHTS].map((name) => derivedFile(base, name)),
+  await decodePackage(base, 'i8');
+  const names = [graphName('i8'), int8WeightsName('i8')];
+  return Promise.all(
+    names.map(async (name) => must(await derivedFile(base, name), `${name}, which was just made`)),
   );
-  return files.map((file) => must(file, 'the decode graph and its weights have been made'));
+}
+
+function graphName(sign: WeightSign): string {
+  return `decode-${sign}.v1.onnx`;
 }

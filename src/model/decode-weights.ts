@@ -15,15 +15,16 @@ import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.
 import { type DecodeWeights, EMBEDDING_NAME } from './llama-decode.ts';
 import { linearName } from './lora.ts';
 import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
-import { quantiseRows } from './quantise.ts';
+import { quantiseColumns } from './quantise-columns.ts';
 import { readSafetensors } from './safetensors.ts';
 import { encodeSafetensors, type TensorData } from './safetensors-writer.ts';
 import { openWeightFile } from './weight-file.ts';
 
 const PACKAGE = 'model.safetensors';
 
-/** The file of 8-bit weights in a base's folder. A new layout or rounding needs a new version in its name. */
-export const INT8_WEIGHTS = 'decode-i8.v1.safetensors';
+/** The integers that the weights are. Signed ones are faster; on processors without the VNNI instructions their products
+ *  saturate, so those take the same numbers unsigned. */
+export type WeightSign = 'i8' | 'u8';
 
 /** The package's floats. The graph must lie in the base's folder. */
 export function floatDecodeWeights(base: Base): DecodeWeights {
@@ -42,11 +43,22 @@ export function floatDecodeWeights(base: Base): DecodeWeights {
   };
 }
 
+/** The file of 8-bit weights in a base's folder. A new layout or rounding needs a new version in its name. */
+export function int8WeightsName(sign: WeightSign): string {
+  return `decode-${sign}.v1.safetensors`;
+}
+
 /** The 8-bit weights, derived from the package once. The graph must lie in the base's folder. */
-export async function int8DecodeWeights(base: Base): Promise<DecodeWeights> {
-  const path = await derive(base, INT8_WEIGHTS, (target) => writeInt8Weights(base, target));
+export async function int8DecodeWeights(base: Base, sign: WeightSign): Promise<DecodeWeights> {
+  const path = await derive(base, int8WeightsName(sign), (target) =>
+    writeInt8Weights(base, sign, target),
+  );
   const tensor = openWeightFile(path);
-  const matrix = (name: string) => ({ values: tensor(name), scales: tensor(`${name}.scales`) });
+  const matrix = (name: string) => ({
+    values: tensor(name),
+    scales: tensor(`${name}.scales`),
+    zeros: tensor(`${name}.zeros`),
+  });
   return {
     tensor,
     rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
@@ -55,7 +67,7 @@ export async function int8DecodeWeights(base: Base): Promise<DecodeWeights> {
   };
 }
 
-async function writeInt8Weights(base: Base, target: string): Promise<void> {
+async function writeInt8Weights(base: Base, sign: WeightSign, target: string): Promise<void> {
   const { config } = base;
   const floats = readSafetensors(join(base.dir, PACKAGE));
   const tensors = new Map<string, TensorData>();
@@ -66,29 +78,34 @@ async function writeInt8Weights(base: Base, target: string): Promise<void> {
   const { cos, sin } = ropeTables(config);
   float('rope.cos', [config.contextLength, config.headSize / 2], cos);
   float('rope.sin', [config.contextLength, config.headSize / 2], sin);
+  const add = (name: string, sources: readonly string[], inputs: number) => {
+    const weights = joined(sources.map((source) => floats.read(source)));
+    for (const [part, data] of integerTensors(weights, inputs, sign))
+      tensors.set(name + part, data);
+  };
   for (let layer = 0; layer < config.layerCount; layer += 1)
-    for (const site of LORA_SITES) {
-      const names = weightNames(config, layer, site);
-      addInt8(tensors, fusedName(layer, site), joined(names.map((name) => floats.read(name))), {
-        in: siteLayout(config, site).in,
-      });
-    }
-  addInt8(tensors, 'head', floats.read(headName(config)), { in: config.hiddenSize });
+    for (const site of LORA_SITES)
+      add(fusedName(layer, site), weightNames(config, layer, site), siteLayout(config, site).in);
+  add('head', [headName(config)], config.hiddenSize);
   await writeFile(target, encodeSafetensors(tensors, {}));
 }
 
-/** Adds W f32[out, in] as i8[in, out] with a scale per output. */
-function addInt8(
-  tensors: Map<string, TensorData>,
-  name: string,
+/** W f32[out, in] as three tensors, by what their names end with. */
+function integerTensors(
   weights: Float32Array,
-  size: { readonly in: number },
-): void {
-  const out = weights.length / size.in;
-  const { values, scales } = quantiseRows(weights, out, size.in);
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  tensors.set(name, { dtype: 'I8', shape: [size.in, out], data: bytes });
-  tensors.set(`${name}.scales`, { dtype: 'F32', shape: [out], data: scales });
+  inputs: number,
+  sign: WeightSign,
+): readonly (readonly [string, TensorData])[] {
+  const outputs = weights.length / inputs;
+  const { values, scales, zeros } = quantiseColumns(weights, outputs, inputs);
+  const dtype = sign === 'i8' ? 'I8' : 'U8';
+  const bytes = (numbers: Int8Array) =>
+    Uint8Array.from(numbers, (number) => (sign === 'i8' ? number : number + 128));
+  return [
+    ['', { dtype, shape: [inputs, outputs], data: bytes(values) }],
+    ['.scales', { dtype: 'F32', shape: [outputs], data: scales }],
+    ['.zeros', { dtype, shape: [outputs], data: bytes(zeros) }],
+  ];
 }
 
 /** cos and sin of every position's angles, f32[P, D/2], times D^-0.25. */

@@ -1,6 +1,6 @@
-// The linear layer that serving runs on: 8-bit weights with a scale per output, and positions of x as the sum of two 8-bit
-// numbers, a coarse one and what it leaves over. One 8-bit number is faster, but then two machines write different
-// tokens, and on the default base it costs eight times the quality (docs/lab-log.md).
+// The linear layer that serving runs on: 8-bit weights, and positions of x as the sum of two 8-bit numbers, a coarse one
+// and what it leaves over. One 8-bit number would be faster, but on the default base it costs eight times the quality,
+// and two machines then write different tokens (docs/lab-log.md).
 // Each position has a scale of its own: one for the whole tensor would let the rows of a batch change each other.
 
 import type { Tensor } from '../graph/ir.ts';
@@ -11,14 +11,23 @@ import { reduceMax } from '../graph/ops/reduce.ts';
 import { concat, full, shapeOf, sizeOf, split } from '../graph/ops/reshape.ts';
 import { constant, scalar } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
-import type { Int8Matrix } from './frozen-linear.ts';
+
+/** W: out column n stands for (values[:, n] - zeros[n]) * scales[n]. */
+export interface Int8Weights {
+  /** i8 or u8, [K, N] */
+  readonly values: Tensor;
+  /** f32[N] */
+  readonly scales: Tensor;
+  /** [N], of the same type as the values */
+  readonly zeros: Tensor;
+}
 
 const ZERO_POINT = 128;
 
-/** x W^T.   x f32[B, S, K]   weights i8[K, N] and f32[N]   returns f32[B, S, N]
+/** x W^T.   x f32[B, S, K]   returns f32[B, S, N]
  *  Off by at most 1/64,000 of a position's largest number in each input. */
-export function int8Linear(x: Tensor, weights: Int8Matrix): Tensor {
-  const K = weights.values.shape[0] as number;
+export function int8Linear(x: Tensor, { values, scales, zeros }: Int8Weights): Tensor {
+  const K = values.shape[0] as number;
   // a position of zeros must not divide by zero
   const coarseScale = max(mul(reduceMax(abs(x), [2]), 1 / 127), 1e-30); // f32[B, S, 1]
   // rounding leaves at most half a step, which becomes at most 127 fine steps
@@ -29,10 +38,11 @@ export function int8Linear(x: Tensor, weights: Int8Matrix): Tensor {
   const rest = sub(x, dequantizeLinear(coarse, coarseScale, { zero, ...rows }));
   const fine = quantizeLinear(rest, fineScale, zero, rows);
   // side by side, so that the weights are read once
-  const products = matmulIntegerToFloat(concat([coarse, fine], 0), weights.values, {
+  const products = matmulIntegerToFloat(concat([coarse, fine], 0), values, {
     aScale: scalar(1),
-    bScale: weights.scales,
+    bScale: scales,
     aZero: constant('u8', [], [ZERO_POINT]),
+    bZero: zeros,
   }); // f32[2*B, S, N]
   const B = sizeOf(x, 0);
   const [ofCoarse, ofFine] = split(products, concat([B, B], 0), 0);

@@ -1,15 +1,19 @@
 // The tensors of a safetensors file as weights of a graph: the graph points into the file, nothing is copied.
 
 import { basename } from 'node:path';
+import type { DType } from '../graph/dtype.ts';
 import type { Tensor } from '../graph/ir.ts';
 import { weight } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
 import { readSafetensors } from './safetensors.ts';
 
+/** The types that graphs take from files. */
+const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', I8: 'i8', U8: 'u8' };
+
 /** Finds a tensor by name; the same object every time. */
 export type WeightFile = (name: string) => Tensor;
 
-/** Opens a file for graphs that lie in the same folder. Floats must be F32. */
+/** Opens a file for graphs that lie in the same folder. A tensor is F32, I8 or U8. */
 export function openWeightFile(path: string): WeightFile {
   const file = basename(path);
   const { tensors } = readSafetensors(path);
@@ -17,7 +21,8 @@ export function openWeightFile(path: string): WeightFile {
   return (name) => {
     const { dtype, shape, offsetBytes } = must(tensors.get(name), `${file} has ${name}`);
     const place = { file, byteOffset: offsetBytes };
-    const tensor = made.get(name) ?? weight(name, dtype === 'I8' ? 'i8' : 'f32', shape, place);
+    const type = must(DTYPES[dtype], `a type of ${name} that graphs take, not ${dtype}`);
+    const tensor = made.get(name) ?? weight(name, type, shape, place);
     made.set(name, tensor);
     return tensor;
   };

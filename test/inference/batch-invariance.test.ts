@@ -127,7 +127,7 @@ describe.each(RUNS)('$name on $threads threads', ({ config, threads }) => {
   beforeAll(async () => {
     const made = await temporaryBase(randomCheckpoint(config));
     remove = made.remove;
-    runner = await ModelRunner.open(await decodePackage(made.base), config, threads);
+    runner = await ModelRunner.open(await decodePackage(made.base, 'i8'), config, threads);
     alone = [];
     for (const one of cases) alone.push(...(await run({ runner, config }, [one], 0)));
   });

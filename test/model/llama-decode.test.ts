@@ -60,7 +60,7 @@ describe.each(Object.entries(SHAPES))('a model with %s', (_name, config) => {
   beforeAll(async () => {
     ({ base, remove } = await temporaryBase(checkpoint));
     floats = await openDecodeSession(base, floatDecodeWeights(base));
-    integers = await openDecodeSession(base, await int8DecodeWeights(base));
+    integers = await openDecodeSession(base, await int8DecodeWeights(base, 'i8'));
   });
   afterAll(async () => {
     await floats.close();

@@ -53,7 +53,7 @@ export async function driveLoop(
 ): Promise<LoopDriver> {
   const events: RequestEvent[] = [];
   const watchers: { matches(event: RequestEvent): boolean; resolve(): void }[] = [];
-  const runner = await ModelRunner.open(await decodePackage(base), base.config, 1);
+  const runner = await ModelRunner.open(await decodePackage(base, 'i8'), base.config, 1);
   const loop = new EngineLoop({
     config: base.config,
     runner,
