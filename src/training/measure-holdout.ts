@@ -17,11 +17,10 @@ export async function measureHoldout(
     readonly learner: Learner;
     readonly config: LlamaConfig;
     readonly shape: LoraShape;
-    readonly batchSize: number;
   },
 ): Promise<HoldoutMeasures> {
-  const { learner, config, shape, batchSize } = scorer;
-  const score = (theta: Float32Array) => scoreExamples(learner, holdout, { theta, batchSize });
+  const { learner, config, shape } = scorer;
+  const score = (theta: Float32Array) => scoreExamples(learner, holdout, theta);
   const flat = (adapter: LoraAdapter) => flattenLora(config, adapter, shape);
   const candidate = await score(flat(adapters.candidate));
   const base = await score(new Float32Array(loraSize(config, shape)));

@@ -123,8 +123,7 @@ async function measure(
   // a live adapter made by another recipe may not fit into this one's graphs
   const learner = shape === recipe.lora ? run.learner : await run.openLearner(shape);
   try {
-    const scorer = { learner, config, shape, batchSize: recipe.batchSize };
-    return await measureHoldout(holdout.examples, run, scorer);
+    return await measureHoldout(holdout.examples, run, { learner, config, shape });
   } finally {
     if (learner !== run.learner) await learner.close();
   }

@@ -81,7 +81,7 @@ export async function train(
     validationLosses: [],
     best: options.theta,
   };
-  await validate(learner, data.validation, state, options.batchSize);
+  await validate(learner, data.validation, state);
   for (let epoch = 0; epoch < options.epochs; epoch += 1) {
     if (epochsSinceBest(state) >= options.patience) break;
     for (const batch of epochBatches(data.train, options.batchSize, options.random)) {
@@ -89,7 +89,7 @@ export async function train(
       const report = await step(learner, batch, state, scheduleOf(data, options));
       options.onStep?.(report);
     }
-    await validate(learner, data.validation, state, options.batchSize);
+    await validate(learner, data.validation, state);
   }
   return { theta: state.best, losses: state.losses, validationLosses: state.validationLosses };
 }
@@ -143,13 +143,12 @@ async function validate(
   learner: Learner,
   examples: readonly TokenExample[],
   state: LoopState,
-  batchSize: number,
 ): Promise<void> {
   if (examples.length === 0) {
     state.best = state.theta;
     return;
   }
-  const loss = meanLoss(await scoreExamples(learner, examples, { theta: state.theta, batchSize }));
+  const loss = meanLoss(await scoreExamples(learner, examples, state.theta));
   if (loss < Math.min(...state.validationLosses)) state.best = state.theta.slice();
   state.validationLosses.push(loss);
 }
