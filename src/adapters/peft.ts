@@ -66,7 +66,7 @@ export async function writePeftFolder(
 }
 
 /** Bytes of adapter_model.safetensors. */
-export function encodePeftTensors({ shape, tensors }: LoraAdapter, base: AdapterBase): Uint8Array {
+function encodePeftTensors({ shape, tensors }: LoraAdapter, base: AdapterBase): Uint8Array {
   const places = loraPlaces(base.config, shape);
   const named = places.flatMap((place, i): [string, TensorData][] => {
     const { a, b } = must(tensors[i], 'a tensor for every place');
