@@ -58,31 +58,36 @@ export interface TrainWorker {
   close(): Promise<void>;
 }
 
-/** Opens the queue on Redis when there is a URL, else on the SQL database. */
-export async function openQueue(options: {
-  database: Database;
-  redisUrl?: string | undefined;
+/** Where a queue is kept. */
+export interface QueueOptions {
+  readonly database: Database;
+  readonly redisUrl?: string | undefined;
+  /** Another queue than that of all training jobs. */
+  readonly name?: string;
   onError(error: unknown): void;
-}): Promise<TrainQueue> {
+}
+
+/** Opens the queue on Redis when there is a URL, else on the SQL database. */
+export async function openQueue(options: QueueOptions): Promise<TrainQueue> {
   return options.redisUrl === undefined
-    ? queueOn(await openSqlBackend(options.database), options.onError)
-    : queueOn(await openRedisBackend(options.redisUrl, options.onError), options.onError);
+    ? queueOn(await openSqlBackend(options.database), options)
+    : queueOn(await openRedisBackend(options.redisUrl, options.onError), options);
 }
 
 function queueOn<B extends IQueueBackend, C>(
   backend: QueueBackend<B, C>,
-  onError: (error: unknown) => void,
+  { name = QUEUE_NAME, onError }: QueueOptions,
 ): TrainQueue {
   const { classes, connection } = backend;
-  const queue = new classes.Queue<TrainJob>(QUEUE_NAME, { connection });
+  const queue = new classes.Queue<TrainJob>(name, { connection });
   queue.on('error', onError);
   return {
     enqueue: async (job, delayMs) => {
-      await queue.add(QUEUE_NAME, job, jobOptions(job, delayMs));
+      await queue.add(name, job, jobOptions(job, delayMs));
     },
     clear: () => queue.obliterate({ force: true }),
     work: (processor, workOptions) => {
-      const worker = new classes.Worker<TrainJob>(QUEUE_NAME, (job) => process(processor, job), {
+      const worker = new classes.Worker<TrainJob>(name, (job) => process(processor, job), {
         connection,
         concurrency: workOptions.concurrency,
         lockDuration: LOCK_MS,

@@ -16,6 +16,10 @@ const SWEEP_MS = 30_000;
 /** How long a run may wait in the queue before the sweep carries it again; a repeat is harmless. */
 const OVERDUE_MS = 60_000;
 
+/** A run that has been going on for longer than most do is put into the queue again, in case the queue lost its job along
+ *  with its trainer. While its trainer lives, the queue holds the repeat back until it is done, and then nothing is due. */
+const LONG_RUN_MS = 120_000;
+
 /** How long the relay rests after a failure before it tries again. */
 const RETRY_MS = 1_000;
 
@@ -54,6 +58,7 @@ async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> 
   while (await rest(clock, SWEEP_MS, signal)) {
     try {
       await oweRuns(db, new Date(clock.now() - OVERDUE_MS));
+      await rescueRuns(options);
     } catch (error) {
       options.onError(error);
     }
@@ -126,4 +131,15 @@ async function oweRuns(db: Db, enqueuedBefore: Date): Promise<void> {
     .where('status', '=', 'QUEUED')
     .where('enqueuedAt', '<', enqueuedBefore)
     .execute();
+}
+
+/** Puts every long run into the queue again: a trainer that died with its job leaves it RUNNING for ever otherwise. */
+async function rescueRuns({ db, queue, clock }: RelayOptions): Promise<void> {
+  const runs = await db
+    .selectFrom('runs')
+    .select(['userId', 'mode'])
+    .where('status', '=', 'RUNNING')
+    .where('startedAt', '<', new Date(clock.now() - LONG_RUN_MS))
+    .execute();
+  for (const run of runs) await queue.enqueue(run, 0);
 }

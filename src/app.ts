@@ -11,7 +11,10 @@ import { type Engine, startEngine } from './inference/engine-client.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Base, loadTokenizer } from './model/base-package.ts';
 import { decodeFiles } from './model/decode-package.ts';
+import type { Tokenizer } from './model/tokenizer.ts';
+import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type Parts, type StartOptions } from './open-parts.ts';
+import { measuredEngine } from './operations/measured-engine.ts';
 import { checkAddress, startServer } from './server.ts';
 import { readCursorSecret } from './sync/cursor.ts';
 
@@ -44,6 +47,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         onPublished: ({ sha256 }) => engine.warm({ sha256, dir: parts.store.pathOf(sha256) }),
       }),
     );
+    const tokenizer = await loadTokenizer(parts.base);
+    const services = await servicesOf(parts, engine, tokenizer);
+    const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
     const authenticator = await openAuthenticator(keysDirOf(config), systemClock);
     options.signal.throwIfAborted();
     const server = opened.add(
@@ -51,11 +57,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         host: config.host,
         port: config.port,
         schema: buildSchema(),
-        services: await servicesOf(parts, engine),
-        authenticator,
-        logger,
+        operations: operations.router,
+        ...{ services, authenticator, logger },
       }),
     );
+    parts.metrics.watch(parts.db, server.countSockets);
     return { url: server.url, base: parts.base, close: () => opened.close() };
   } catch (error) {
     await opened.close();
@@ -63,18 +69,22 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
   }
 }
 
-function openEngine(config: Config, { base }: Parts, { logger }: AppOptions): Promise<Engine> {
+async function openEngine(
+  config: Config,
+  { base, metrics }: Parts,
+  { logger }: AppOptions,
+): Promise<Engine> {
   logger.info({ base: base.name, threads: config.threads }, 'the engine is starting');
-  return startEngine({
+  const engine = await startEngine({
     baseDir: base.dir,
     threads: config.threads,
     onRestart: (reason) => logger.error({ reason }, 'the engine died; it is started again'),
   });
+  return measuredEngine(engine, metrics);
 }
 
-async function servicesOf(parts: Parts, engine: Engine): Promise<Services> {
+async function servicesOf(parts: Parts, engine: Engine, tokenizer: Tokenizer): Promise<Services> {
   const { db, base, catalog, clock } = parts;
-  const tokenizer = await loadTokenizer(base);
   return {
     ...parts,
     // what the engine runs, a device may run as well

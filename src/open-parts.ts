@@ -13,6 +13,7 @@ import { systemClock } from './lib/clock.ts';
 import { parseModelReference } from './model/model-reference.ts';
 import { loadCatalog } from './modes/catalog.ts';
 import { openWakeups } from './open-wakeups.ts';
+import { openMetrics } from './operations/metrics.ts';
 import type { RunDeps } from './runs/run-training.ts';
 import { shipAdapters } from './ship-adapters.ts';
 import { runTrainer } from './training/trainer.ts';
@@ -30,10 +31,16 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
 /** Opens the parts in the order in which they need each other; `opened` closes them. */
 export async function openParts(config: Config, { logger, signal }: StartOptions, opened: Closers) {
   const { dataDir, databaseUrl } = config;
+  const metrics = openMetrics();
   // what takes no time goes first, so that nobody waits for a download to hear of a slip
   parseModelReference(config.model);
   const catalog = await loadCatalog(config.modesDir, { only: config.modes });
-  const database = opened.add(await openDatabase({ dataDir, databaseUrl }));
+  const database = opened.add(
+    await openDatabase({
+      ...{ dataDir, databaseUrl },
+      onQuery: (ms) => metrics.sqlSeconds.observe(ms / 1000),
+    }),
+  );
   const installed = await installModel(config, signal);
   await keepBase(database.kysely, dataDir, installed);
   const { base } = installed;
@@ -43,7 +50,7 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   signal.throwIfAborted();
   const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
   const wakeups = opened.add(await openWakeups(config, database, onError));
-  return { ...parts, database, wakeups };
+  return { ...parts, database, wakeups, metrics };
 }
 
 /** Starts this process's share of the background work. */

@@ -5,7 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { expressMiddleware } from '@as-integrations/express5';
-import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import express, {
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+  type Router,
+} from 'express';
 import type { GraphQLSchema } from 'graphql';
 import { sql } from 'kysely';
 import type { pino } from 'pino';
@@ -45,11 +51,15 @@ export interface ServerOptions extends Address {
   readonly services: Services;
   readonly authenticator: Authenticator;
   readonly logger: pino.Logger;
+  /** What the server tells those who run it, besides /healthz. */
+  readonly operations?: Router;
 }
 
 /** A listening server. */
 export interface Server {
   readonly url: string;
+  /** How many WebSockets are open. */
+  countSockets(): number;
   /** Takes no new requests, gives those under way a moment, then ends them. Ends within a few seconds. */
   close(): Promise<void>;
 }
@@ -61,7 +71,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const gate = createOperationGate(options);
   const apollo = createApollo(schema, gate);
   await apollo.start();
-  const server = createServer(createApp({ apollo, gate, services }));
+  const server = createServer(createApp({ apollo, gate, ...options }));
   server.on('request', (_request, response) => {
     // a connection that would stay open for more requests has to go when the server stops
     response.once('close', () => server.listening || server.closeIdleConnections());
@@ -70,6 +80,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const sockets = serveWebSockets({ server, path: PATH, schema, gate, clock, logger });
   return {
     url: urlOf(options.host, address),
+    countSockets: sockets.count,
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       sockets.close();
@@ -118,13 +129,12 @@ const statusPlugin: ApolloServerPlugin<Context> = {
     }),
 };
 
-interface AppParts {
+interface AppParts extends Pick<ServerOptions, 'services' | 'operations'> {
   readonly apollo: ApolloServer<Context>;
   readonly gate: OperationGate;
-  readonly services: Services;
 }
 
-function createApp({ apollo, gate, services }: AppParts): Express {
+function createApp({ apollo, gate, services, operations }: AppParts): Express {
   const sessions = new WeakMap<Request, Session>();
   const admit: RequestHandler = async (request, _response, next) => {
     sessions.set(request, await gate.admit(request.headers.authorization));
@@ -139,6 +149,7 @@ function createApp({ apollo, gate, services }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
   app.get('/healthz', healthz(services));
+  if (operations !== undefined) app.use(operations);
   const authenticate = async ({ headers }: IncomingMessage) =>
     (await gate.admit(headers.authorization)).viewer;
   app.use(downloads({ ...services, authenticate }));

@@ -96,6 +96,10 @@ describe('attune all', () => {
     const anna = new ApiClient(url, other.stdout.trim());
     expect(await anna.ask('{ viewer { devices { id } } }')).toEqual({ viewer: { devices: [] } });
 
+    const ready = await fetch(`${url}/readyz`);
+    expect([ready.status, await ready.json()]).toMatchObject([200, { status: 'ready' }]);
+    expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^attune_tokens_total [1-9]/m);
+
     const second = serve('first');
     expect(await second.exit()).toBe(1);
     expect(second.stderr).toContain(

@@ -48,11 +48,14 @@ const INT8_OID = 20;
 export async function openDatabase(options: {
   dataDir: string;
   databaseUrl?: string | undefined;
+  /** Told how long each statement took. */
+  onQuery?: QueryListener;
 }): Promise<Database> {
+  const { dataDir, databaseUrl, onQuery = () => undefined } = options;
   const database =
-    options.databaseUrl === undefined
-      ? await openPglite(options.dataDir)
-      : openPostgres(options.databaseUrl);
+    databaseUrl === undefined
+      ? await openPglite(dataDir, onQuery)
+      : openPostgres(databaseUrl, onQuery);
   try {
     await migrate(database.kysely);
   } catch (error) {
@@ -83,7 +86,9 @@ function explain(error: unknown, databaseUrl: string | undefined): unknown {
   return new StartError(`Cannot use ${place}: ${reason}. Check DATABASE_URL.`, { cause: error });
 }
 
-async function openPglite(dataDir: string): Promise<Database> {
+type QueryListener = (ms: number) => void;
+
+async function openPglite(dataDir: string, onQuery: QueryListener): Promise<Database> {
   const lock = await lockDataFolder(dataDir);
   const folder = join(dataDir, 'pg');
   try {
@@ -95,7 +100,13 @@ async function openPglite(dataDir: string): Promise<Database> {
       await pool.end();
       await lock.release();
     };
-    return { kysely: newKysely(pool), pool, kind: 'pglite', databaseUrl: undefined, close };
+    return {
+      kysely: newKysely(pool, onQuery),
+      pool,
+      kind: 'pglite',
+      databaseUrl: undefined,
+      close,
+    };
   } catch (error) {
     await lock.release();
     throw new Error(`cannot open the database in ${folder}`, { cause: error });
@@ -112,21 +123,28 @@ async function initialise(folder: string): Promise<void> {
   await rename(unfinished, folder);
 }
 
-function openPostgres(databaseUrl: string): Database {
+function openPostgres(databaseUrl: string, onQuery: QueryListener): Database {
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8_OID, Number);
   const options = `-c search_path=${SEARCH_PATH.replaceAll(' ', '')}`;
   const pool = new pg.Pool({ connectionString: databaseUrl, options, types });
   // An idle connection that breaks is nobody's error: the pool replaces it, and the next query finds out if it cannot.
   pool.on('error', () => undefined);
-  return { kysely: newKysely(pool), pool, kind: 'postgres', databaseUrl, close: () => pool.end() };
+  return {
+    kysely: newKysely(pool, onQuery),
+    pool,
+    kind: 'postgres',
+    databaseUrl,
+    close: () => pool.end(),
+  };
 }
 
 /** Keys inside JSON values are the user's and stay as they are; only column names change case. */
-function newKysely(pool: PglitePool | pg.Pool): Db {
+function newKysely(pool: PglitePool | pg.Pool, onQuery: QueryListener): Db {
   // Kysely's type asks for cursors too, which only its stream() uses, and we never stream
   return new Kysely<DatabaseSchema>({
     dialect: new PostgresDialect({ pool: pool as PostgresPool }),
+    log: ({ queryDurationMillis }) => onQuery(queryDurationMillis),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   });
 }

@@ -1,11 +1,13 @@
-import { type Kysely, Migrator } from 'kysely';
+import { type Kysely, type Migration, Migrator } from 'kysely';
+import { StartError } from '../lib/start-error.ts';
 import { firstTables } from './migrations/0001-first-tables.ts';
 import type { DatabaseSchema } from './schema.ts';
 
 /** Every migration under the name that the database remembers it by, in order. Never change one that was released. */
-const MIGRATIONS = { '0001-first-tables': firstTables };
+const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001-first-tables': firstTables };
 
-/** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other. */
+/** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other.
+ *  Throws StartError when a newer Attune has changed them. */
 export async function migrate(db: Kysely<DatabaseSchema>): Promise<void> {
   const migrator = new Migrator({
     db,
@@ -13,6 +15,24 @@ export async function migrate(db: Kysely<DatabaseSchema>): Promise<void> {
   });
   const { error, results } = await migrator.migrateToLatest();
   if (error === undefined) return;
+  await refuseNewer(db);
   const failed = results?.find(({ status }) => status === 'Error')?.migrationName ?? 'unknown';
   throw new Error(`cannot bring the database up to date (migration ${failed})`, { cause: error });
+}
+
+/** Kysely refuses a database with migrations that it does not know; this says what that means. */
+async function refuseNewer(db: Kysely<DatabaseSchema>): Promise<void> {
+  const done = await db
+    .withTables<{ kyselyMigration: { name: string } }>()
+    .selectFrom('kyselyMigration')
+    .select('name')
+    .execute()
+    // no such table, or no database at all: then it is not newer
+    .catch(() => []);
+  const unknown = done.map(({ name }) => name).filter((name) => !(name in MIGRATIONS));
+  if (unknown.length === 0) return;
+  throw new StartError(
+    `The database was brought up to date by a newer Attune (${unknown.join(', ')}), and this one knows ` +
+      `nothing later than ${Object.keys(MIGRATIONS).at(-1)}. Start the newer Attune, or restore a backup from before.`,
+  );
 }

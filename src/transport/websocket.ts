@@ -40,6 +40,8 @@ export interface WebSocketOptions {
 
 /** All open sockets. */
 export interface WebSockets {
+  /** How many there are now. */
+  count(): number;
   /** Asks all clients to leave (close code 1001: they may resume elsewhere) and takes no new ones. */
   close(): void;
   /** Cuts off those who have not left. */
@@ -57,6 +59,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
   const protocol = createProtocol(options);
   sockets.on('connection', (socket) => openSocket(socket, protocol, options));
   return {
+    count: () => sockets.clients.size,
     close: () => {
       sockets.close();
       for (const socket of sockets.clients) socket.close(CLOSE.goingAway, 'the server is stopping');

@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises';
+import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
+import { StartError } from '../../src/lib/start-error.ts';
 import { newDataFolder, newPostgresUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 
@@ -14,6 +16,19 @@ describe('migrations (PGlite)', () => {
     const second = await openDatabase({ dataDir });
     expect(await second.kysely.selectFrom('users').select('subject').execute()).toHaveLength(1);
     await second.close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('refuse a database that a newer program has changed, and leave it alone', async () => {
+    const dataDir = await newDataFolder();
+    const newer = await openDatabase({ dataDir });
+    await sql`insert into kysely_migration (name, timestamp) values ('0002-later', '')`.execute(
+      newer.kysely,
+    );
+    await newer.close();
+    const older = openDatabase({ dataDir });
+    await expect(older).rejects.toThrow(StartError);
+    await expect(older).rejects.toThrow('by a newer Attune (0002-later)');
     await rm(dataDir, { recursive: true });
   });
 });
@@ -32,6 +47,6 @@ describe.skipIf(!shouldRunWith('postgres'))('migrations (PostgreSQL)', () => {
   it('say what is wrong when there is no server', async () => {
     const databaseUrl = 'postgres://postgres@127.0.0.1:1/none';
     const open = openDatabase({ dataDir: '/nowhere', databaseUrl });
-    await expect(open).rejects.toThrow('cannot bring the database up to date');
+    await expect(open).rejects.toThrow('Cannot use PostgreSQL at 127.0.0.1:1/none');
   });
 });

@@ -6,6 +6,7 @@ import { queueRuns } from '../../src/changes/queue-run.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { OUTBOX_TOPIC, openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
+import { claimRun } from '../../src/runs/run.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { handClock } from '../support/hand-clock.ts';
 
@@ -74,6 +75,19 @@ describeWithDatabase('the relay', (database) => {
     clock.jump(61_000);
     await clock.advance(30_000);
     await expect.poll(mine).toHaveLength(3);
+    stop.abort();
+    await relay;
+  });
+
+  test('carries a run again whose trainer was lost along with its job', async () => {
+    const { db, userId, options, mine, clock } = await setUp();
+    await queueRuns(db, userId, ['subject'], { now: NOW });
+    await claimRun(db, { userId, mode: 'subject' }, NOW);
+    const stop = new AbortController();
+    const relay = relayRuns(options, stop.signal);
+    clock.jump(100_000);
+    await clock.advance(30_000);
+    await expect.poll(mine).toEqual([{ userId, mode: 'subject', delayMs: 0 }]);
     stop.abort();
     await relay;
   });

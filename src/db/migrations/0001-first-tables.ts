@@ -146,6 +146,7 @@ const RUNS = `
   create unique index runs_one_waiting on runs (user_id, mode) where status = 'QUEUED';
   create index runs_owed on runs (seq) where status = 'QUEUED' and enqueued_at is null;
   create index runs_running on runs (user_id, mode) where status = 'RUNNING';
+  create index runs_by_end on runs (finished_at) where finished_at is not null;
   create index runs_by_user on runs (user_id, seq);
   create index runs_by_mode on runs (user_id, mode, seq);
 `;

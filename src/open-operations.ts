@@ -1,0 +1,47 @@
+import type { Router } from 'express';
+import type { pino } from 'pino';
+import { openProbe, type Probe } from '../jobs/probe.ts';
+import type { Closable } from './closers.ts';
+import type { Config } from './config.ts';
+import type { Engine } from './inference/engine-client.ts';
+import type { Tokenizer } from './model/tokenizer.ts';
+import type { Parts } from './open-parts.ts';
+import { checkDatabase, checkEngine, openReadiness } from './operations/readiness.ts';
+import { operationsRouter } from './operations/router.ts';
+
+/** Opens what a server tells those who run it. The queue's probe starts when somebody first asks. */
+export function openOperations(
+  { redisUrl }: Config,
+  parts: Parts & {
+    readonly engine: Engine;
+    readonly tokenizer: Tokenizer;
+    readonly logger: pino.Logger;
+  },
+): Closable & { readonly router: Router } {
+  const { database, db, clock, engine, tokenizer, logger, metrics } = parts;
+  let probe: Promise<Probe> | null = null;
+  const onError = (err: unknown) => logger.error({ err }, 'the probe of the queue failed');
+  const readiness = openReadiness(
+    {
+      database: () => checkDatabase(db, clock.now()),
+      engine: (signal) => checkEngine(engine, tokenizer.encode('Hello'), signal),
+      queue: async () => {
+        probe ??= openProbe({ database, redisUrl, onError });
+        const opened = await probe.catch((error) => {
+          // the next one who asks tries anew
+          probe = null;
+          throw error;
+        });
+        await opened.roundTrip();
+      },
+    },
+    clock,
+    (part, err) => logger.error({ err, part }, 'not ready'),
+  );
+  return {
+    router: operationsRouter(metrics, readiness),
+    close: async () => {
+      await (await probe)?.close();
+    },
+  };
+}
