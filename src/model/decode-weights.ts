@@ -10,9 +10,9 @@ import { f32 } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
 import { derive } from './base-derived.ts';
 import type { Base } from './base-package.ts';
-import { int8Linear } from './int8-linear.ts';
+import { int8Linear, rowConstants } from './int8-linear.ts';
 import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.ts';
-import { type DecodeWeights, EMBEDDING_NAME } from './llama-decode.ts';
+import { type DecodeWeights, type DecodeWeightsOver, EMBEDDING_NAME } from './llama-decode.ts';
 import { linearName } from './lora.ts';
 import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
 import { quantiseColumns } from './quantise-columns.ts';
@@ -27,12 +27,12 @@ const PACKAGE = 'model.safetensors';
 export type WeightSign = 'i8' | 'u8';
 
 /** The package's floats. The graph must lie in the base's folder. */
-export function floatDecodeWeights(base: Base): DecodeWeights {
+export function floatDecodeWeights(base: Base): DecodeWeightsOver {
   const tensor = openWeightFile(join(base.dir, PACKAGE));
   const { cos, sin } = ropeTables(base.config);
   const shape = [base.config.contextLength, base.config.headSize / 2];
   const product = (x: Tensor, name: string) => matmul(x, tensor(name), { transB: true });
-  return {
+  const weights: DecodeWeights = {
     tensor,
     rope: { cos: f32(shape, cos), sin: f32(shape, sin) },
     linear: (x, layer, site) => {
@@ -41,6 +41,7 @@ export function floatDecodeWeights(base: Base): DecodeWeights {
     },
     head: (x) => product(x, headName(base.config)),
   };
+  return () => weights;
 }
 
 /** The file of 8-bit weights in a base's folder. A new layout or rounding needs a new version in its name. */
@@ -49,7 +50,7 @@ export function int8WeightsName(sign: WeightSign): string {
 }
 
 /** The 8-bit weights, derived from the package once. The graph must lie in the base's folder. */
-export async function int8DecodeWeights(base: Base, sign: WeightSign): Promise<DecodeWeights> {
+export async function int8DecodeWeights(base: Base, sign: WeightSign): Promise<DecodeWeightsOver> {
   const path = await derive(base, int8WeightsName(sign), (target) =>
     writeInt8Weights(base, sign, target),
   );
@@ -59,11 +60,14 @@ export async function int8DecodeWeights(base: Base, sign: WeightSign): Promise<D
     scales: tensor(`${name}.scales`),
     zeros: tensor(`${name}.zeros`),
   });
-  return {
-    tensor,
-    rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
-    linear: (x, layer, site) => int8Linear(x, matrix(fusedName(layer, site))),
-    head: (x) => int8Linear(x, matrix('head')),
+  return (ids) => {
+    const constants = rowConstants(ids);
+    return {
+      tensor,
+      rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
+      linear: (x, layer, site) => int8Linear(x, matrix(fusedName(layer, site)), constants),
+      head: (x) => int8Linear(x, matrix('head'), rowConstants(x)),
+    };
   };
 }
 

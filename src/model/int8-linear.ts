@@ -8,8 +8,8 @@ import { abs, add, max, mul, sub } from '../graph/ops/elementwise.ts';
 import { matmulIntegerToFloat } from '../graph/ops/matrix.ts';
 import { dequantizeLinear, quantizeLinear } from '../graph/ops/quantise.ts';
 import { reduceMax } from '../graph/ops/reduce.ts';
-import { concat, full, shapeOf, sizeOf, split } from '../graph/ops/reshape.ts';
-import { constant, scalar } from '../graph/tensor.ts';
+import { concat, full, sizeOf, split } from '../graph/ops/reshape.ts';
+import { constant, i64, scalar } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
 
 /** W: out column n stands for (values[:, n] - zeros[n]) * scales[n]. */
@@ -24,28 +24,41 @@ export interface Int8Weights {
 
 const ZERO_POINT = 128;
 
+/** What the linear layers over the same rows and positions share. */
+export interface RowConstants {
+  /** u8[B, S, 1] */
+  readonly zeroPoints: Tensor;
+  /** i64[2]: B twice */
+  readonly halves: Tensor;
+}
+
+/** The constants of all layers whose input has B and S of `like` [B, S, ...]. */
+export function rowConstants(like: Tensor): RowConstants {
+  const B = sizeOf(like, 0);
+  const positions = concat([B, sizeOf(like, 1), i64([1])], 0);
+  return { zeroPoints: full(positions, ZERO_POINT, 'u8'), halves: concat([B, B], 0) };
+}
+
 /** x W^T.   x f32[B, S, K]   returns f32[B, S, N]
  *  Off by at most 1/64,000 of a position's largest number in each input. */
-export function int8Linear(x: Tensor, { values, scales, zeros }: Int8Weights): Tensor {
-  const K = values.shape[0] as number;
+export function int8Linear(x: Tensor, weights: Int8Weights, constants: RowConstants): Tensor {
+  const rows = { axis: 2, blockSize: weights.values.shape[0] as number };
+  const zero = constants.zeroPoints;
   // a position of zeros must not divide by zero
   const coarseScale = max(mul(reduceMax(abs(x), [2]), 1 / 127), 1e-30); // f32[B, S, 1]
   // rounding leaves at most half a step, which becomes at most 127 fine steps
   const fineScale = mul(coarseScale, 1 / 254);
-  const zero = full(shapeOf(coarseScale), ZERO_POINT, 'u8');
-  const rows = { axis: 2, blockSize: K };
   const coarse = quantizeLinear(x, coarseScale, zero, rows);
   const rest = sub(x, dequantizeLinear(coarse, coarseScale, { zero, ...rows }));
   const fine = quantizeLinear(rest, fineScale, zero, rows);
-  // side by side, so that the weights are read once
-  const products = matmulIntegerToFloat(concat([coarse, fine], 0), values, {
+  // one above the other, so that the weights are read once
+  const products = matmulIntegerToFloat(concat([coarse, fine], 0), weights.values, {
     aScale: scalar(1),
-    bScale: scales,
+    bScale: weights.scales,
     aZero: constant('u8', [], [ZERO_POINT]),
-    bZero: zeros,
+    bZero: weights.zeros,
   }); // f32[2*B, S, N]
-  const B = sizeOf(x, 0);
-  const [ofCoarse, ofFine] = split(products, concat([B, B], 0), 0);
+  const [ofCoarse, ofFine] = split(products, constants.halves, 0);
   return add(
     mul(must(ofCoarse, 'a coarse part'), coarseScale),
     mul(must(ofFine, 'a fine part'), fineScale),

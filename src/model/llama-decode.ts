@@ -33,10 +33,13 @@ export interface DecodeWeights {
   head(x: Tensor): Tensor;
 }
 
+/** The weights in a graph over these ids i64[B, S]. */
+export type DecodeWeightsOver = (ids: Tensor) => DecodeWeights;
+
 /** Which graph to build. */
 export interface DecodeGraphOptions {
   readonly config: LlamaConfig;
-  readonly weights: DecodeWeights;
+  readonly weights: DecodeWeightsOver;
   /** Logits of each row's last new position (what decoding needs), or of every new position (what scoring needs). */
   readonly logits: 'last' | 'all';
 }
@@ -47,8 +50,9 @@ export interface DecodeGraphOptions {
  *  past_key.l, past_value.l f32[B,KV,T,D]
  *  lora_a.l.site f32[B,modules*R,in], lora_b.l.site f32[B,R,out] or [B,blocks,R,width] (see lora-stack.ts; zero: no adapter)
  *  ->  logits f32[B,1 or S,V];  fresh f32[B, layers*2*KV, S, D]: per layer the new keys, then the new values */
-export function decodeGraph({ config, weights, logits }: DecodeGraphOptions): Graph {
-  const model = modelOf(config, weights);
+export function decodeGraph({ config, weights: over, logits }: DecodeGraphOptions): Graph {
+  const model = modelOf(config, over);
+  const { weights } = model;
   let hidden = gather(weights.tensor(EMBEDDING_NAME), model.ids); // f32[B, S, H]
   let normed = rmsNorm(hidden, weights.tensor(normName(config, 0)), config.rmsEps);
   const fresh: Tensor[] = [];
@@ -76,13 +80,13 @@ interface Model {
   readonly spans: Tensor;
 }
 
-function modelOf(config: LlamaConfig, weights: DecodeWeights): Model {
+function modelOf(config: LlamaConfig, over: DecodeWeightsOver): Model {
   const ids = input('ids', 'i64', ['B', 'S']);
   const pastMask = input('past_mask', 'f32', ['B', 1, 1, 'T']);
   const queries = config.headCount / config.kvHeadCount;
   return {
     config,
-    weights,
+    weights: over(ids),
     ids,
     positions: input('positions', 'i64', ['B', 'S']),
     pastMask,
@@ -151,7 +155,8 @@ function linear(x: Tensor, { config, weights }: Model, layer: number, site: Lora
   const shrunk = matmul(x, a, { transB: true }); // f32[B, S, modules*R]
   if (blocks.length === 1) return add(frozen, matmul(shrunk, b));
   const byModule = transpose(reshape(shrunk, [0, 0, modules.length, -1]), [0, 2, 1, 3]);
-  const byBlock = gather(byModule, i64(blocks), 1); // f32[B, blocks, S, R]
+  const isOneToOne = blocks.length === modules.length;
+  const byBlock = isOneToOne ? byModule : gather(byModule, i64(blocks), 1); // f32[B, blocks, S, R]
   const grown = transpose(matmul(byBlock, b), [0, 2, 1, 3]); // f32[B, S, blocks, width]
   return add(frozen, reshape(grown, [0, 0, -1]));
 }

@@ -3,7 +3,7 @@ import { buildGraph } from '../../src/graph/graph.ts';
 import { encodeOnnx } from '../../src/graph/onnx/encode.ts';
 import { constant, f32, input } from '../../src/graph/tensor.ts';
 import { must } from '../../src/lib/errors.ts';
-import { int8Linear } from '../../src/model/int8-linear.ts';
+import { int8Linear, rowConstants } from '../../src/model/int8-linear.ts';
 import { quantiseColumns } from '../../src/model/quantise-columns.ts';
 import { hostTensor } from '../../src/runtime/host-tensor.ts';
 import { openSession } from '../../src/runtime/session.ts';
@@ -19,11 +19,13 @@ const { values, scales, zeros } = quantiseColumns(weights, N, K);
 async function run(x: Float32Array, rows: number, sign: 'i8' | 'u8' = 'i8'): Promise<Float32Array> {
   const integers = (numbers: Int8Array) =>
     sign === 'i8' ? numbers : Uint8Array.from(numbers, (number) => number + 128);
-  const y = int8Linear(input('x', 'f32', ['B', 'S', K]), {
+  const given = input('x', 'f32', ['B', 'S', K]);
+  const integerWeights = {
     values: constant(sign, [K, N], integers(values)),
     scales: f32([N], scales),
     zeros: constant(sign, [N], integers(zeros)),
-  });
+  };
+  const y = int8Linear(given, integerWeights, rowConstants(given));
   const session = await openSession(encodeOnnx(buildGraph('linear', { y })));
   const outputs = await session.run({ x: hostTensor(x, [rows, x.length / K / rows, K]) });
   await session.close();

@@ -6,7 +6,7 @@ import { bucketOf, KvBlock } from '../../src/inference/kv-block.ts';
 import { causalMask, stepFeeds } from '../../src/inference/step-feeds.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { Base } from '../../src/model/base-package.ts';
-import { type DecodeWeights, decodeGraph } from '../../src/model/llama-decode.ts';
+import { type DecodeWeightsOver, decodeGraph } from '../../src/model/llama-decode.ts';
 import { openSession } from '../../src/runtime/session.ts';
 
 /** A graph that gives the logits of every position. */
@@ -22,7 +22,7 @@ export interface DecodeSession {
 /** Builds the graph with these weights, which lie in the base's folder, and opens it. */
 export async function openDecodeSession(
   { config, dir }: Base,
-  weights: DecodeWeights,
+  weights: DecodeWeightsOver,
 ): Promise<DecodeSession> {
   const bytes = encodeOnnx(decodeGraph({ config, weights, logits: 'all' }));
   const session = await openSession(bytes, { externalDataFolder: dir });
