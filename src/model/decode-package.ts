@@ -28,5 +28,5 @@ export async function decodeFiles(base: Base): Promise<readonly BaseFile[]> {
 }
 
 function graphName(sign: WeightSign): string {
-  return `decode-${sign}.v1.onnx`;
+  return `decode-${sign}.v2.onnx`;
 }

@@ -46,7 +46,7 @@ export function floatDecodeWeights(base: Base): DecodeWeightsOver {
 
 /** The file of 8-bit weights in a base's folder. A new layout or rounding needs a new version in its name. */
 export function int8WeightsName(sign: WeightSign): string {
-  return `decode-${sign}.v1.safetensors`;
+  return `decode-${sign}.v2.safetensors`;
 }
 
 /** The 8-bit weights, derived from the package once. The graph must lie in the base's folder. */

@@ -18,15 +18,25 @@ import {
 const STEPS = 12;
 const CLASS: LengthClass = { maxTokens: 512, rows: 8, capacityTokens: 8 * 512, lanes: 8 };
 
-// Sizes decide which kernels run: this one has wide products, and more heads than a vector register has places for.
-const WIDE: LlamaConfig = {
+// Sizes decide which kernels run: odd ones, and those of a layer of the default base.
+const ODD: LlamaConfig = {
   ...SMALL_CONFIG,
-  hiddenSize: 320,
+  hiddenSize: 200,
+  headCount: 6,
+  kvHeadCount: 2,
+  headSize: 24,
+  intermediateSize: 440,
+  vocabSize: 1001,
+};
+const LARGE: LlamaConfig = {
+  ...SMALL_CONFIG,
+  layerCount: 1,
+  hiddenSize: 576,
   headCount: 9,
   kvHeadCount: 3,
-  headSize: 32,
-  intermediateSize: 448,
-  vocabSize: 1000,
+  headSize: 64,
+  intermediateSize: 1536,
+  vocabSize: 4096,
 };
 
 interface Case {
@@ -114,7 +124,8 @@ async function run(
 
 const MODELS = [
   { name: 'a narrow model', config: SMALL_CONFIG },
-  { name: 'a wide model', config: WIDE },
+  { name: 'a model of odd sizes', config: ODD },
+  { name: 'a layer of the default base', config: LARGE },
 ];
 const RUNS = MODELS.flatMap((model) => [1, 2].map((threads) => ({ ...model, threads })));
 

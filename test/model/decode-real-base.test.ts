@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must } from '../../src/lib/errors.ts';
 import { floatDecodeWeights, int8DecodeWeights } from '../../src/model/decode-weights.ts';
 import { type DecodeSession, openDecodeSession } from '../support/decode-session.ts';
+import { perplexity } from '../support/perplexity.ts';
 import { realBase } from '../support/real-base.ts';
 
 /** What transformers on PyTorch makes of the same files (test/oracle/logits.py). */
@@ -22,19 +23,6 @@ interface Recorded {
 const recorded: Recorded = JSON.parse(
   readFileSync(new URL('../oracle/recorded/logits.json', import.meta.url), 'utf8'),
 );
-
-/** e to the mean negative log-likelihood of each token but the first. */
-async function perplexity(session: DecodeSession, ids: readonly number[]): Promise<number> {
-  const logits = await session.logits(ids);
-  const losses = ids.slice(1).map((id, i) => negativeLogLikelihood(must(logits[i], 'logits'), id));
-  return Math.exp(losses.reduce((sum, loss) => sum + loss, 0) / losses.length);
-}
-
-function negativeLogLikelihood(logits: Float32Array, id: number): number {
-  const greatest = logits.reduce((a, b) => Math.max(a, b));
-  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - greatest), 0);
-  return Math.log(total) + greatest - must(logits[id], 'a logit');
-}
 
 describe.skipIf(realBase === null)('the decode graph of the default base', () => {
   let floats: DecodeSession;

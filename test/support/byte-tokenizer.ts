@@ -1,6 +1,7 @@
 // The smallest tokenizer there can be: a token per byte, and two control tokens.
 
 import type { Json } from '../../src/lib/canonical-json.ts';
+import { BYTE_CHARACTERS } from '../../src/model/byte-level.ts';
 import { parseTokenizerJson, type TokenizerJson } from '../../src/model/tokenizer-json.ts';
 
 /** Ids 0 and 1 open and end a turn, id 2 + n is byte n. */
@@ -14,7 +15,7 @@ export function byteTokenizer(): TokenizerJson {
     rstrip: false,
     normalized: false,
   }));
-  const bytes = byteCharacters().map((character, byte) => [character, byte + 2]);
+  const bytes = BYTE_CHARACTERS.map((character, byte) => [character, byte + 2]);
   const json: Json = {
     version: '1.0',
     truncation: null,
@@ -49,16 +50,3 @@ export const BYTE_TOKENIZER_CONFIG: { readonly [key: string]: Json } = {
   chat_template:
     '{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}',
 };
-
-/** The printable character that stands for each byte in byte-level vocabularies: itself where it is printable, else the
- *  next one from U+0100 on. */
-function byteCharacters(): readonly string[] {
-  const isPrintable = (byte: number) =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
-  let next = 256;
-  return Array.from({ length: 256 }, (_, byte) => {
-    if (isPrintable(byte)) return String.fromCodePoint(byte);
-    next += 1;
-    return String.fromCodePoint(next - 1);
-  });
-}
