@@ -6,7 +6,7 @@ import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 
 /** Lengths are rounded up to this, so that rows rarely have to be moved and the reduction order inside a kernel never
  *  depends on how long the other rows are: it is a multiple of every vector width. */
-export const BUCKET_TOKENS = 64;
+const BUCKET_TOKENS = 64;
 
 /** What of a model decides the size of its cache. */
 export interface KvShape {

@@ -134,12 +134,6 @@ export function remove(schedule: Schedule, id: number): Schedule {
   };
 }
 
-/** Whether no ticket is waiting, prefilling or decoding. */
-export function isIdle(schedule: Schedule): boolean {
-  const { waiting, prefilling, decoding } = schedule;
-  return waiting.length + prefilling.length + decoding.length === 0;
-}
-
 /** The present moves on as if all users who are here were served evenly at once: so newcomers never start in the past
  *  of those who wait, and whoever waits is reached. */
 function start(schedule: Schedule, ticket: WaitingTicket): Schedule {

@@ -9,7 +9,7 @@ import { cutAtStop } from './stop-strings.ts';
 
 /** Prompts are read in chunks of this many tokens: running rows wait for one chunk at most. Where chunks begin depends
  *  on the prompt alone, since other borders would round differently. */
-export const CHUNK_TOKENS = 64;
+const CHUNK_TOKENS = 64;
 
 /** What one more token brought. */
 export interface SequenceStep {

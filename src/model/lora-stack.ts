@@ -19,7 +19,7 @@ export const LORA_SITES = ['qkv', 'o', 'gate_up', 'down'] as const;
 export type LoraSite = (typeof LORA_SITES)[number];
 
 /** The ranks that batches run at: rows of smaller rank are padded with zeros, which add exactly nothing. */
-export const LORA_RANKS = [8, MAX_LORA_RANK] as const;
+const LORA_RANKS = [8, MAX_LORA_RANK] as const;
 
 /** How the linear layers of a site lie side by side. Their outputs are cut into blocks of one width, so that one
  *  batched product serves them all: with grouped-query attention q has G blocks, k and v one each. */
