@@ -47,6 +47,7 @@ export const fullStore: AdapterStore = {
   put: () => Promise.reject(new Error('nothing is put in this test')),
   pathOf: (name) => `/nowhere/${name}`,
   isIntact: () => Promise.resolve(true),
+  isServable: () => Promise.resolve(true),
 };
 
 /** A user, and shorthands to run and publish for it. */
@@ -77,4 +78,24 @@ export async function newTrainee(database: Database) {
   };
 
   return { db, deps, userId, startRun, publish };
+}
+
+/** Publishes stored bytes as the next `subject` adapter of the user of that name. */
+export async function publishTo(
+  database: Database,
+  deps: RegistryDeps,
+  subject: string,
+  stored: { readonly sha256: string; readonly files: readonly StoredFile[] },
+): Promise<AdapterRow> {
+  const db = database.kysely;
+  const { id: userId } = await ensureUser(db, subject, new Date());
+  const run = { userId, mode: 'subject', status: 'RUNNING' as const, forced: false, losses: '[]' };
+  const { id: runId } = await db
+    .insertInto('runs')
+    .values({ ...run, attempt: 1, queuedAt: new Date() })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const parentId = (await liveAdapter(db, userId, 'subject'))?.id ?? null;
+  const candidate = { ...candidateOf('', { parentId }), ...stored };
+  return publishAdapter(deps, { runId, attempt: 1, userId, mode: 'subject' }, candidate);
 }

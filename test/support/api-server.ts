@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
+import type { AdapterStore } from '../../src/adapters/store.ts';
 import { openAnswers } from '../../src/answers/answers.ts';
 import { issueToken, openAuthenticator } from '../../src/auth.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
@@ -74,10 +75,14 @@ export interface Api {
 }
 
 /** Starts a server on the database. */
-export async function startApi(database: Database, clock: Clock = systemClock): Promise<Api> {
+export async function startApi(
+  database: Database,
+  clock: Clock = systemClock,
+  store: AdapterStore = fullStore,
+): Promise<Api> {
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
-  const services = await servicesOf(database, engine, clock);
+  const services = { ...(await servicesOf(database, engine, clock)), store };
   const log: string[] = [];
   const server = await startServer({
     host: '127.0.0.1',

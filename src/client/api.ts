@@ -1,0 +1,218 @@
+// The server as the SDK sees it: GraphQL operations over an injected fetch. What comes out is parsed by shape of the
+// schema, which is versioned with the SDK; every failure is an ApiError that says whether to try again.
+
+import type { Clock } from '../lib/clock.ts';
+import type { Acknowledgement, FeedAnswer, PushAnswer, ReportMessage } from '../sync/protocol.ts';
+import type { NumberedChange } from './outbox.ts';
+
+/** Longest wait for an answer to an operation. */
+const ANSWER_MS = 30_000;
+
+/** Where the server is and how to reach it. */
+export interface ServerAccess {
+  /** Such as `https://attune.example`, without a slash at the end. */
+  readonly url: string;
+  readonly fetch: typeof fetch;
+  /** A valid token; `refused` is the one that the server did not take, for the app to get a new one. */
+  token(refused: string | null): Promise<string>;
+  readonly clock: Clock;
+}
+
+/** Something that the server, or the network before it, did not do. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  /** A code of the server's, OFFLINE when nothing answered, or HTTP_ and the status of an answer that is none. */
+  readonly code: string;
+  readonly isRetryable: boolean;
+  readonly retryAfterMs: number;
+
+  constructor(
+    code: string,
+    message: string,
+    options: { cause?: unknown; isRetryable?: boolean; retryAfterMs?: number | undefined } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.isRetryable = options.isRetryable ?? false;
+    this.retryAfterMs = options.retryAfterMs ?? 0;
+  }
+}
+
+/** How a device introduces itself. */
+export interface DeviceName {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly platform: string;
+}
+
+/** What the server knows of a device. */
+export interface Registration {
+  readonly lastMutationId: number;
+  readonly held: readonly { readonly adapter: { readonly id: string } }[];
+}
+
+const FILES = 'files { name url sizeBytes sha256 }';
+const ADAPTER = `id version sha256 mode { key } base { sha256 } ${FILES}`;
+
+const DOCUMENTS = {
+  Register: `mutation Register($input: RegisterDeviceInput!) { registerDevice(input: $input) {
+    lastMutationId held { adapter { id } } } }`,
+  Push: `mutation Push($input: PushChangesInput!) { pushChanges(input: $input) { __typename
+    ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
+    ... on PushGap { expectedMutationId } } }`,
+  Feed: `query Feed($after: Cursor) { viewer { adapterFeed(after: $after) { __typename
+    ... on AdapterFeedPage { cursor hasMore events { __typename
+      ... on AdapterReady { cursor adapter { ${ADAPTER} } }
+      ... on AdapterRevoked { cursor adapterId modeKey reason } } }
+    ... on ResyncRequired { reason } } } }`,
+  Acknowledge: `mutation Acknowledge($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }`,
+  Report: `mutation Report($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }`,
+  Base: `query Base { viewer { modes { base { name sha256 ${FILES} } } } }`,
+  Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
+    id text finishReason dataThrough adapter { id version sha256 } } }`,
+} as const;
+
+/** The names of the operations that the SDK sends. */
+export type OperationName = keyof typeof DOCUMENTS;
+
+/** One user's server, from one device. */
+export class Api {
+  readonly access: ServerAccess;
+  #token: string | null = null;
+
+  constructor(access: ServerAccess) {
+    this.access = access;
+  }
+
+  async register(input: DeviceName, signal: AbortSignal): Promise<Registration> {
+    type Answer = { registerDevice: Registration };
+    return (await this.ask<Answer>('Register', { input }, signal)).registerDevice;
+  }
+
+  async push(
+    input: { deviceId: string; changes: readonly NumberedChange[] },
+    signal: AbortSignal,
+  ): Promise<PushAnswer> {
+    return (await this.ask<{ pushChanges: PushAnswer }>('Push', { input }, signal)).pushChanges;
+  }
+
+  async feed(after: string | null, signal: AbortSignal): Promise<FeedAnswer> {
+    type Answer = { viewer: { adapterFeed: FeedAnswer } };
+    return (await this.ask<Answer>('Feed', { after }, signal)).viewer.adapterFeed;
+  }
+
+  async acknowledge(deviceId: string, word: Acknowledgement, signal: AbortSignal): Promise<void> {
+    await this.ask('Acknowledge', { input: { deviceId, ...word } }, signal);
+  }
+
+  async report(deviceId: string, report: ReportMessage, signal: AbortSignal): Promise<void> {
+    await this.ask('Report', { input: { deviceId, ...report } }, signal);
+  }
+
+  /** Sends an operation and returns its data. Throws ApiError, or the signal's reason. */
+  async ask<T>(
+    operationName: OperationName,
+    variables: Readonly<Record<string, unknown>>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const body = JSON.stringify({ operationName, query: DOCUMENTS[operationName], variables });
+    const headers = { 'content-type': 'application/json' };
+    const { answer, response } = await this.#inTime(signal, async (ended) => {
+      const reply = await this.send('/graphql', { method: 'POST', headers, body, signal: ended });
+      return { response: reply, answer: await bodyOf(reply) };
+    });
+    const [error] = answer.errors ?? [];
+    if (error === undefined && answer.data) return answer.data as T;
+    throw toApiError(response, error);
+  }
+
+  /** One request with the user's token. A token that the server refuses is replaced once.
+   *  Throws ApiError OFFLINE when nothing answers. */
+  async send(path: string, init: RequestInit): Promise<Response> {
+    const token = await this.token(null);
+    const response = await this.#sendWith(token, path, init);
+    if (response.status !== 401) return response;
+    return this.#sendWith(await this.token(token), path, init);
+  }
+
+  /** The token in use; a fresh one when `refused` is it. */
+  async token(refused: string | null): Promise<string> {
+    if (this.#token !== null && this.#token !== refused) return this.#token;
+    // an app that cannot get a token now may get one later
+    const given = this.access
+      .token(refused)
+      .catch((cause: unknown) => Promise.reject(offline(cause)));
+    this.#token = await given;
+    return this.#token;
+  }
+
+  async #sendWith(token: string, path: string, init: RequestInit): Promise<Response> {
+    const headers = { ...init.headers, authorization: `Bearer ${token}` };
+    try {
+      return await this.access.fetch(this.access.url + path, { ...init, headers });
+    } catch (cause) {
+      init.signal?.throwIfAborted();
+      throw offline(cause);
+    }
+  }
+
+  async #inTime<T>(signal: AbortSignal, task: (ended: AbortSignal) => Promise<T>): Promise<T> {
+    const done = new AbortController();
+    const ended = AbortSignal.any([signal, done.signal]);
+    const late = this.access.clock.sleep(ANSWER_MS, ended).then(() => {
+      done.abort();
+      throw new ApiError('OFFLINE', `no answer in ${ANSWER_MS} ms`, { isRetryable: true });
+    });
+    try {
+      return await Promise.race([task(ended), late]);
+    } finally {
+      late.catch(() => undefined);
+      done.abort();
+    }
+  }
+}
+
+/** The network's failure as an error of ours. */
+export function offline(cause: unknown): ApiError {
+  return new ApiError('OFFLINE', 'the server cannot be reached', { cause, isRetryable: true });
+}
+
+interface GraphQLAnswer {
+  readonly data?: unknown;
+  readonly errors?: readonly GraphQLFailure[];
+}
+
+interface GraphQLFailure {
+  readonly message: string;
+  readonly extensions?: {
+    readonly code?: string;
+    readonly retryable?: boolean;
+    readonly retryAfterMs?: number;
+  };
+}
+
+async function bodyOf(response: Response): Promise<GraphQLAnswer> {
+  let text: string;
+  try {
+    text = await response.text();
+  } catch (cause) {
+    throw offline(cause);
+  }
+  try {
+    return JSON.parse(text) as GraphQLAnswer;
+  } catch (cause) {
+    // a proxy's page in place of an answer
+    if (!(cause instanceof SyntaxError)) throw cause;
+    throw toApiError(response, undefined);
+  }
+}
+
+function toApiError(response: Response, failure: GraphQLFailure | undefined): ApiError {
+  const { status } = response;
+  const { code, retryable, retryAfterMs } = failure?.extensions ?? {};
+  return new ApiError(
+    code ?? (status === 401 ? 'UNAUTHENTICATED' : `HTTP_${status}`),
+    failure?.message ?? `the server answered ${status}`,
+    { isRetryable: retryable ?? (status === 429 || status >= 500 || status < 400), retryAfterMs },
+  );
+}

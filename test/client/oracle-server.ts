@@ -1,0 +1,294 @@
+// The server of docs/protocol.md for one user, in memory and without time: what devices are tested against. Its `fetch`
+// takes the next fault with every request.
+
+import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
+import { must } from '../../src/lib/errors.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import type {
+  AdapterMessage,
+  ChangeAnswer,
+  ChangeMessage,
+  FeedAnswer,
+  PushAnswer,
+} from '../../src/sync/protocol.ts';
+
+/** What becomes of one request. */
+export type Fault =
+  | 'none'
+  /** It never arrives. */
+  | 'lost-request'
+  /** It is done, and nobody hears of it. */
+  | 'lost-reply'
+  /** It is done twice; the second answer arrives. */
+  | 'twice'
+  /** It counts as lost, and is done after the next request. */
+  | 'late'
+  /** The server is busy. */
+  | 'busy'
+  /** A body ends in the middle. */
+  | 'cut'
+  /** A byte of a body is another one. */
+  | 'flipped';
+
+interface OracleDevice {
+  readonly answers: { payload: string; answer: ChangeAnswer }[];
+  readonly held: Map<string, string>;
+}
+
+interface OracleAdapter extends AdapterMessage {
+  status: 'LIVE' | 'SUPERSEDED' | 'REVOKED';
+}
+
+interface OracleEvent {
+  readonly kind: 'READY' | 'REVOKED';
+  readonly adapter: OracleAdapter;
+}
+
+type Variables = Readonly<Record<string, never>> & { readonly input: never };
+
+/** The bytes of a chunk that a body comes in. */
+const CHUNK_BYTES = 4;
+/** Events in a page: few, so that there are many pages. */
+const PAGE_EVENTS = 2;
+
+export class OracleServer {
+  readonly devices = new Map<string, OracleDevice>();
+  readonly records = new Map<string, Json>();
+  /** recordIds in the order in which their changes were applied, by device. */
+  readonly applied: { deviceId: string; recordId: string }[] = [];
+  readonly adapters: OracleAdapter[] = [];
+  readonly reports = new Map<string, Json>();
+  readonly words: string[] = [];
+  readonly blobs = new Map<string, Uint8Array>();
+  readonly faults: Fault[] = [];
+  /** Bytes of bodies that were sent, by file. */
+  readonly sentBytes = new Map<string, number>();
+  #events: OracleEvent[] = [];
+  #epoch = 1;
+  #late: (() => unknown)[] = [];
+
+  readonly fetch: typeof fetch = async (url, init = {}) => {
+    await Promise.resolve();
+    init.signal?.throwIfAborted();
+    const fault = this.faults.shift() ?? 'none';
+    const serve = () => this.#serve(String(url), init, fault);
+    const late = this.#late.splice(0);
+    if (fault === 'late') this.#late.push(serve);
+    if (fault === 'lost-request' || fault === 'late') throw new TypeError('fetch failed');
+    if (fault === 'busy') {
+      return new Response('busy', { status: 503, headers: { 'retry-after': '1' } });
+    }
+    if (fault === 'twice') serve();
+    const response = serve();
+    for (const request of late) request();
+    if (fault === 'lost-reply') throw new TypeError('fetch failed');
+    return response;
+  };
+
+  /** The next version of the mode goes live. */
+  publish(mode: string, content: string): OracleAdapter {
+    const live = this.live(mode);
+    if (live) live.status = 'SUPERSEDED';
+    return this.#announce(mode, content);
+  }
+
+  /** The live version of the mode is withdrawn. */
+  revoke(mode: string): void {
+    const live = this.live(mode);
+    if (live === undefined) return;
+    live.status = 'REVOKED';
+    this.#events.push({ kind: 'REVOKED', adapter: live });
+  }
+
+  /** The bytes of the newest superseded version go live again. */
+  rollback(mode: string): void {
+    const earlier = this.adapters.findLast(
+      (one) => one.mode.key === mode && one.status === 'SUPERSEDED',
+    );
+    if (earlier === undefined) return;
+    this.revoke(mode);
+    this.#announce(mode, Buffer.from(must(this.blobs.get(earlier.sha256), 'kept')).toString());
+  }
+
+  /** No cursor of before leads anywhere. */
+  expireCursors(): void {
+    this.#epoch += 1;
+  }
+
+  live(mode: string): OracleAdapter | undefined {
+    return this.adapters.find((one) => one.mode.key === mode && one.status === 'LIVE');
+  }
+
+  #announce(mode: string, content: string): OracleAdapter {
+    const bytes = new TextEncoder().encode(content);
+    const sha = sha256(bytes);
+    this.blobs.set(sha, bytes);
+    const n = this.adapters.length + 1;
+    const file = { name: 'adapter.bin', url: `/f/${sha}`, sizeBytes: bytes.length, sha256: sha };
+    const adapter: OracleAdapter = {
+      id: `adapter ${n}`,
+      version: this.adapters.filter((one) => one.mode.key === mode).length + 1,
+      sha256: sha,
+      mode: { key: mode },
+      base: { sha256: 'base' },
+      files: [file],
+      status: 'LIVE',
+    };
+    this.adapters.push(adapter);
+    this.#events.push({ kind: 'READY', adapter });
+    return adapter;
+  }
+
+  #serve(url: string, init: RequestInit, fault: Fault): Response {
+    const { pathname } = new URL(url);
+    if (pathname !== '/graphql') return this.#file(pathname.slice('/f/'.length), init, fault);
+    const { operationName, variables } = JSON.parse(String(init.body)) as {
+      operationName: string;
+      variables: Variables;
+    };
+    const operation = must(this.#operations[operationName], `operation ${operationName}`);
+    const answer = operation(variables.input ?? variables);
+    if (typeof answer === 'string') {
+      return Response.json({ errors: [{ message: answer, extensions: { code: answer } }] });
+    }
+    return Response.json({ data: answer });
+  }
+
+  /** By name: the data, or the code of an error. */
+  readonly #operations: Readonly<Record<string, (input: never) => object | string>> = {
+    Register: ({ deviceId }: { deviceId: string }) => {
+      const { answers, held } = this.#device(deviceId);
+      const adapters = [...held.values()].map((id) => ({ adapter: { id } }));
+      return { registerDevice: { lastMutationId: answers.length, held: adapters } };
+    },
+    Push: (input: { deviceId: string; changes: (ChangeMessage & { mutationId: number })[] }) => ({
+      pushChanges: this.#push(input),
+    }),
+    Feed: ({ after }: { after: string | null }) => ({ viewer: { adapterFeed: this.#feed(after) } }),
+    Acknowledge: (input: { deviceId: string; adapterId: string; state: string }) =>
+      this.#acknowledge(input),
+    Report: ({ clientId, text }: { clientId: string; text: string }) => {
+      if (!this.reports.has(clientId)) this.reports.set(clientId, text);
+      return { reportCompletion: { id: clientId } };
+    },
+  };
+
+  #device(deviceId: string): OracleDevice {
+    const device = this.devices.get(deviceId) ?? { answers: [], held: new Map() };
+    this.devices.set(deviceId, device);
+    return device;
+  }
+
+  #push(input: {
+    deviceId: string;
+    changes: readonly (ChangeMessage & { mutationId: number })[];
+  }): PushAnswer {
+    const { answers } = this.#device(input.deviceId);
+    const first = input.changes[0]?.mutationId ?? answers.length + 1;
+    if (first > answers.length + 1) {
+      return { __typename: 'PushGap', expectedMutationId: answers.length + 1 };
+    }
+    const results = input.changes.map(({ mutationId, ...change }) => {
+      const payload = canonicalJson(change as unknown as Json);
+      const seen = answers[mutationId - 1];
+      if (seen?.payload === payload) return { ...seen.answer, outcome: 'DUPLICATE' as const };
+      if (seen) return rejected(mutationId, 'CONFLICT');
+      const isBad = change.source === 'unknown';
+      const answer = isBad ? rejected(mutationId, 'unknown source') : this.#apply(input, change);
+      answers.push({ payload, answer: { ...answer, mutationId } });
+      return { ...answer, mutationId };
+    });
+    return { __typename: 'PushAccepted', results, lastMutationId: answers.length };
+  }
+
+  #apply({ deviceId }: { deviceId: string }, change: ChangeMessage): ChangeAnswer {
+    this.applied.push({ deviceId, recordId: change.recordId });
+    this.records.set(change.recordId, change.data ?? null);
+    return { mutationId: 0, outcome: 'APPLIED', reason: null, changeSeq: this.applied.length };
+  }
+
+  #feed(after: string | null): FeedAnswer {
+    const [epoch, seq, fresh] = (after ?? `${this.#epoch}:0:${this.#events.length}`)
+      .split(':')
+      .map(Number);
+    if (epoch !== this.#epoch) return { __typename: 'ResyncRequired', reason: 'a new epoch' };
+    const later = this.#events
+      .map((event, n) => ({ ...event, seq: n + 1 }))
+      .filter((event) => event.seq > (seq ?? 0))
+      .filter((event) => event.seq > (fresh ?? 0) || this.#stillMatters(event));
+    const shown = later.slice(0, PAGE_EVENTS);
+    const hasMore = later.length > shown.length;
+    const at = (place: number) => `${epoch}:${place}:${fresh}`;
+    const end = hasMore ? (shown.at(-1)?.seq ?? 0) : this.#events.length;
+    return {
+      __typename: 'AdapterFeedPage',
+      cursor: at(end),
+      hasMore,
+      events: shown.map(({ kind, adapter, seq: place }) =>
+        kind === 'READY'
+          ? { __typename: 'AdapterReady', cursor: at(place), adapter }
+          : {
+              __typename: 'AdapterRevoked',
+              cursor: at(place),
+              adapterId: adapter.id,
+              modeKey: adapter.mode.key,
+              reason: 'DATA_DELETED',
+            },
+      ),
+    };
+  }
+
+  #stillMatters({ kind, adapter }: OracleEvent): boolean {
+    if (kind === 'READY') return adapter.status === 'LIVE';
+    return [...this.devices.values()].some(({ held }) => [...held.values()].includes(adapter.id));
+  }
+
+  #acknowledge(word: { deviceId: string; adapterId: string; state: string }): object | string {
+    const { held } = this.#device(word.deviceId);
+    const adapter = this.adapters.find(({ id }) => id === word.adapterId);
+    if (adapter === undefined) return 'NOT_FOUND';
+    if (word.state === 'INSTALLED' && adapter.status === 'REVOKED') return 'CONFLICT';
+    this.words.push(`${word.deviceId} ${word.state} ${word.adapterId}`);
+    const mode = adapter.mode.key;
+    if (word.state === 'INSTALLED') held.set(mode, adapter.id);
+    if (word.state === 'REMOVED' && held.get(mode) === adapter.id) held.delete(mode);
+    return { acknowledgeAdapter: { id: word.deviceId } };
+  }
+
+  #file(sha: string, { headers }: RequestInit, fault: Fault): Response {
+    const isReadable = this.adapters.some(
+      (one) => one.status !== 'REVOKED' && one.files.some((file) => file.sha256 === sha),
+    );
+    const bytes = this.blobs.get(sha);
+    if (!isReadable || bytes === undefined) return new Response('gone', { status: 404 });
+    const asked = new Headers(headers as Record<string, string>);
+    const from = asked.get('if-range') === `"${sha}"` ? asked.get('range') : null;
+    const start = Number(/^bytes=(\d+)-$/.exec(from ?? '')?.[1] ?? 0);
+    const body = Uint8Array.from(bytes.subarray(start));
+    if (fault === 'flipped') body[0] = (body[0] ?? 0) ^ 1;
+    return new Response(this.#stream(sha, body, fault === 'cut'), {
+      status: start > 0 ? 206 : 200,
+      headers:
+        start > 0 ? { 'content-range': `bytes ${start}-${bytes.length}/${bytes.length}` } : {},
+    });
+  }
+
+  #stream(sha: string, body: Uint8Array, isCut: boolean): ReadableStream<Uint8Array> {
+    const end = isCut ? Math.floor(body.length / 2) : body.length;
+    let at = 0;
+    return new ReadableStream({
+      pull: (controller) => {
+        const chunk = body.subarray(at, Math.min(at + CHUNK_BYTES, end));
+        at += chunk.length;
+        this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + chunk.length);
+        if (chunk.length > 0) controller.enqueue(chunk);
+        else if (isCut) controller.error(new TypeError('terminated'));
+        else controller.close();
+      },
+    });
+  }
+}
+
+function rejected(mutationId: number, reason: string): ChangeAnswer {
+  return { mutationId, outcome: 'REJECTED', reason, changeSeq: null };
+}

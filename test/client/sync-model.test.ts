@@ -1,0 +1,209 @@
+// Random lives of up to four devices of one user: changes, crashes, lost, doubled, late and broken messages, expired
+// cursors, wiped disks. Whatever happened, the devices agree with the server once the trouble is over.
+// `npm run soak` runs 10,000 of them; SEED repeats a run.
+
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { forgetFailures } from '../../src/client/shelf.ts';
+import { must } from '../../src/lib/errors.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import { announceSeed } from '../support/seed.ts';
+import { soakRuns } from '../support/soak.ts';
+import { type Fault, OracleServer } from './oracle-server.ts';
+import { changeNamed, TestDevice } from './test-device.ts';
+
+const MODES = ['subject', 'reply'];
+
+const device = fc.nat(3);
+const mode = fc.constantFrom(...MODES);
+const fault: fc.Arbitrary<Fault> = fc.constantFrom(
+  ...(['none', 'none', 'none', 'lost-request', 'lost-reply', 'twice', 'late'] as const),
+  ...(['busy', 'cut', 'flipped'] as const),
+);
+
+type Action =
+  | { kind: 'change'; device: number; count: number; isBad: boolean }
+  | { kind: 'sync'; device: number; faults: Fault[] }
+  | { kind: 'crash'; device: number; afterSteps: number; whole: boolean }
+  | { kind: 'wipe'; device: number }
+  | { kind: 'report'; device: number }
+  | { kind: 'publish'; mode: string; content: string }
+  | { kind: 'revoke'; mode: string }
+  | { kind: 'rollback'; mode: string }
+  | { kind: 'expire' };
+
+const action: fc.Arbitrary<Action> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('change' as const),
+      device,
+      count: fc.integer({ min: 1, max: 3 }),
+      isBad: fc.boolean(),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('sync' as const),
+      device,
+      faults: fc.array(fault, { maxLength: 10 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('crash' as const),
+      device,
+      afterSteps: fc.integer({ min: 1, max: 40 }),
+      whole: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wipe' as const), device }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('report' as const), device }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('publish' as const),
+      mode,
+      content: fc.constantFrom('', 'one', 'two tensors', 'three tensors of many bytes'),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.oneof(
+      fc.record({ kind: fc.constant('revoke' as const), mode }),
+      fc.record({ kind: fc.constant('rollback' as const), mode }),
+    ),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const) }) },
+);
+
+/** The world of one run: what happened, and what must be true of it. */
+class World {
+  readonly server = new OracleServer();
+  readonly devices: readonly TestDevice[];
+  /** What each device was asked to keep, in order; `isSure` when it said that it had. */
+  readonly #asked: { device: TestDevice; recordId: string; isSure: boolean; isBad: boolean }[] = [];
+  readonly #reports: { device: TestDevice; clientId: string; isSure: boolean }[] = [];
+
+  constructor(deviceCount: number) {
+    this.devices = Array.from({ length: deviceCount }, (_, n) => {
+      return new TestDevice(this.server, `device ${n}`);
+    });
+  }
+
+  async act(step: Action): Promise<void> {
+    if (step.kind === 'publish') this.server.publish(step.mode, step.content);
+    else if (step.kind === 'revoke') this.server.revoke(step.mode);
+    else if (step.kind === 'rollback') this.server.rollback(step.mode);
+    else if (step.kind === 'expire') this.server.expireCursors();
+    else await this.#actOn(this.#device(step.device), step);
+    this.check();
+  }
+
+  async #actOn(on: TestDevice, step: Extract<Action, { device: number }>): Promise<void> {
+    if (step.kind === 'change') await this.#change(on, step);
+    if (step.kind === 'crash') on.start(step);
+    if (step.kind === 'wipe') this.#wipe(on);
+    if (step.kind === 'report') await this.#report(on);
+    if (step.kind === 'sync') {
+      this.server.faults.push(...step.faults);
+      await on.sync();
+      this.server.faults.length = 0;
+    }
+  }
+
+  #device(n: number): TestDevice {
+    return must(this.devices[n % this.devices.length], 'there is a device');
+  }
+
+  async #change(on: TestDevice, { count, isBad }: { count: number; isBad: boolean }) {
+    const names = Array.from({ length: count }, (_, n) => `record ${this.#asked.length + n}`);
+    const source = isBad ? 'unknown' : 'notes';
+    const changes = names.map((name) => changeNamed(name, source));
+    const outcome = await on.survive(() => on.parts.outbox.add(changes));
+    const isSure = outcome === 'done';
+    this.#asked.push(...names.map((recordId) => ({ device: on, recordId, isSure, isBad })));
+  }
+
+  async #report(on: TestDevice) {
+    const clientId = `report ${this.#reports.length}`;
+    const report = { clientId, mode: 'subject', input: {}, text: clientId, adapterId: null };
+    const outcome = await on.survive(() => on.parts.reports.add(report));
+    this.#reports.push({ device: on, clientId, isSure: outcome === 'done' });
+  }
+
+  /** What was only on that disk is gone. */
+  #wipe(on: TestDevice): void {
+    on.wipe();
+    for (const one of [...this.#asked, ...this.#reports]) if (one.device === on) one.isSure = false;
+  }
+
+  /** What must be true at every moment. */
+  check(): void {
+    for (const on of this.devices) {
+      const asked = this.#asked.filter((one) => one.device === on);
+      const order = asked.map(({ recordId }) => recordId);
+      const applied = this.server.applied.filter(({ deviceId }) => deviceId === on.id);
+      const places = applied.map(({ recordId }) => order.indexOf(recordId));
+      // each at most once, and in the order of the device
+      expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
+      for (const { installed } of Object.values(on.shelf.slots)) {
+        for (const file of installed?.files ?? []) {
+          expect(sha256(must(on.disk.content.get(file.sha256), 'an installed file'))).toBe(
+            file.sha256,
+          );
+        }
+      }
+    }
+  }
+
+  /** What must be true once the trouble is over. */
+  async settle(): Promise<void> {
+    for (const on of this.devices) {
+      on.start(null);
+      await on.parts.shelf.update(forgetFailures);
+      expect(await on.sync()).toBe('done');
+      expect(await on.sync()).toBe('done');
+    }
+    this.check();
+    const applied = new Set(this.server.applied.map(({ recordId }) => recordId));
+    for (const { recordId, isSure, isBad } of this.#asked) {
+      if (isSure) expect([recordId, applied.has(recordId)]).toEqual([recordId, !isBad]);
+    }
+    for (const { clientId, isSure } of this.#reports) {
+      if (isSure) expect(this.server.reports.get(clientId)).toBe(clientId);
+    }
+    for (const on of this.devices) this.#checkAgreement(on);
+  }
+
+  #checkAgreement(on: TestDevice): void {
+    const live = MODES.flatMap((key) => this.server.live(key) ?? []);
+    const expected = Object.fromEntries(live.map(({ mode: { key }, id }) => [key, id]));
+    expect(on.installed).toEqual(expected);
+    expect(Object.fromEntries(must(this.server.devices.get(on.id), 'it registered').held)).toEqual(
+      expected,
+    );
+    expect(on.shelf.owed).toEqual([]);
+    const files = new Set(live.map((adapter) => adapter.sha256));
+    expect([...on.disk.content.keys()].sort()).toEqual([...files].sort());
+    const left = [...on.disk.state.keys()].filter((key) => /^(outbox|report)\//.test(key));
+    expect(left).toEqual([]);
+  }
+}
+
+it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11)', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 2, max: 4 }),
+      fc.array(action, { minLength: 1, maxLength: 30 }),
+      async (deviceCount, actions) => {
+        const world = new World(deviceCount);
+        for (const step of actions) await world.act(step);
+        await world.settle();
+      },
+    ),
+    { numRuns: soakRuns(150), seed: announceSeed('devices') },
+  );
+}, 3_600_000);
