@@ -21,7 +21,7 @@ export const AdapterRevoked = objectType({
     t.field('cursor', { type: 'Cursor', description: 'The position after this event.' });
     t.id('adapterId', { resolve: ({ adapterId }) => toGlobalId('Adapter', adapterId) });
     t.string('modeKey');
-    t.string('reason', { description: 'DATA_DELETED or ROLLED_BACK.' });
+    t.string('reason', { description: 'DATA_DELETED, ROLLED_BACK or DAMAGED.' });
   },
 });
 

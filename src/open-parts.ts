@@ -14,6 +14,7 @@ import { parseModelReference } from './model/model-reference.ts';
 import { loadCatalog } from './modes/catalog.ts';
 import { openWakeups } from './open-wakeups.ts';
 import { openMetrics } from './operations/metrics.ts';
+import { guardedStore } from './runs/guarded-store.ts';
 import type { RunDeps } from './runs/run-training.ts';
 import { shipAdapters } from './ship-adapters.ts';
 import { runTrainer } from './training/trainer.ts';
@@ -50,7 +51,8 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   signal.throwIfAborted();
   const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
   const wakeups = opened.add(await openWakeups(config, database, onError));
-  return { ...parts, database, wakeups, metrics };
+  const guarded = guardedStore({ ...parts, wakeups });
+  return { ...parts, store: guarded, database, wakeups, metrics };
 }
 
 /** Starts this process's share of the background work. */

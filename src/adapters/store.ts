@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import type { StoredFile } from '../db/schema.ts';
 import { sync } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256File } from '../lib/sha256.ts';
 import { PEFT_FILES } from './peft.ts';
 
@@ -16,6 +17,9 @@ const SHA256 = /^[0-9a-f]{64}$/;
 /** Unfinished folders begin so; none is worked on for longer than this. */
 const UNFINISHED = '.unfinished-';
 const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
+
+/** Adapters whose last check is remembered, about 200 bytes each. */
+const MAX_REMEMBERED = 10_000;
 
 /** What an adapter folder contains. */
 export interface StoredAdapter {
@@ -33,6 +37,8 @@ export interface AdapterStore {
   pathOf(sha256: string): string;
   /** Whether the folder is there and its tensors still have the hash that names them (reads them whole). */
   isIntact(sha256: string): Promise<boolean>;
+  /** Whether its bytes may be handed out: as isIntact, which is asked again only when the file's time or size changes. */
+  isServable(sha256: string): Promise<boolean>;
 }
 
 /** Opens the store in a folder, which processes may share, and clears what a killed process left unfinished.
@@ -48,9 +54,11 @@ export async function openAdapterStore(
     if (!SHA256.test(name)) throw new Error(`must hold: ${JSON.stringify(name)} is a SHA-256`);
     return join(root, name);
   };
+  const isIntact = async (name: string) => (await hashTensors(pathOf(name))) === name;
   return {
     pathOf,
-    isIntact: async (name) => (await hashTensors(pathOf(name))) === name,
+    isIntact,
+    isServable: rememberIntact(isIntact, (name) => join(pathOf(name), TENSORS_FILE)),
     put: async (peftFolder) => {
       const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
       try {
@@ -64,6 +72,24 @@ export async function openAdapterStore(
         });
       }
     },
+  };
+}
+
+/** Asks `isIntact` once for every time and size of the file. */
+function rememberIntact(
+  isIntact: (name: string) => Promise<boolean>,
+  pathOf: (name: string) => string,
+): (name: string) => Promise<boolean> {
+  const intact = new Map<string, string>();
+  return async (name) => {
+    const file = await stat(pathOf(name)).catch(nullIfMissing);
+    const state = file && `${file.size} ${file.mtimeMs}`;
+    if (state === null || intact.get(name) === state) return state !== null;
+    if (!(await isIntact(name))) return false;
+    const [oldest] = intact.keys();
+    if (intact.size >= MAX_REMEMBERED && oldest !== undefined) intact.delete(oldest);
+    intact.set(name, state);
+    return true;
   };
 }
 

@@ -5,13 +5,14 @@ import { randomUUID } from 'node:crypto';
 import type { AdapterStore } from '../adapters/store.ts';
 import { contextOf } from '../changes/context.ts';
 import type { Db } from '../db/database.ts';
-import type { CompletionRow } from '../db/schema.ts';
+import type { AdapterRow, CompletionRow } from '../db/schema.ts';
 import { completionByClientId, storeCompletion } from '../feedback/completions.ts';
 import type { Engine } from '../inference/engine-client.ts';
 import type { EngineEvent } from '../inference/engine-protocol.ts';
 import { AsyncQueue } from '../lib/async-queue.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
+import { AppError } from '../lib/errors.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Mode } from '../modes/mode.ts';
 import { renderPrompt } from '../modes/prompt.ts';
@@ -142,7 +143,7 @@ async function answerNow(
   { id, say, signal }: Listener,
 ): Promise<CompletionRow> {
   const { mode, input } = question;
-  const adapter = await chooseAdapter(deps, userId, mode.key, question.adapter);
+  const adapter = await chooseServable(deps, userId, question);
   const context = await contextOf(deps.db, userId, mode, input);
   const messages = renderPrompt(mode, input, context.values);
   const events = deps.engine.generate(
@@ -169,6 +170,20 @@ async function answerNow(
     ...said,
     createdAt: new Date(deps.clock.now()),
   });
+}
+
+/** The adapter of the question's choice. One that turns out to be damaged is withdrawn by the asking, so that choosing
+ *  again finds another, or says why there is none. */
+async function chooseServable(
+  deps: AnswerDeps,
+  userId: string,
+  { mode, adapter: choice }: Question,
+): Promise<AdapterRow | null> {
+  const adapter = await chooseAdapter(deps, userId, mode.key, choice);
+  if (adapter === null || (await deps.store.isServable(adapter.sha256))) return adapter;
+  const other = await chooseAdapter(deps, userId, mode.key, choice);
+  if (other === null || (await deps.store.isServable(other.sha256))) return other;
+  throw new AppError('UNAVAILABLE', `The adapter ${other.sha256} is damaged; try again later.`);
 }
 
 /** Passes the pieces on and returns the end. */

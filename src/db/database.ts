@@ -130,6 +130,8 @@ function openPostgres(databaseUrl: string, onQuery: QueryListener): Database {
   const pool = new pg.Pool({ connectionString: databaseUrl, options, types });
   // An idle connection that breaks is nobody's error: the pool replaces it, and the next query finds out if it cannot.
   pool.on('error', () => undefined);
+  // One that breaks in use fails the query or transaction that uses it, and would end the process besides.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return {
     kysely: newKysely(pool, onQuery),
     pool,

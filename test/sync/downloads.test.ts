@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -93,6 +93,13 @@ describeWithDatabase('downloads', (database) => {
       'cache-control': 'private, max-age=31536000, immutable',
       'content-length': '10',
     });
+  });
+
+  it('never serves bytes that are not those of the name', async () => {
+    const { get, path, adapter } = await owner('will be damaged');
+    await writeFile(join(store.pathOf(adapter.sha256), TENSORS), 'was damaged');
+    expect((await get(path)).status).toBe(404);
+    expect((await get(path, { range: 'bytes=4-' })).status).toBe(404);
   });
 
   it('answers HEAD with the headers alone (DOWN-6)', async () => {
@@ -220,9 +227,8 @@ describeWithDatabase('downloads', (database) => {
 
   it('reports a file that is gone from the store as a failure of ours', async () => {
     const { get, path, adapter } = await owner('soon gone');
-    await rm(store.pathOf(adapter.sha256), { recursive: true });
-    await mkdir(store.pathOf(adapter.sha256));
-    const response = await get(path);
+    await rm(join(store.pathOf(adapter.sha256), 'adapter_config.json'));
+    const response = await get(path.replace(TENSORS, 'adapter_config.json'));
     expect(response.status).toBe(500);
     expect(response.headers.get('cache-control')).toBeNull();
   });
