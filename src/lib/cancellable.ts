@@ -1,6 +1,6 @@
 /** Iterates over what `start` yields, so that return() ends at once: it aborts the signal that `start` was given, which
  *  `start` must obey. (An async generator alone answers return() only after the await it is in, which may never end.)
- *  Aborting `signal` ends it as well; both ends are quiet. */
+ *  Aborting `signal` ends it as well; both ends are quiet. What `start` still yields once it is told to end is passed on. */
 export function cancellable<T>(
   start: (signal: AbortSignal) => AsyncIterable<T>,
   signal?: AbortSignal,
@@ -19,7 +19,7 @@ export function cancellable<T>(
       try {
         const result = await source.next();
         if (result.done) end();
-        return ended.signal.aborted ? { done: true, value: undefined } : result;
+        return result;
       } catch (error) {
         if (ended.signal.aborted) return { done: true, value: undefined };
         end();

@@ -6,6 +6,7 @@ import { deferred } from '../support/deferred.ts';
 function patient(cleanedUp: () => void) {
   return async function* (signal: AbortSignal) {
     try {
+      signal.throwIfAborted();
       yield 1;
       await new Promise((_, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
@@ -36,6 +37,20 @@ describe('cancellable', () => {
     outer.abort();
     expect(await waiting).toEqual({ done: true, value: undefined });
     await cleanUp.promise;
+  });
+
+  it('passes on what is still yielded after the end', async () => {
+    const outer = new AbortController();
+    const values = cancellable(async function* (signal) {
+      await new Promise((resolve) => {
+        signal.addEventListener('abort', resolve, { once: true });
+      });
+      yield 'last words';
+    }, outer.signal);
+    const waiting = values.next();
+    outer.abort();
+    expect(await waiting).toEqual({ done: false, value: 'last words' });
+    expect((await values.next()).done).toBe(true);
   });
 
   it('passes on what goes wrong by itself', async () => {
