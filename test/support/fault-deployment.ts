@@ -1,0 +1,229 @@
+// Two nodes that relay and train on one PostgreSQL and one Redis, reached over networks with faults. The trainer only
+// pretends; queue, relay, database, wake-ups and store are the real ones, on a fast clock.
+
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { type Jobs, startJobs } from '../../jobs/start.ts';
+import { openAdapterStore } from '../../src/adapters/store.ts';
+import type { ChangeInput } from '../../src/changes/change.ts';
+import { registerDevice } from '../../src/changes/devices.ts';
+import { pushChanges } from '../../src/changes/push-changes.ts';
+import { ensureUser } from '../../src/changes/users.ts';
+import { type Database, openDatabase } from '../../src/db/database.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import type { Wakeups } from '../../src/lib/wakeups.ts';
+import type { ModeCatalog } from '../../src/modes/mode.ts';
+import type { RunDeps } from '../../src/runs/run-training.ts';
+import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
+import { FAKE_BASE } from './api-server.ts';
+import { newPostgresUrl, redisUrl } from './databases.ts';
+import { fastClock } from './fast-clock.ts';
+import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { loadShippedModes } from './test-user.ts';
+
+const MODE = 'subject';
+/** A minute of the relay's sweeps takes a second. */
+const TIMES = 60;
+const DEVICE = 'phone';
+
+/** One process of the deployment. */
+interface Node {
+  readonly database: Database;
+  readonly wakeups: Wakeups;
+  readonly jobs: Jobs;
+}
+
+/** The deployment and what befalls it. */
+export class FaultDeployment {
+  readonly catalog: ModeCatalog;
+  readonly clock: Clock = fastClock(TIMES);
+  readonly postgres: FaultProxy;
+  readonly redis: FaultProxy;
+  /** How often a trainer ran, and what a run does while it trains. */
+  trainings = 0;
+  whileTraining: () => Promise<void> = () => Promise.resolve();
+  readonly #urls: { readonly postgres: string; readonly redis: string };
+  readonly #folder: string;
+  readonly nodes: Node[] = [];
+  #hasStopped = false;
+
+  private constructor(
+    catalog: ModeCatalog,
+    proxies: { postgres: FaultProxy; redis: FaultProxy },
+    place: { folder: string; urls: { postgres: string; redis: string } },
+  ) {
+    this.catalog = catalog;
+    this.postgres = proxies.postgres;
+    this.redis = proxies.redis;
+    this.#folder = place.folder;
+    this.#urls = place.urls;
+  }
+
+  static async start(nodeCount: number): Promise<FaultDeployment> {
+    const urls = { postgres: await newPostgresUrl(), redis: await redisUrl() };
+    const proxies = {
+      postgres: await startFaultProxy(urls.postgres),
+      redis: await startFaultProxy(urls.redis),
+    };
+    const folder = await mkdtemp(join(tmpdir(), 'attune-faults-'));
+    const deployment = new FaultDeployment(await quickCatalog(), proxies, { folder, urls });
+    for (let i = 0; i < nodeCount; i += 1) deployment.nodes.push(await deployment.#startNode(i));
+    return deployment;
+  }
+
+  get db() {
+    const [node] = this.nodes;
+    if (node === undefined) throw new Error('the deployment has nodes');
+    return node.database.kysely;
+  }
+
+  /** A user with a phone, which pushes one record at a time until it is told that it was accepted. */
+  async newUser(name: string) {
+    const { clock, catalog, db } = this;
+    const { id } = await ensureUser(db, name, new Date(clock.now()));
+    await registerDevice({ db, clock }, id, { deviceId: DEVICE, name, platform: 'test' });
+    let mutationId = 0;
+    return {
+      id,
+      push: async (recordId: string, subject: string) => {
+        mutationId += 1;
+        const change: ChangeInput = {
+          ...{ mutationId, source: 'mail.sent', recordId, kind: 'UPSERT' },
+          data: {
+            to: [],
+            subject,
+            body: `${subject}: the boat is dry so bring your brushes on sunday`,
+          },
+          occurredAt: new Date(clock.now()),
+        };
+        const { wakeups } = this.nodes[mutationId % this.nodes.length] ?? { wakeups: undefined };
+        if (wakeups === undefined) throw new Error('the deployment has nodes');
+        const deps = { db, catalog, wakeups, clock, onDelete: () => Promise.resolve() };
+        await untilDone(
+          () => pushChanges(deps, id, { deviceId: DEVICE, changes: [change] }),
+          clock,
+        );
+      },
+    };
+  }
+
+  /** How the user's runs ended that trained and published nothing. */
+  async unpublished(userId: string): Promise<string[]> {
+    const runs = await this.db
+      .selectFrom('runs')
+      .select('status')
+      .where('userId', '=', userId)
+      .where('adapterId', 'is', null)
+      .execute();
+    return runs.map(({ status }) => status);
+  }
+
+  /** Everything Redis knows is gone. */
+  async flushRedis(): Promise<void> {
+    const client = createClient({ url: this.#urls.redis });
+    await client.connect();
+    await client.flushAll();
+    await client.close();
+  }
+
+  /** PostgreSQL ends every connection to the database, in the middle of whatever it does. */
+  async cutSessions(): Promise<void> {
+    const client = new pg.Client(this.#urls.postgres);
+    await client.connect();
+    await client.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+    );
+    await client.end();
+  }
+
+  /** Ends all background work; what trains is seen to its end. */
+  async stopJobs(): Promise<void> {
+    if (this.#hasStopped) return;
+    this.#hasStopped = true;
+    await Promise.all(this.nodes.map(({ jobs }) => jobs.close()));
+  }
+
+  async close(): Promise<void> {
+    await this.stopJobs();
+    for (const { wakeups, database } of this.nodes) {
+      await wakeups.close();
+      await database.close();
+    }
+    await this.postgres.close();
+    await this.redis.close();
+    await rm(this.#folder, { recursive: true });
+  }
+
+  async #startNode(i: number): Promise<Node> {
+    const database = await openDatabase({ dataDir: '', databaseUrl: this.postgres.url });
+    const wakeups = await openRedisWakeups(this.redis.url, () => undefined);
+    const run: Omit<RunDeps, 'shutdown'> = {
+      ...{
+        db: database.kysely,
+        catalog: this.catalog,
+        base: FAKE_BASE,
+        wakeups,
+        clock: this.clock,
+      },
+      store: await openAdapterStore(this.#folder),
+      workDir: join(this.#folder, `work-${i}`),
+      train: (job) => this.#train(job),
+      onPublished: () => undefined,
+    };
+    const jobs = await startJobs({
+      ...{ database, redisUrl: this.redis.url, relays: true, trains: true, concurrency: 1 },
+      ...{ onError: () => undefined, run },
+    });
+    return { database, wakeups, jobs };
+  }
+
+  /** An adapter that names its dataset, better than whatever it is compared with. */
+  async #train(job: TrainingJob): Promise<TrainingResult> {
+    this.trainings += 1;
+    await this.whileTraining();
+    const tensors = job.datasetSha256;
+    const contents = { 'adapter_config.json': '{}', 'adapter_model.safetensors': tensors };
+    await mkdir(job.outDir);
+    for (const [name, text] of Object.entries(contents))
+      await writeFile(join(job.outDir, name), text);
+    const live = job.liveAdapterDir === null ? null : 2;
+    const measure = { sha256: sha256('example'), tokens: 1, candidate: 1, base: 3, live };
+    return {
+      adapterDir: job.outDir,
+      files: Object.entries(contents).map(([name, text]) => ({
+        ...{ name, sizeBytes: text.length, sha256: sha256(text) },
+      })) as TrainingResult['files'],
+      measures: { examples: [measure] },
+      ...{ losses: [1], validationLosses: [], steps: 1, notes: [] },
+    };
+  }
+}
+
+/** Sends again until it is answered, as a client does. */
+async function untilDone<T>(send: () => Promise<T>, clock: Clock): Promise<T> {
+  for (;;) {
+    try {
+      return await send();
+    } catch {
+      // the connection was lost: whether it was applied is found out by asking again
+      await clock.sleep(1_000);
+    }
+  }
+}
+
+/** One mode, eager to train on little. */
+async function quickCatalog(): Promise<ModeCatalog> {
+  const shipped = await loadShippedModes();
+  const mode = shipped.mode(MODE);
+  const eager = {
+    ...mode,
+    trigger: { debounceMs: 20 },
+    gate: { ...mode.gate, minHoldout: 1 },
+  };
+  return { ...shipped, modes: [eager], mode: () => eager, modesOf: () => [eager] };
+}
