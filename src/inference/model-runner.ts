@@ -5,7 +5,9 @@ import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
 import type { HostTensor } from '../runtime/host-tensor.ts';
 import { openSession, type Session } from '../runtime/session.ts';
-import { type Batch, causalMask, stepFeeds } from './step-feeds.ts';
+import { type Batch, causalMask, stepInputs } from './step-inputs.ts';
+
+type Feeds = Record<string, HostTensor>;
 
 /** A model ready to continue rows of text. */
 export class ModelRunner {
@@ -13,6 +15,8 @@ export class ModelRunner {
   readonly #config: LlamaConfig;
   /** Causal masks by S: prompts end in chunks of any length. */
   readonly #newMasks = new Map<number, HostTensor>();
+  /** Cache and adapters by the cache's inputs: they are hundreds, and mostly the same from step to step. */
+  readonly #standing = new WeakMap<object, { readonly lora: object; readonly feeds: Feeds }>();
 
   private constructor(session: Session, config: LlamaConfig) {
     this.#session = session;
@@ -29,7 +33,8 @@ export class ModelRunner {
   async run(batch: Batch, wantsLogits: true): Promise<readonly Float32Array[]>;
   async run(batch: Batch, wantsLogits: boolean): Promise<readonly Float32Array[] | null>;
   async run(batch: Batch, wantsLogits: boolean): Promise<readonly Float32Array[] | null> {
-    const feeds = stepFeeds(batch, this.#newMask(batch.ids[0]?.length ?? 0));
+    const newMask = this.#newMask(batch.ids[0]?.length ?? 0);
+    const feeds = Object.assign(this.#standingFeeds(batch), stepInputs(batch, newMask));
     const fetches = wantsLogits ? ['logits', 'fresh'] : ['fresh'];
     const { logits, fresh } = await this.#session.run(feeds, fetches);
     const written = must(fresh, 'keys and values of the new positions');
@@ -43,6 +48,15 @@ export class ModelRunner {
   /** Frees the model. */
   close(): Promise<void> {
     return this.#session.close();
+  }
+
+  #standingFeeds({ block, lora }: Batch): Feeds {
+    const cache = block.feeds();
+    const known = this.#standing.get(cache);
+    if (known?.lora === lora) return known.feeds;
+    const feeds = { ...cache, ...lora };
+    this.#standing.set(cache, { lora, feeds });
+    return feeds;
   }
 
   #newMask(S: number): HostTensor {

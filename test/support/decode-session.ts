@@ -3,7 +3,7 @@
 import { encodeOnnx } from '../../src/graph/onnx/encode.ts';
 import { type AdapterImage, zeroImage } from '../../src/inference/adapter-image.ts';
 import { bucketOf, KvBlock } from '../../src/inference/kv-block.ts';
-import { causalMask, stepFeeds } from '../../src/inference/step-feeds.ts';
+import { causalMask, stepInputs } from '../../src/inference/step-inputs.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { type DecodeWeightsOver, decodeGraph } from '../../src/model/llama-decode.ts';
@@ -38,7 +38,8 @@ export async function openDecodeSession(
         const part = ids.slice(past, past + chunk);
         block.setBucket(bucketOf(past + part.length));
         const batch = { block, lora: adapter.feeds, ids: [part], past: [past] };
-        const outputs = await session.run(stepFeeds(batch, causalMask(part.length, G)));
+        const inputs = stepInputs(batch, causalMask(part.length, G));
+        const outputs = await session.run({ ...block.feeds(), ...adapter.feeds, ...inputs });
         block.append(0, past, must(outputs.fresh, 'keys and values'), 0);
         const all = must(outputs.logits, 'logits').data as Float32Array;
         for (const s of part.keys()) rows.push(all.slice(s * V, (s + 1) * V));

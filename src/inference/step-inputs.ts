@@ -1,4 +1,4 @@
-// The inputs of one run of the decode graph, from rows and what each continues with.
+// What a run of the decode graph needs beyond its cache and adapters, from rows and what each continues with.
 
 import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 import type { KvBlock } from './kv-block.ts';
@@ -16,9 +16,9 @@ export interface Batch {
   readonly past: readonly number[];
 }
 
-/** All inputs of a run; `newMask` is `causalMask` of S. */
-export function stepFeeds(
-  { block, lora, ids, past }: Batch,
+/** The small inputs of a run, which differ each time; `newMask` is `causalMask` of S. */
+export function stepInputs(
+  { block, ids, past }: Batch,
   newMask: HostTensor,
 ): Readonly<Record<string, HostTensor>> {
   const B = ids.length;
@@ -28,8 +28,6 @@ export function stepFeeds(
   for (const [b, tokens] of past.entries()) mask.fill(MASKED, b * T + tokens, (b + 1) * T);
   const positions = past.flatMap((tokens) => Array.from({ length: S }, (_, s) => tokens + s));
   return {
-    ...block.feeds(),
-    ...lora,
     ids: hostTensor(BigInt64Array.from(ids.flat(), BigInt), [B, S]),
     positions: hostTensor(BigInt64Array.from(positions, BigInt), [B, S]),
     past_mask: hostTensor(mask, [B, 1, 1, T]),
