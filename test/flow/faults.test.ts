@@ -2,8 +2,8 @@
 // was accepted is there once, every mode has learnt all of it, and nothing was published twice or to the wrong user.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
 import { FaultDeployment } from '../support/fault-deployment.ts';
 import { shouldRunWith } from '../support/programs.ts';
@@ -13,23 +13,21 @@ const USERS = 3;
 const CHANGES_PER_USER = 40;
 const LONGEST_PAUSE_MS = 200;
 const FAULTS = 16;
+const NO_DAMAGE = { lost: 0, doubled: 0, crossUserReads: 0 };
 
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
 
 describe.skipIf(!hasServers)('a deployment', () => {
   let deployment: FaultDeployment;
   beforeEach(async () => {
-    deployment = await FaultDeployment.start(2);
+    deployment = await FaultDeployment.start(2, {
+      ...{ postgres: await newPostgresUrl(), redis: await redisUrl() },
+    });
   });
   afterEach(() => deployment.close());
 
-  /** Resolves when everything that the user has pushed is learnt. */
-  const settled = (userId: string, changeSeq: number) =>
-    expect
-      .poll(() => upToDateThrough(deployment.db, userId, deployment.catalog.mode('subject')), {
-        timeout: 60_000,
-      })
-      .toBe(changeSeq);
+  const settled = (userId: string) =>
+    expect.poll(() => deployment.isSettled(userId), { timeout: 60_000 }).toBe(true);
 
   it('loses and doubles nothing, whatever becomes of its connections and of Redis', async () => {
     const random = randomFrom(announceSeed('faults.test.ts'));
@@ -41,11 +39,11 @@ describe.skipIf(!hasServers)('a deployment', () => {
         await systemClock.sleep(random() * LONGEST_PAUSE_MS);
       }
     });
-    for (let i = 0; i < FAULTS; i += 1) await befall(deployment, random);
+    for (let i = 0; i < FAULTS; i += 1) await deployment.befall(random);
     await Promise.all(pushing);
     for (const { id } of users) {
-      await settled(id, CHANGES_PER_USER);
-      await checkFeed(deployment, id);
+      await settled(id);
+      expect(await deployment.damageTo(id, CHANGES_PER_USER)).toEqual(NO_DAMAGE);
     }
     const operations = USERS * CHANGES_PER_USER + deployment.trainings + FAULTS;
     process.stdout.write(`faults.test.ts: nothing lost or doubled in ${operations} operations\n`);
@@ -63,50 +61,11 @@ describe.skipIf(!hasServers)('a deployment', () => {
     for (let i = 0; i < 12; i += 1) await user.push(`mail-${i}`, `subject ${i}`);
     await stopped.promise;
     await deployment.flushRedis();
-    await settled(user.id, 12);
+    await settled(user.id);
     goesOn.resolve();
     await deployment.stopJobs();
     expect(deployment.trainings).toBeGreaterThan(1);
     expect(await deployment.unpublished(user.id)).toContain('CANCELLED');
-    await checkFeed(deployment, user.id);
+    expect(await deployment.damageTo(user.id, 12)).toEqual(NO_DAMAGE);
   }, 120_000);
 });
-
-/** One fault, its end, and a moment of peace. */
-async function befall(deployment: FaultDeployment, random: () => number): Promise<void> {
-  const { redis, postgres } = deployment;
-  const network = random() < 0.5 ? redis : postgres;
-  const faults: readonly (() => void | Promise<void>)[] = [
-    () => {
-      network.set({ kind: 'refuse' });
-      network.cut();
-    },
-    () => network.cut(),
-    () => network.set({ kind: 'reset' }),
-    () => network.set({ kind: 'cut', afterBytes: Math.floor(random() * 20_000) }),
-    () => network.set({ kind: 'latency', ms: 30 }),
-    () => network.set({ kind: 'drip', bytes: 50 }),
-    () => deployment.flushRedis(),
-    () => deployment.cutSessions(),
-  ];
-  await faults[Math.floor(random() * faults.length)]?.();
-  await systemClock.sleep(random() * 300);
-  network.set({ kind: 'none' });
-  await systemClock.sleep(random() * 200);
-}
-
-/** Each published run made one adapter and one event; the user's events are numbered without gaps and name own adapters. */
-async function checkFeed({ db }: FaultDeployment, userId: string): Promise<void> {
-  const events = await db
-    .selectFrom('feedEvents')
-    .innerJoin('adapters', 'adapters.id', 'feedEvents.adapterId')
-    .select(['feedEvents.seq', 'adapters.version', 'adapters.userId', 'adapters.runId'])
-    .where('feedEvents.userId', '=', userId)
-    .orderBy('feedEvents.seq')
-    .execute();
-  const numbers = events.map((_, i) => i + 1);
-  expect(events.map(({ seq }) => seq)).toEqual(numbers);
-  expect(events.map(({ version }) => version)).toEqual(numbers);
-  expect(new Set(events.map(({ runId }) => runId)).size).toBe(events.length);
-  expect(new Set(events.map((event) => event.userId))).toEqual(new Set([userId]));
-}

@@ -12,8 +12,9 @@ import type { ChangeInput } from '../../src/changes/change.ts';
 import { registerDevice } from '../../src/changes/devices.ts';
 import { pushChanges } from '../../src/changes/push-changes.ts';
 import { ensureUser } from '../../src/changes/users.ts';
+import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
-import type { Clock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
@@ -21,7 +22,6 @@ import type { ModeCatalog } from '../../src/modes/mode.ts';
 import type { RunDeps } from '../../src/runs/run-training.ts';
 import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
 import { FAKE_BASE } from './api-server.ts';
-import { newPostgresUrl, redisUrl } from './databases.ts';
 import { fastClock } from './fast-clock.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { loadShippedModes } from './test-user.ts';
@@ -38,6 +38,22 @@ interface Node {
   readonly jobs: Jobs;
 }
 
+/** An empty database, and a Redis whose content nobody else needs. */
+export interface ServerUrls {
+  readonly postgres: string;
+  readonly redis: string;
+}
+
+/** What went wrong, counted over all users: all of it should be 0. */
+export interface Damage {
+  /** Changes that were accepted and are gone, and events that are missing. */
+  readonly lost: number;
+  /** Runs that published more than once. */
+  readonly doubled: number;
+  /** Events that show a user another one's adapter. */
+  readonly crossUserReads: number;
+}
+
 /** The deployment and what befalls it. */
 export class FaultDeployment {
   readonly catalog: ModeCatalog;
@@ -47,7 +63,7 @@ export class FaultDeployment {
   /** How often a trainer ran, and what a run does while it trains. */
   trainings = 0;
   whileTraining: () => Promise<void> = () => Promise.resolve();
-  readonly #urls: { readonly postgres: string; readonly redis: string };
+  readonly #urls: ServerUrls;
   readonly #folder: string;
   readonly nodes: Node[] = [];
   #hasStopped = false;
@@ -55,7 +71,7 @@ export class FaultDeployment {
   private constructor(
     catalog: ModeCatalog,
     proxies: { postgres: FaultProxy; redis: FaultProxy },
-    place: { folder: string; urls: { postgres: string; redis: string } },
+    place: { folder: string; urls: ServerUrls },
   ) {
     this.catalog = catalog;
     this.postgres = proxies.postgres;
@@ -64,8 +80,7 @@ export class FaultDeployment {
     this.#urls = place.urls;
   }
 
-  static async start(nodeCount: number): Promise<FaultDeployment> {
-    const urls = { postgres: await newPostgresUrl(), redis: await redisUrl() };
+  static async start(nodeCount: number, urls: ServerUrls): Promise<FaultDeployment> {
     const proxies = {
       postgres: await startFaultProxy(urls.postgres),
       redis: await startFaultProxy(urls.redis),
@@ -121,6 +136,58 @@ export class FaultDeployment {
       .where('adapterId', 'is', null)
       .execute();
     return runs.map(({ status }) => status);
+  }
+
+  /** One fault, its end, and a moment of peace. */
+  async befall(random: () => number): Promise<void> {
+    const network = random() < 0.5 ? this.redis : this.postgres;
+    const faults: readonly (() => void | Promise<void>)[] = [
+      () => {
+        network.set({ kind: 'refuse' });
+        network.cut();
+      },
+      () => network.cut(),
+      () => network.set({ kind: 'reset' }),
+      () => network.set({ kind: 'cut', afterBytes: Math.floor(random() * 20_000) }),
+      () => network.set({ kind: 'latency', ms: 30 }),
+      () => network.set({ kind: 'drip', bytes: 50 }),
+      () => this.flushRedis(),
+      () => this.cutSessions(),
+    ];
+    await faults[Math.floor(random() * faults.length)]?.();
+    await systemClock.sleep(random() * 300);
+    network.set({ kind: 'none' });
+    await systemClock.sleep(random() * 200);
+  }
+
+  /** Whether everything that the user has pushed is learnt, or known to teach nothing. */
+  async isSettled(userId: string): Promise<boolean> {
+    const { changeSeq } = await this.#counters(userId);
+    return (await upToDateThrough(this.db, userId, this.catalog.mode(MODE))) === changeSeq;
+  }
+
+  /** What went wrong for a user who has pushed so many changes. */
+  async damageTo(userId: string, accepted: number): Promise<Damage> {
+    const { changeSeq, feedSeq } = await this.#counters(userId);
+    const events = await this.db
+      .selectFrom('feedEvents')
+      .innerJoin('adapters', 'adapters.id', 'feedEvents.adapterId')
+      .select(['adapters.userId', 'adapters.runId'])
+      .where('feedEvents.userId', '=', userId)
+      .execute();
+    return {
+      lost: accepted - changeSeq + feedSeq - events.length,
+      doubled: events.length - new Set(events.map(({ runId }) => runId)).size,
+      crossUserReads: events.filter((event) => event.userId !== userId).length,
+    };
+  }
+
+  #counters(userId: string) {
+    return this.db
+      .selectFrom('users')
+      .select(['changeSeq', 'feedSeq'])
+      .where('id', '=', userId)
+      .executeTakeFirstOrThrow();
   }
 
   /** Everything Redis knows is gone. */
