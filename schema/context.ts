@@ -10,6 +10,7 @@ import type { Clock } from '../src/lib/clock.ts';
 import type { Wakeups } from '../src/lib/wakeups.ts';
 import type { Base } from '../src/model/base-package.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
+import type { ManifestKeys } from '../src/sync/manifest-keys.ts';
 import type { Loaders } from './loaders.ts';
 
 /** The parts of a running server, opened once at the start. */
@@ -22,6 +23,8 @@ export interface Services {
   readonly wakeups: Wakeups;
   /** Signs the cursors of the adapter feed. */
   readonly cursorSecret: Uint8Array;
+  /** Signs the adapters' manifests. */
+  readonly manifestKeys: ManifestKeys;
   readonly clock: Clock;
   /** Withdraws what was learned from records that are being deleted. */
   readonly onDelete: PushDeps['onDelete'];

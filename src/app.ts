@@ -17,6 +17,7 @@ import { openJobs, openParts, type Parts, type StartOptions } from './open-parts
 import { measuredEngine } from './operations/measured-engine.ts';
 import { checkAddress, startServer } from './server.ts';
 import { readCursorSecret } from './sync/cursor.ts';
+import { openManifestKeys } from './sync/manifest-keys.ts';
 
 /** A running server. */
 export interface App {
@@ -48,7 +49,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
       }),
     );
     const tokenizer = await loadTokenizer(parts.base);
-    const services = await servicesOf(parts, engine, tokenizer);
+    const manifestKeys = await openManifestKeys(keysDirOf(config));
+    const services = { ...(await servicesOf(parts, engine, tokenizer)), manifestKeys };
     const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
     const authenticator = await openAuthenticator(keysDirOf(config), systemClock);
     options.signal.throwIfAborted();
@@ -83,7 +85,11 @@ async function openEngine(
   return measuredEngine(engine, metrics);
 }
 
-async function servicesOf(parts: Parts, engine: Engine, tokenizer: Tokenizer): Promise<Services> {
+async function servicesOf(
+  parts: Parts,
+  engine: Engine,
+  tokenizer: Tokenizer,
+): Promise<Omit<Services, 'manifestKeys'>> {
   const { db, base, catalog, clock } = parts;
   return {
     ...parts,

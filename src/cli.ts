@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { issueToken } from './auth.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
+import { rotateManifestKeys } from './sync/manifest-keys.ts';
 
 /** What a process does: everything, answer, or train. */
 export type Role = 'all' | 'serve' | 'train';
@@ -59,6 +60,15 @@ function createProgram(actions: CliActions): Command {
     .action(async (options: Options & { readonly user: string }) => {
       const keysDir = keysDirOf(readConfig(flagsOf(options)));
       actions.print(`${await issueToken(keysDir, options.user, systemClock)}\n`);
+    });
+  program
+    .command('rotate-keys')
+    .description("sign adapters' manifests with a new key from now on, also while servers run")
+    .addOption(optionOf('dataDir'))
+    .addOption(optionOf('keysDir'))
+    .action(async (options: Options) => {
+      const kid = await rotateManifestKeys(keysDirOf(readConfig(flagsOf(options))));
+      actions.print(`${kid}\n`);
     });
   return program;
 }

@@ -21,6 +21,7 @@ import type { Clock } from './lib/clock.ts';
 import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import { downloads } from './sync/downloads.ts';
+import { manifests } from './sync/manifests.ts';
 import { httpStatusOf } from './transport/client-errors.ts';
 import { errorResponder, notFoundResponder, setErrorHeaders } from './transport/error-response.ts';
 import { graphiqlRouter, sendGraphiqlPage } from './transport/graphiql.ts';
@@ -153,6 +154,7 @@ function createApp({ apollo, gate, services, operations }: AppParts): Express {
   const authenticate = async ({ headers }: IncomingMessage) =>
     (await gate.admit(headers.authorization)).viewer;
   app.use(downloads({ ...services, authenticate }));
+  app.use(manifests({ ...services, authenticate }));
   app.use('/graphiql', graphiqlRouter());
   app.get(PATH, (request, response, next) =>
     request.accepts(['json', 'html']) === 'html' ? sendGraphiqlPage(request, response) : next(),

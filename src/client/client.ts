@@ -7,11 +7,11 @@ import type { AdapterMessage, ChangeMessage, ReportMessage } from '../sync/proto
 import { ApiError } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import { Bell } from './bell.ts';
+import { verifyByWebCrypto } from './check-manifest.ts';
+import type { ClientOptions } from './client-options.ts';
 import { type DeviceEvent, type DeviceState, TRANSITIONS } from './device-state.ts';
-import type { OnProgress } from './download.ts';
 import type { RejectedChange } from './outbox.ts';
 import { forgetFailures } from './shelf.ts';
-import type { DeviceStorage } from './storage.ts';
 import { syncOnce } from './sync-once.ts';
 import { createSyncParts, type SyncParts } from './sync-parts.ts';
 import type { BaseFiles } from './wanted-base.ts';
@@ -20,30 +20,7 @@ import { watchFeed } from './watch-feed.ts';
 /** Without a WebSocket the device looks for news this often. */
 const POLL_MS = 60_000;
 
-/** What a client is made of. */
-export interface ClientOptions {
-  /** The server's address, without a slash at the end. */
-  readonly url: string;
-  /** Gives a valid token; `refused` is the one that the server did not take. */
-  token(refused: string | null): Promise<string>;
-  readonly storage: DeviceStorage;
-  /** How the device is shown to its user. */
-  readonly name: string;
-  readonly platform: string;
-  /** The device's own name among the user's; made up at the first start when left out. */
-  readonly deviceId?: string;
-  /** The platform's own when left out. */
-  readonly fetch?: typeof fetch;
-  /** The class to open sockets with; null: look for news every minute instead. */
-  readonly webSocket: unknown;
-  readonly clock?: Clock;
-  readonly random?: () => number;
-  /** Called with every new state; `error` is why it waits or is signed out. */
-  onState?(state: DeviceState, error: Error | null): void;
-  /** Called when something was installed, removed or answered. */
-  onChange?(): void;
-  onProgress?: OnProgress;
-}
+export type { ClientOptions };
 
 /** An installed adapter and its bytes. */
 export interface InstalledAdapter extends AdapterMessage {
@@ -78,7 +55,11 @@ export async function openClient(options: ClientOptions): Promise<AttuneClient> 
     token: (refused: string | null) => options.token(refused),
   };
   const device = { deviceId, name, platform };
-  const parts = createSyncParts(device, storage, access, options.onProgress);
+  const parts = createSyncParts(device, storage, access, {
+    verify: options.verify ?? verifyByWebCrypto,
+    keys: options.trustedKeys,
+    onProgress: options.onProgress,
+  });
   await parts.shelf.update(forgetFailures);
   return new AttuneClient(parts, options, clock);
 }

@@ -13,6 +13,8 @@ export interface Slot {
   readonly isConfirmed: boolean;
   /** Why the wanted one could not be installed. */
   readonly failure: string | null;
+  /** The highest version that was ever installed here; 0: none was. */
+  readonly newestVersion: number;
 }
 
 /** All that a device knows of its adapters. */
@@ -26,7 +28,13 @@ export interface Shelf {
 /** A device that knows nothing yet. */
 export const EMPTY_SHELF: Shelf = { cursor: null, slots: {}, owed: [] };
 
-const EMPTY_SLOT: Slot = { wanted: null, installed: null, isConfirmed: true, failure: null };
+const EMPTY_SLOT: Slot = {
+  wanted: null,
+  installed: null,
+  isConfirmed: true,
+  failure: null,
+  newestVersion: 0,
+};
 
 /** The shelf after one step of the feed. What is revoked is out of use in this very step. */
 export function takeSignal(shelf: Shelf, signal: FeedSignal): Shelf {
@@ -51,10 +59,10 @@ export function reachEnd(shelf: Shelf, cursor: string): Shelf {
 }
 
 /** The wanted adapter's files are there and right: it takes the place of the one before. */
-export function install(shelf: Shelf, { id, mode }: AdapterMessage): Shelf {
+export function install(shelf: Shelf, { id, mode, version }: AdapterMessage): Shelf {
   const wanted = shelf.slots[mode.key]?.wanted;
   if (wanted?.id !== id) return shelf;
-  const slot = { wanted: null, installed: wanted, isConfirmed: true, failure: null };
+  const slot = { ...EMPTY_SLOT, installed: wanted, newestVersion: version };
   const word = { adapterId: id, state: 'INSTALLED' as const, detail: null };
   return owe(withSlot(shelf, mode.key, slot), word);
 }

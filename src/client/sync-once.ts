@@ -98,12 +98,17 @@ async function installWanted(parts: SyncParts, signal: AbortSignal): Promise<voi
   }
 }
 
-/** Brings the adapter's files onto the disk; returns why that cannot be done, or null when it is. */
+/** Brings the adapter's files onto the disk if its manifest allows it; returns why that cannot be done, or null when it is. */
 async function fetchAdapter(
   parts: SyncParts,
-  { files }: AdapterMessage,
+  adapter: AdapterMessage,
   signal: AbortSignal,
 ): Promise<string | null> {
+  const { files, mode } = adapter;
+  const newestVersion = (await parts.shelf.read()).slots[mode.key]?.newestVersion ?? 0;
+  const base = (await parts.base.read())?.sha256 ?? null;
+  const refusal = await parts.trust.refusal(adapter, { newestVersion, base }, signal);
+  if (refusal !== null) return refusal;
   for (const file of files) {
     const flaw = await fetchChecked(parts, file, signal);
     if (flaw !== null) return flaw;

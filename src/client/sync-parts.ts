@@ -4,6 +4,7 @@ import { Outbox } from './outbox.ts';
 import { Reports } from './reports.ts';
 import { ShelfKeeper } from './shelf-keeper.ts';
 import type { DeviceStorage } from './storage.ts';
+import { Trust, type TrustOptions } from './trust.ts';
 import { WantedBase } from './wanted-base.ts';
 
 /** Everything that a pass works on. */
@@ -15,6 +16,7 @@ export interface SyncParts {
   readonly shelf: ShelfKeeper;
   readonly reports: Reports;
   readonly base: WantedBase;
+  readonly trust: Trust;
   readonly onProgress: OnProgress;
 }
 
@@ -23,16 +25,21 @@ export function createSyncParts(
   device: DeviceName,
   storage: DeviceStorage,
   access: ServerAccess,
-  onProgress: OnProgress = () => undefined,
+  {
+    onProgress = () => undefined,
+    ...trust
+  }: TrustOptions & { onProgress?: OnProgress | undefined },
 ): SyncParts {
+  const api = new Api(access);
   return {
     device,
-    api: new Api(access),
+    api,
     storage,
     outbox: new Outbox(storage),
     shelf: new ShelfKeeper(storage),
     reports: new Reports(storage),
     base: new WantedBase(storage),
+    trust: new Trust(storage, api, trust),
     onProgress,
   };
 }

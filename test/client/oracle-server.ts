@@ -4,13 +4,20 @@
 import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
+import { makeManifestKey, type PrivateKey, signStatement } from '../../src/sync/manifest-keys.ts';
 import type {
-  AdapterMessage,
   ChangeAnswer,
   ChangeMessage,
   FeedAnswer,
   PushAnswer,
 } from '../../src/sync/protocol.ts';
+import {
+  type OracleAdapter,
+  type OracleDevice,
+  type OracleEvent,
+  statementOf,
+  streamOf,
+} from './oracle-files.ts';
 
 /** What becomes of one request. */
 export type Fault =
@@ -30,24 +37,10 @@ export type Fault =
   /** A byte of a body is another one. */
   | 'flipped';
 
-interface OracleDevice {
-  readonly answers: { payload: string; answer: ChangeAnswer }[];
-  readonly held: Map<string, string>;
-}
-
-interface OracleAdapter extends AdapterMessage {
-  status: 'LIVE' | 'SUPERSEDED' | 'REVOKED';
-}
-
-interface OracleEvent {
-  readonly kind: 'READY' | 'REVOKED';
-  readonly adapter: OracleAdapter;
-}
-
 type Variables = Readonly<Record<string, never>> & { readonly input: never };
 
-/** The bytes of a chunk that a body comes in. */
-const CHUNK_BYTES = 4;
+const FIRST_KEY = makeManifestKey();
+
 /** Events in a page: few, so that there are many pages. */
 const PAGE_EVENTS = 2;
 
@@ -61,6 +54,12 @@ export class OracleServer {
   readonly words: string[] = [];
   readonly blobs = new Map<string, Uint8Array>();
   readonly faults: Fault[] = [];
+  /** What manifests say of an adapter. */
+  statementOf = statementOf;
+  /** Signs the manifests, and is shown. */
+  key = FIRST_KEY;
+  /** Signs in its place, and is not shown. */
+  forger: PrivateKey | null = null;
   /** Bytes of bodies that were sent, by file. */
   readonly sentBytes = new Map<string, number>();
   #events: OracleEvent[] = [];
@@ -141,6 +140,11 @@ export class OracleServer {
 
   #serve(url: string, init: RequestInit, fault: Fault): Response {
     const { pathname } = new URL(url);
+    if (pathname.startsWith('/manifests/')) return this.#manifest(pathname, fault);
+    if (pathname === '/.well-known/attune-keys.json') {
+      const { d: _private, ...shown } = this.key;
+      return Response.json({ keys: [shown] });
+    }
     if (pathname !== '/graphql') return this.#file(pathname.slice('/f/'.length), init, fault);
     const { operationName, variables } = JSON.parse(String(init.body)) as {
       operationName: string;
@@ -255,6 +259,16 @@ export class OracleServer {
     return { acknowledgeAdapter: { id: word.deviceId } };
   }
 
+  #manifest(pathname: string, fault: Fault): Response {
+    const id = decodeURIComponent(pathname.slice('/manifests/'.length));
+    const adapter = this.adapters.find((one) => one.id === id);
+    if (adapter === undefined || adapter.status === 'REVOKED') {
+      return new Response('gone', { status: 404 });
+    }
+    const envelope = signStatement(this.forger ?? this.key, this.statementOf(adapter));
+    return Response.json(fault === 'flipped' ? { ...envelope, signatures: [] } : envelope);
+  }
+
   #file(sha: string, { headers }: RequestInit, fault: Fault): Response {
     const isReadable = this.adapters.some(
       (one) => one.status !== 'REVOKED' && one.files.some((file) => file.sha256 === sha),
@@ -266,26 +280,16 @@ export class OracleServer {
     const start = Number(/^bytes=(\d+)-$/.exec(from ?? '')?.[1] ?? 0);
     const body = Uint8Array.from(bytes.subarray(start));
     if (fault === 'flipped') body[0] = (body[0] ?? 0) ^ 1;
-    return new Response(this.#stream(sha, body, fault === 'cut'), {
-      status: start > 0 ? 206 : 200,
-      headers:
-        start > 0 ? { 'content-range': `bytes ${start}-${bytes.length}/${bytes.length}` } : {},
-    });
-  }
-
-  #stream(sha: string, body: Uint8Array, isCut: boolean): ReadableStream<Uint8Array> {
-    const end = isCut ? Math.floor(body.length / 2) : body.length;
-    let at = 0;
-    return new ReadableStream({
-      pull: (controller) => {
-        const chunk = body.subarray(at, Math.min(at + CHUNK_BYTES, end));
-        at += chunk.length;
-        this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + chunk.length);
-        if (chunk.length > 0) controller.enqueue(chunk);
-        else if (isCut) controller.error(new TypeError('terminated'));
-        else controller.close();
+    return new Response(
+      streamOf(body, fault === 'cut', (n) => {
+        this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + n);
+      }),
+      {
+        status: start > 0 ? 206 : 200,
+        headers:
+          start > 0 ? { 'content-range': `bytes ${start}-${bytes.length}/${bytes.length}` } : {},
       },
-    });
+    );
   }
 }
 

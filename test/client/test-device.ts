@@ -1,5 +1,6 @@
 // A device of the SDK against an oracle server, on a disk that can lose power.
 
+import { verifyByWebCrypto } from '../../src/client/check-manifest.ts';
 import { EMPTY_SHELF, type Shelf } from '../../src/client/shelf.ts';
 import { syncOnce } from '../../src/client/sync-once.ts';
 import { createSyncParts } from '../../src/client/sync-parts.ts';
@@ -46,7 +47,7 @@ export class TestDevice {
     const token = () => Promise.resolve('token');
     const access = { url: 'http://oracle', fetch, token, clock: endlessClock };
     const device = { deviceId: this.id, name: this.id, platform: 'test' };
-    const parts = createSyncParts(device, storage, access);
+    const parts = createSyncParts(device, storage, access, { verify: verifyByWebCrypto });
     this.#life = parts;
     return parts;
   }

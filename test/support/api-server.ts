@@ -19,6 +19,7 @@ import type { Base } from '../../src/model/base-package.ts';
 import type { Tokenizer } from '../../src/model/tokenizer.ts';
 import { startServer } from '../../src/server.ts';
 import { readCursorSecret } from '../../src/sync/cursor.ts';
+import { openManifestKeys } from '../../src/sync/manifest-keys.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { ApiClient } from './api-client.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -82,7 +83,8 @@ export async function startApi(
 ): Promise<Api> {
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
-  const services = { ...(await servicesOf(database, engine, clock)), store };
+  const manifestKeys = await openManifestKeys(dataDir);
+  const services = { ...(await servicesOf(database, engine, clock)), store, manifestKeys };
   const log: string[] = [];
   const server = await startServer({
     host: '127.0.0.1',
@@ -108,7 +110,11 @@ export async function startApi(
   };
 }
 
-async function servicesOf(database: Database, engine: FakeEngine, clock: Clock): Promise<Services> {
+async function servicesOf(
+  database: Database,
+  engine: FakeEngine,
+  clock: Clock,
+): Promise<Omit<Services, 'manifestKeys'>> {
   const db = database.kysely;
   const parts = {
     db,

@@ -1,0 +1,94 @@
+// The commands of those who run a deployment, as lines to print. Each opens only what it needs.
+
+import { mkdir, statfs } from 'node:fs/promises';
+import { blobDirOf, type Config } from './config.ts';
+import { checkDatabase } from './db/check-database.ts';
+import { type Db, openDatabase } from './db/database.ts';
+import { systemClock } from './lib/clock.ts';
+import { checkRedis } from './lib/redis-check.ts';
+import { findBase } from './model/base-install.ts';
+import { loadCatalog } from './modes/catalog.ts';
+import { diagnose } from './operations/doctor.ts';
+import { listRuns, listUsers, retryFailedRuns } from './runs/run-reports.ts';
+
+/** Below this adapters and databases soon have no room. */
+const LITTLE_SPACE_BYTES = 2 ** 30;
+
+/** Checks all that a start needs; whether all of it is well, and a line for each part. */
+export async function doctor(config: Config): Promise<{ isWell: boolean; text: string }> {
+  const { redisUrl } = config;
+  const findings = await diagnose({
+    node: () => Promise.resolve(process.version),
+    modes: async () => {
+      const { modes } = await loadCatalog(config.modesDir, { only: config.modes });
+      return modes.map(({ key }) => key).join(', ');
+    },
+    'data folder': () => checkFolder(config.dataDir),
+    adapters: () => checkFolder(blobDirOf(config)),
+    database: () => checkDatabase(config),
+    ...(redisUrl !== undefined && { redis: () => checkRedis(redisUrl) }),
+    'base model': () => checkBase(config),
+  });
+  return {
+    isWell: findings.every(({ ok }) => ok),
+    text: linesOf(findings.map(({ part, ok, detail }) => [ok ? 'ok' : 'FAULT', part, detail])),
+  };
+}
+
+/** The runs that wait, run or have failed. */
+export function showJobs(config: Config): Promise<string> {
+  return withDatabase(config, async (db) => {
+    const runs = await listRuns(db, ['QUEUED', 'RUNNING', 'FAILED']);
+    return linesOf(
+      runs.map(({ id, userId, mode, status, attempt, queuedAt }) => [
+        ...[id, userId, mode, status, `attempt ${attempt}`, queuedAt.toISOString()],
+      ]),
+    );
+  });
+}
+
+/** Queues what failed last; a running server takes it up within a minute, one that starts at once. */
+export function retryJobs(config: Config): Promise<string> {
+  return withDatabase(config, async (db) => {
+    const count = await retryFailedRuns(db, new Date(systemClock.now()));
+    return `${count} queued again\n`;
+  });
+}
+
+/** The users and how much each has. */
+export function showUsers(config: Config): Promise<string> {
+  return withDatabase(config, async (db) =>
+    linesOf(
+      (await listUsers(db)).map(({ subject, devices, records, liveAdapters }) => [
+        ...[subject, `${devices} devices`, `${records} records`, `${liveAdapters} adapters`],
+      ]),
+    ),
+  );
+}
+
+async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {
+  const database = await openDatabase(config);
+  try {
+    return await ask(database.kysely);
+  } finally {
+    await database.close();
+  }
+}
+
+async function checkFolder(path: string): Promise<string> {
+  await mkdir(path, { recursive: true });
+  const { bavail, bsize } = await statfs(path);
+  const freeBytes = bavail * bsize;
+  if (freeBytes < LITTLE_SPACE_BYTES)
+    throw new Error(`${path} has only ${Math.floor(freeBytes / 2 ** 20)} MiB left: make room.`);
+  return `${path}, ${Math.floor(freeBytes / 2 ** 30)} GiB free`;
+}
+
+async function checkBase({ model, cacheDir }: Config): Promise<string> {
+  const base = await findBase({ model, cacheDir });
+  return base === null ? `${model}: to be fetched at the first start` : base.name;
+}
+
+function linesOf(rows: readonly (readonly string[])[]): string {
+  return rows.map((row) => `${row.join('  ')}\n`).join('');
+}
