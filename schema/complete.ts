@@ -63,8 +63,11 @@ export const completeMutation = mutationField('complete', {
   type: 'Completion',
   description: 'Answers an input with the adapter that the user has now, or the one asked for.',
   args: { input: nonNull(CompleteInput) },
-  resolve: (_, { input }, { services, viewer, signal }) =>
-    services.answers.complete(viewer.id, parseCompleteInput(input, services.catalog), signal),
+  resolve: async (_, { input }, { services, viewer, signal, spendTokens }) => {
+    const question = parseCompleteInput(input, services.catalog);
+    await spendTokens(question.maxTokens);
+    return services.answers.complete(viewer.id, question, signal);
+  },
 });
 
 /** A piece of an answer. */
@@ -104,8 +107,9 @@ export const completionTokens = subscriptionField('completionTokens', {
   type: CompletionEvent,
   description: 'Answers as `complete` does, piece by piece; ending it early stops the answer.',
   args: { input: nonNull(CompleteInput) },
-  subscribe: (_, { input }, { services, viewer, signal }) => {
+  subscribe: async (_, { input }, { services, viewer, signal, spendTokens }) => {
     const question = parseCompleteInput(input, services.catalog);
+    await spendTokens(question.maxTokens);
     return cancellable((ended) => services.answers.stream(viewer.id, question, ended), signal);
   },
   resolve: (event) => event,

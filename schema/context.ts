@@ -39,4 +39,6 @@ export interface Context {
   readonly loaders: Loaders;
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
+  /** Takes tokens off what the viewer's completions may have. Throws RATE_LIMITED. */
+  spendTokens(count: number): Promise<void>;
 }

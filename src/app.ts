@@ -18,6 +18,7 @@ import { measuredEngine } from './operations/measured-engine.ts';
 import { checkAddress, startServer } from './server.ts';
 import { readCursorSecret } from './sync/cursor.ts';
 import { openManifestKeys } from './sync/manifest-keys.ts';
+import { protectionWith } from './transport/protection.ts';
 
 /** A running server. */
 export interface App {
@@ -60,7 +61,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         port: config.port,
         schema: buildSchema(),
         operations: operations.router,
-        ...{ services, authenticator, logger },
+        ...{ services, authenticator, logger, protection: protectionWith() },
       }),
     );
     parts.metrics.watch(parts.db, server.countSockets);

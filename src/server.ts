@@ -2,8 +2,7 @@
 
 import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import type { ApolloServer } from '@apollo/server';
 import { expressMiddleware } from '@as-integrations/express5';
 import express, {
   type Express,
@@ -15,23 +14,25 @@ import express, {
 import type { GraphQLSchema } from 'graphql';
 import { sql } from 'kysely';
 import type { pino } from 'pino';
-import type { Context, Services } from '../schema/context.ts';
+import type { Services } from '../schema/context.ts';
+import { createApollo, type HttpContext, readHttpDocument } from './apollo.ts';
 import type { Authenticator } from './auth.ts';
 import type { Clock } from './lib/clock.ts';
 import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import { downloads } from './sync/downloads.ts';
 import { manifests } from './sync/manifests.ts';
-import { httpStatusOf } from './transport/client-errors.ts';
-import { errorResponder, notFoundResponder, setErrorHeaders } from './transport/error-response.ts';
+import { clientAddress } from './transport/client-address.ts';
+import { errorResponder, notFoundResponder } from './transport/error-response.ts';
 import { graphiqlRouter, sendGraphiqlPage } from './transport/graphiql.ts';
+import { MAX_REQUEST_BYTES } from './transport/limits.ts';
 import {
+  type Caller,
   createOperationGate,
-  MAX_DOCUMENT_TOKENS,
-  MAX_REQUEST_BYTES,
   type OperationGate,
   type Session,
 } from './transport/operation-gate.ts';
+import type { Protection } from './transport/protection.ts';
 import { serveWebSockets } from './transport/websocket.ts';
 
 /** How long answers that are being given may take once the server stops. */
@@ -52,6 +53,7 @@ export interface ServerOptions extends Address {
   readonly services: Services;
   readonly authenticator: Authenticator;
   readonly logger: pino.Logger;
+  readonly protection: Protection;
   /** What the server tells those who run it, besides /healthz. */
   readonly operations?: Router;
 }
@@ -72,7 +74,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const gate = createOperationGate(options);
   const apollo = createApollo(schema, gate);
   await apollo.start();
-  const server = createServer(createApp({ apollo, gate, ...options }));
+  const { requestMs } = gate.protection.limits;
+  const server = createServer(
+    { requestTimeout: requestMs, headersTimeout: requestMs },
+    createApp({ apollo, gate, ...options }),
+  );
   server.on('request', (_request, response) => {
     // a connection that would stay open for more requests has to go when the server stops
     response.once('close', () => server.listening || server.closeIdleConnections());
@@ -95,20 +101,6 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-function createApollo(schema: GraphQLSchema, gate: OperationGate): ApolloServer<Context> {
-  return new ApolloServer<Context>({
-    schema,
-    formatError: (_formatted, error) => gate.toClientError(error),
-    parseOptions: { maxTokens: MAX_DOCUMENT_TOKENS },
-    introspection: true,
-    persistedQueries: false,
-    includeStacktraceInErrorResponses: false,
-    // who stops the process stops the server: see app.ts
-    stopOnTerminationSignals: false,
-    plugins: [ApolloServerPluginLandingPageDisabled(), statusPlugin],
-  });
-}
-
 /** Resolves with the promise, but after DRAIN_MS at the latest. */
 async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
   const settled = new AbortController();
@@ -117,53 +109,51 @@ async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
   settled.abort();
 }
 
-/** Apollo leaves the status of an operation that was executed to us; the others have theirs. */
-const statusPlugin: ApolloServerPlugin<Context> = {
-  requestDidStart: () =>
-    Promise.resolve({
-      willSendResponse({ response: { body, http } }) {
-        const errors = (body.kind === 'single' && body.singleResult.errors) || [];
-        if (errors.length > 0) http.status ??= httpStatusOf(errors);
-        setErrorHeaders(http.headers, errors);
-        return Promise.resolve();
-      },
-    }),
-};
-
 interface AppParts extends Pick<ServerOptions, 'services' | 'operations'> {
-  readonly apollo: ApolloServer<Context>;
+  readonly apollo: ApolloServer<HttpContext>;
   readonly gate: OperationGate;
 }
 
 function createApp({ apollo, gate, services, operations }: AppParts): Express {
   const sessions = new WeakMap<Request, Session>();
+  const { limits, isProduction, proxies } = gate.protection;
+  const callerOf = (request: IncomingMessage): Caller => ({
+    authorization: request.headers.authorization,
+    address: clientAddress(request, proxies),
+  });
   const admit: RequestHandler = async (request, _response, next) => {
-    sessions.set(request, await gate.admit(request.headers.authorization));
+    sessions.set(request, await gate.admit(callerOf(request)));
     next();
   };
   const execute = expressMiddleware(apollo, {
     context: ({ req, res }) => {
       const session = must(sessions.get(req), 'the request was admitted');
-      return Promise.resolve(gate.contextOf(session, abandoned(res)));
+      readHttpDocument(gate, req);
+      const signal = AbortSignal.any([abandoned(res), AbortSignal.timeout(limits.operationMs)]);
+      return Promise.resolve({ ...gate.contextOf(session, signal), session });
     },
   });
   const app = express();
   app.disable('x-powered-by');
   app.get('/healthz', healthz(services));
   if (operations !== undefined) app.use(operations);
-  const authenticate = async ({ headers }: IncomingMessage) =>
-    (await gate.admit(headers.authorization)).viewer;
+  const authenticate = async (request: IncomingMessage) =>
+    (await gate.admit(callerOf(request))).viewer;
   app.use(downloads({ ...services, authenticate }));
   app.use(manifests({ ...services, authenticate }));
-  app.use('/graphiql', graphiqlRouter());
-  app.get(PATH, (request, response, next) =>
-    request.accepts(['json', 'html']) === 'html' ? sendGraphiqlPage(request, response) : next(),
-  );
+  if (!isProduction) serveEditor(app);
   // who asks comes first: nobody else's body is worth reading
   app.all(PATH, admit, express.json({ limit: MAX_REQUEST_BYTES }), execute);
   app.use(notFoundResponder);
   app.use(errorResponder(gate.toClientError));
   return app;
+}
+
+function serveEditor(app: Express): void {
+  app.use('/graphiql', graphiqlRouter());
+  app.get(PATH, (request, response, next) =>
+    request.accepts(['json', 'html']) === 'html' ? sendGraphiqlPage(request, response) : next(),
+  );
 }
 
 /** Says whether the server can do its work, which needs the database. */

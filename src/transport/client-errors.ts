@@ -10,16 +10,19 @@ export type ToClientError = (error: unknown) => GraphQLFormattedError;
 
 /** The one place where errors become visible: AppErrors keep message and code; what GraphQL itself finds wrong with an
  *  operation is BAD_INPUT; anything else is INTERNAL under an id that the log has. */
-export function createClientErrors(logger: pino.Logger): ToClientError {
+export function createClientErrors(
+  logger: pino.Logger,
+  { hidesSuggestions = false } = {},
+): ToClientError {
   return (error) => {
     const root = rootOf(error);
     const place = placeOf(error);
     if (root instanceof AppError) return { ...appError(root), ...place };
     if (isCallers(error, root)) {
-      return { message: root.message, ...place, extensions: { code: 'BAD_INPUT' } };
+      const message = hidesSuggestions ? root.message.replace(SUGGESTION, '') : root.message;
+      return { message, ...place, extensions: { code: 'BAD_INPUT' } };
     }
-    const known = knownError(error, root);
-    if (known !== null) return { ...appError(known), ...place };
+    if (isUnstorableText(root)) return { ...appError(UNSTORABLE), ...place };
     const errorId = randomUUID();
     logger.error({ errorId, path: place.path, err: root }, 'an operation failed');
     return {
@@ -29,6 +32,9 @@ export function createClientErrors(logger: pino.Logger): ToClientError {
     };
   };
 }
+
+/** What GraphQL adds to a message when the schema has a name like the one that was asked for. */
+const SUGGESTION = / Did you mean [^?]*\?/;
 
 /** The HTTP status of a response with these errors: the gravest one's. */
 export function httpStatusOf(errors: readonly GraphQLFormattedError[]): number {
@@ -73,16 +79,6 @@ function isCallers(error: unknown, root: unknown): root is GraphQLError {
   const hasPath = error instanceof GraphQLError && error.path !== undefined;
   return !hasPath || root.nodes !== undefined;
 }
-
-/** Errors that are the caller's although others threw them. */
-function knownError(error: unknown, root: unknown): AppError | null {
-  if (isUnstorableText(root)) return UNSTORABLE;
-  // the parser calls itself for every level of the document
-  const isDocument = error instanceof GraphQLError && error.path === undefined;
-  return isDocument && root instanceof RangeError ? TOO_DEEP : null;
-}
-
-const TOO_DEEP = new AppError('BAD_INPUT', 'The document is nested too deeply: use variables.');
 
 /** What PostgreSQL says of U+0000 and of half surrogate pairs, where no check of ours came before it. */
 const UNSTORABLE_CODES: readonly unknown[] = ['22021', '22P05'];

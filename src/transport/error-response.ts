@@ -3,7 +3,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { AppError } from '../lib/errors.ts';
 import { httpStatusOf, retryAfterMsOf, type ToClientError } from './client-errors.ts';
-import { MAX_REQUEST_BYTES } from './operation-gate.ts';
+import { MAX_REQUEST_BYTES } from './limits.ts';
 
 /** Answers whatever a request handler threw, in GraphQL's form. */
 export function errorResponder(toClientError: ToClientError): ErrorRequestHandler {

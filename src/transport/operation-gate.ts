@@ -1,20 +1,20 @@
-// What every operation passes, whatever carried it: who asks, what they may reach, and what they see when it fails.
-// Both transports call it, so that neither has a rule of its own.
+// What every operation passes, whatever carried it: who asks, what they may ask for, what they may reach, and what they
+// see when it fails. Both transports call it, so that neither has a rule of its own.
 
-import { type DocumentNode, GraphQLError, type GraphQLSchema, parse, validate } from 'graphql';
+import { type DocumentNode, type GraphQLError, type GraphQLSchema, getOperationAST } from 'graphql';
 import type { pino } from 'pino';
 import type { Context, Services } from '../../schema/context.ts';
 import { createLoaders } from '../../schema/loaders.ts';
-import type { Authenticator } from '../auth.ts';
+import type { Authenticator, Identity } from '../auth.ts';
 import { ensureUser } from '../changes/users.ts';
 import type { UserRow } from '../db/schema.ts';
+import { AppError } from '../lib/errors.ts';
+import { createDocumentCheck, type DocumentCheck } from './check-document.ts';
 import { createClientErrors, type ToClientError } from './client-errors.ts';
-
-/** A document of more tokens is refused before it is parsed whole: parsing and validating cost more than linearly. */
-export const MAX_DOCUMENT_TOKENS = 100_000;
-
-/** The largest request body and WebSocket frame: 4 MB of changes, and the words around them. */
-export const MAX_REQUEST_BYTES = 5 * 1024 * 1024;
+import { operationCost } from './operation-cost.ts';
+import type { Protection } from './protection.ts';
+import { REFUSED_POINTS } from './rate-limits.ts';
+import type { FindDocument } from './trusted-documents.ts';
 
 /** Somebody with a valid token. */
 export interface Session {
@@ -23,14 +23,32 @@ export interface Session {
   readonly expiresAt: number;
 }
 
+/** Who knocks. */
+export interface Caller {
+  /** The value of an `Authorization` header. */
+  readonly authorization: string | undefined;
+  readonly address: string;
+}
+
+/** A valid document, and what of it shall be run. */
+export interface OperationRequest {
+  readonly document: DocumentNode;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
+}
+
 /** The rules of all operations. */
 export interface OperationGate {
-  /** Who asks, by the value of an `Authorization` header. Throws UNAUTHENTICATED. */
-  admit(authorization: string | undefined): Promise<Session>;
+  readonly protection: Protection;
+  /** Who asks. Throws UNAUTHENTICATED, or RATE_LIMITED when the address asks too often. */
+  admit(caller: Caller): Promise<Session>;
+  /** The text of a request's document. */
+  readonly findDocument: FindDocument;
+  readonly documents: DocumentCheck;
+  /** Lets the operation run. Throws BAD_INPUT when it costs too much, RATE_LIMITED when its user asks too often. */
+  checkOperation(session: Session, request: OperationRequest): Promise<void>;
   /** What the resolvers of one operation may reach. */
   contextOf(session: Session, signal: AbortSignal): Context;
-  /** The document, when the schema has what it asks for; else all that is wrong with it. */
-  readDocument(query: string): DocumentNode | readonly GraphQLError[];
   /** What the client sees of an error. */
   readonly toClientError: ToClientError;
 }
@@ -41,38 +59,61 @@ export function createOperationGate(options: {
   services: Services;
   authenticator: Authenticator;
   logger: pino.Logger;
+  protection: Protection;
 }): OperationGate {
-  const { schema, services, authenticator, logger } = options;
+  const { schema, services, authenticator, logger, protection } = options;
+  const { rates, limits } = protection;
   return {
-    async admit(authorization) {
-      const { subject, expiresAt } = await authenticator.authenticate(authorization);
+    protection,
+    async admit({ authorization, address }) {
+      await rates.spend('address', address, 1);
+      const identity = await identify(authenticator, authorization, () =>
+        rates.spend('address', address, REFUSED_POINTS),
+      );
       const now = new Date(services.clock.now());
-      return { viewer: await ensureUser(services.db, subject, now), expiresAt };
+      const viewer = await ensureUser(services.db, identity.subject, now);
+      return { viewer, expiresAt: identity.expiresAt };
     },
-    readDocument: (query) => readDocument(query, schema),
+    findDocument: protection.findDocument,
+    documents: createDocumentCheck(schema, protection),
+    async checkOperation({ viewer }, { document, operationName, variables }) {
+      const operation = getOperationAST(document, operationName);
+      // executing it says so
+      if (!operation) return;
+      const cost = operationCost(schema, { document, operation, variables: variables ?? {} });
+      if (cost > limits.cost) throw tooCostly(cost, limits.cost);
+      await rates.spend('user', viewer.id, cost);
+    },
     contextOf: ({ viewer }, signal) => ({
       viewer,
       services,
       loaders: createLoaders(services.db, viewer.id, services.base.sha256),
       signal,
+      spendTokens: (count) => rates.spend('completionTokens', viewer.id, count),
     }),
-    toClientError: createClientErrors(logger),
+    toClientError: createClientErrors(logger, { hidesSuggestions: protection.isProduction }),
   };
 }
 
-function readDocument(
-  query: string,
-  schema: GraphQLSchema,
-): DocumentNode | readonly GraphQLError[] {
+/** Whether the document passed, or what is wrong with it. */
+export function isDocument(read: DocumentNode | readonly GraphQLError[]): read is DocumentNode {
+  return 'kind' in read;
+}
+
+async function identify(
+  authenticator: Authenticator,
+  authorization: string | undefined,
+  onRefused: () => Promise<void>,
+): Promise<Identity> {
   try {
-    const document = parse(query, { maxTokens: MAX_DOCUMENT_TOKENS });
-    const errors = validate(schema, document);
-    return errors.length === 0 ? document : errors;
+    return await authenticator.authenticate(authorization);
   } catch (error) {
-    return [
-      error instanceof GraphQLError
-        ? error
-        : new GraphQLError('the document cannot be read', { originalError: error as Error }),
-    ];
+    if (error instanceof AppError) await onRefused();
+    throw error;
   }
+}
+
+function tooCostly(cost: number, limit: number): AppError {
+  const remedy = 'Ask for smaller pages, or in several operations';
+  return new AppError('BAD_INPUT', `The operation costs up to ${cost} of ${limit}. ${remedy}.`);
 }

@@ -2,7 +2,11 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildSchema } from '../../schema/schema.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { fromGlobalId } from '../../src/lib/global-id.ts';
+import { LIMITS } from '../../src/transport/limits.ts';
+import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
+import { fullStore } from '../adapters/fixture.ts';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, FAKE_BASE, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
@@ -25,7 +29,15 @@ describeWithDatabase("another user's data", (database) => {
   let annasAdapter = '';
 
   beforeAll(async () => {
-    api = await startApi(database());
+    const whole = {
+      ...LIMITS,
+      tokens: 1e6,
+      fields: 1e6,
+      aliases: 1e6,
+      cost: Number.POSITIVE_INFINITY,
+    };
+    const rates = openRateLimits({ ...RATES, user: { points: 1e300, seconds: 60 } });
+    api = await startApi(database(), systemClock, fullStore, { limits: whole, rates });
     anna = await api.client('anna');
     bert = await api.client('bert');
     const device = { deviceId: `${MARK}-phone`, name: MARK, platform: MARK };

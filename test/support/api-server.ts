@@ -20,6 +20,7 @@ import type { Tokenizer } from '../../src/model/tokenizer.ts';
 import { startServer } from '../../src/server.ts';
 import { readCursorSecret } from '../../src/sync/cursor.ts';
 import { openManifestKeys } from '../../src/sync/manifest-keys.ts';
+import { type Protection, protectionWith } from '../../src/transport/protection.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { ApiClient } from './api-client.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -80,6 +81,7 @@ export async function startApi(
   database: Database,
   clock: Clock = systemClock,
   store: AdapterStore = fullStore,
+  protection: Partial<Protection> = {},
 ): Promise<Api> {
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
@@ -91,6 +93,7 @@ export async function startApi(
     port: 0,
     schema: buildSchema(),
     services,
+    protection: protectionWith(protection),
     authenticator: await openAuthenticator(dataDir, systemClock),
     logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
   });

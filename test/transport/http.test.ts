@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { MAX_REQUEST_BYTES } from '../../src/transport/operation-gate.ts';
+import { MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
 import { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';

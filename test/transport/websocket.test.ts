@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import { MAX_REQUEST_BYTES } from '../../src/transport/operation-gate.ts';
+import { MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';

@@ -1,0 +1,112 @@
+// GraphQL over HTTP by Apollo Server. What an operation may do is the gate's business; this file asks the gate at every
+// stage and gives its refusals a status.
+
+import { ApolloServer, type ApolloServerPlugin, HeaderMap } from '@apollo/server';
+import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
+import type { Context } from '../schema/context.ts';
+import { AppError } from './lib/errors.ts';
+import { httpStatusOf } from './transport/client-errors.ts';
+import { setErrorHeaders } from './transport/error-response.ts';
+import type { OperationGate, Session } from './transport/operation-gate.ts';
+import type { DocumentRequest } from './transport/trusted-documents.ts';
+
+/** What a resolver reaches, and who asks. */
+export interface HttpContext extends Context {
+  readonly session: Session;
+}
+
+/** Apollo Server behind the gate; start and stop it. */
+export function createApollo(
+  schema: GraphQLSchema,
+  gate: OperationGate,
+): ApolloServer<HttpContext> {
+  const { extraRules, validationOptions } = gate.documents;
+  return new ApolloServer<HttpContext>({
+    schema,
+    formatError: (_formatted, error) => gate.toClientError(error),
+    parseOptions: { maxTokens: gate.protection.limits.tokens },
+    validationRules: [...extraRules],
+    validationOptions,
+    // the gate's rules say whether
+    introspection: true,
+    persistedQueries: false,
+    includeStacktraceInErrorResponses: false,
+    // who stops the process stops the server: see app.ts
+    stopOnTerminationSignals: false,
+    plugins: [ApolloServerPluginLandingPageDisabled(), operationPlugin(gate), statusPlugin],
+  });
+}
+
+/** Puts the text of the document in the body, wherever it came from, if the gate lets it pass. */
+export function readHttpDocument(
+  gate: OperationGate,
+  request: { readonly method: string; readonly url: string; readonly body: unknown },
+): void {
+  try {
+    const { method, body } = request;
+    const posted = method === 'POST' && isObject(body) ? body : null;
+    const query = gate.findDocument(posted ?? searchOf(request.url));
+    // Apollo says what is wrong with a request without one
+    if (query === undefined) return;
+    gate.documents.checkSize(query);
+    if (posted !== null) Object.assign(posted, { query, extensions: {} });
+  } catch (error) {
+    throw withStatus(error);
+  }
+}
+
+function isObject(body: unknown): body is DocumentRequest {
+  return typeof body === 'object' && body !== null && !Array.isArray(body);
+}
+
+/** What Apollo will read of a GET. */
+function searchOf(url: string): DocumentRequest {
+  const query = new URL(url, 'http://localhost').searchParams.get('query');
+  return query === null ? {} : { query };
+}
+
+function operationPlugin(gate: OperationGate): ApolloServerPlugin<HttpContext> {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        async didResolveOperation({ document, request, contextValue }) {
+          const { operationName, variables } = request;
+          try {
+            await gate.checkOperation(contextValue.session, { document, operationName, variables });
+          } catch (error) {
+            throw withStatus(error);
+          }
+        },
+      }),
+  };
+}
+
+/** Nothing was run: a mistake of the caller's has a status that says so, as one that Apollo finds. */
+function withStatus(error: unknown): unknown {
+  if (error instanceof GraphQLError) return refusal(error, { status: 400 });
+  if (!(error instanceof AppError)) return error;
+  const { message, code, retryAfterMs } = error;
+  const shown = [{ message, extensions: { code, retryAfterMs } }];
+  const headers = new HeaderMap();
+  setErrorHeaders(headers, shown);
+  const status = httpStatusOf(shown);
+  return refusal(error, { status: status === 200 ? 400 : status, headers });
+}
+
+function refusal(originalError: Error, http: { status: number; headers?: HeaderMap }) {
+  return new GraphQLError(originalError.message, { originalError, extensions: { http } });
+}
+
+/** Apollo leaves the status of an operation that was executed to us; the others have theirs. */
+const statusPlugin: ApolloServerPlugin<HttpContext> = {
+  requestDidStart: () =>
+    Promise.resolve({
+      willSendResponse({ response: { body, http } }) {
+        const errors = (body.kind === 'single' && body.singleResult.errors) || [];
+        if (errors.length > 0) http.status ??= httpStatusOf(errors);
+        setErrorHeaders(http.headers, errors);
+        return Promise.resolve();
+      },
+    }),
+};

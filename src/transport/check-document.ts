@@ -1,0 +1,98 @@
+// What a document must be before anything is done with it: small, and then valid.
+
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  type ValidationRule,
+  validate,
+} from 'graphql';
+import { AppError } from '../lib/errors.ts';
+import { sha256 } from '../lib/sha256.ts';
+import type { Limits } from './limits.ts';
+import { type DocumentSize, measureDocument } from './measure-document.ts';
+import type { Protection } from './protection.ts';
+
+/** So many texts are remembered as small enough. */
+const MAX_KNOWN = 1_000;
+
+/** How documents are checked. */
+export interface DocumentCheck {
+  /** Throws BAD_INPUT for a text of too many tokens, fields, aliases, directives or levels; GraphQLError for one that
+   *  cannot be read. */
+  checkSize(text: string): void;
+  /** The document, when it is small enough and the schema has what it asks for; else what is wrong with it. */
+  read(text: string): DocumentNode | readonly GraphQLError[];
+  /** What validation does besides the rules of the language. */
+  readonly extraRules: readonly ValidationRule[];
+  readonly validationOptions: { readonly maxErrors: number; readonly hideSuggestions: boolean };
+}
+
+/** The checks of a server's documents. */
+export function createDocumentCheck(
+  schema: GraphQLSchema,
+  { limits, isProduction }: Protection,
+): DocumentCheck {
+  const known = new Set<string>();
+  const extraRules = isProduction ? [NoSchemaIntrospectionCustomRule] : [];
+  const validationOptions = { maxErrors: limits.validationErrors, hideSuggestions: isProduction };
+  const parseSmall = (text: string): DocumentNode => {
+    const document = parseShallow(text, limits.tokens);
+    checkSizes(measureDocument(document), limits);
+    return document;
+  };
+  return {
+    extraRules,
+    validationOptions,
+    checkSize(text) {
+      const hash = sha256(text);
+      if (known.has(hash)) return;
+      parseSmall(text);
+      const [oldest] = known;
+      if (known.size >= MAX_KNOWN && oldest !== undefined) known.delete(oldest);
+      known.add(hash);
+    },
+    read(text) {
+      const document = orError(() => parseSmall(text));
+      if (document instanceof GraphQLError) return [document];
+      const rules = [...specifiedRules, ...extraRules];
+      const errors = validate(schema, document, rules, validationOptions);
+      return errors.length === 0 ? document : errors;
+    },
+  };
+}
+
+function parseShallow(text: string, maxTokens: number): DocumentNode {
+  try {
+    return parse(text, { maxTokens });
+  } catch (error) {
+    // the parser calls itself for every level of the document
+    throw error instanceof RangeError ? tooDeep(error) : error;
+  }
+}
+
+function tooDeep(cause: RangeError): AppError {
+  return new AppError('BAD_INPUT', 'The document is nested too deeply: use variables.', { cause });
+}
+
+function orError<T>(read: () => T): T | GraphQLError {
+  try {
+    return read();
+  } catch (error) {
+    return error instanceof GraphQLError
+      ? error
+      : new GraphQLError('the document cannot be read', { originalError: error as Error });
+  }
+}
+
+const SIZES: readonly (keyof DocumentSize)[] = ['depth', 'fields', 'aliases', 'directives'];
+
+function checkSizes(size: DocumentSize, limits: Limits): void {
+  const tooLarge = SIZES.find((name) => size[name] > limits[name]);
+  if (tooLarge === undefined) return;
+  const text = `The document's ${tooLarge} come to ${size[tooLarge]}; at most ${limits[tooLarge]} are run. Ask for less at once.`;
+  throw new AppError('BAD_INPUT', text);
+}
