@@ -25,7 +25,9 @@ export class ModelRunner {
 
   /** Opens a decode graph (decode-package.ts). */
   static async open(path: string, config: LlamaConfig, threads: number): Promise<ModelRunner> {
-    return new ModelRunner(await openSession(path, { threads, spinning: threads > 1 }), config);
+    // a memory plan per shape would be kept for ever, and every batch size and bucket is another shape
+    const options = { threads, spinning: threads > 1, memoryPattern: false };
+    return new ModelRunner(await openSession(path, options), config);
   }
 
   /** Runs the rows' new tokens and writes their keys and values into the block.
