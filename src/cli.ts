@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { issueToken } from './auth.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
+import { StartError } from './lib/start-error.ts';
 import { rotateManifestKeys } from './sync/manifest-keys.ts';
 
 /** What a process does: everything, answer, or train. */
@@ -70,7 +71,42 @@ function createProgram(actions: CliActions): Command {
       const kid = await rotateManifestKeys(keysDirOf(readConfig(flagsOf(options))));
       actions.print(`${kid}\n`);
     });
+  addOperations(program, actions);
   return program;
+}
+
+/** The commands of those who run a deployment; what they do is loaded only when they are called. */
+function addOperations(program: Command, { print }: CliActions): void {
+  const doctor = program
+    .command('doctor')
+    .description('check what a server with these settings needs')
+    .action(async (options: Options) => {
+      const operate = await import('./operate.ts');
+      const { isWell, text } = await operate.doctor(readConfig(flagsOf(options)));
+      print(text);
+      if (!isWell) throw new StartError('Something is wrong: see the lines with FAULT.');
+    });
+  for (const key of SETTING_KEYS) doctor.addOption(optionOf(key));
+  program
+    .command('jobs')
+    .description('list the runs that wait, run or have failed')
+    .option('--retry', 'queue again what failed last')
+    .addOption(optionOf('dataDir'))
+    .addOption(optionOf('databaseUrl'))
+    .action(async ({ retry, ...options }: Options & { readonly retry?: string }) => {
+      const operate = await import('./operate.ts');
+      const config = readConfig(flagsOf(options));
+      print(await (retry === undefined ? operate.showJobs(config) : operate.retryJobs(config)));
+    });
+  program
+    .command('users')
+    .description('list the newest users')
+    .addOption(optionOf('dataDir'))
+    .addOption(optionOf('databaseUrl'))
+    .action(async (options: Options) => {
+      const operate = await import('./operate.ts');
+      print(await operate.showUsers(readConfig(flagsOf(options))));
+    });
 }
 
 function optionOf(key: SettingKey): Option {

@@ -70,6 +70,17 @@ describe('attune', () => {
     expect(slip.stdout).toBe('');
   });
 
+  it('finds nothing wrong with a new folder, and lists that nobody and nothing is in it', async () => {
+    const there = ['--data', data('doctor')];
+    const doctor = attune('doctor', '--model', 'tiny', ...there);
+    expect([await doctor.exit(), doctor.stderr]).toEqual([0, '']);
+    expect(doctor.stdout).toMatch(/^ok {2}database/m);
+    const users = attune('users', ...there);
+    expect([await users.exit(), users.stdout]).toEqual([0, '']);
+    const jobs = attune('jobs', '--retry', ...there);
+    expect([await jobs.exit(), jobs.stdout]).toEqual([0, '0 queued again\n']);
+  });
+
   it('prints a token and nothing else', async () => {
     const token = attune('token', '--user', 'anna', '--data', data('token'));
     expect(await token.exit()).toBe(0);
