@@ -14,11 +14,11 @@ import { decodeFiles } from './model/decode-package.ts';
 import type { Tokenizer } from './model/tokenizer.ts';
 import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type Parts, type StartOptions } from './open-parts.ts';
+import { openProtection } from './open-protection.ts';
 import { measuredEngine } from './operations/measured-engine.ts';
 import { checkAddress, startServer } from './server.ts';
 import { readCursorSecret } from './sync/cursor.ts';
 import { openManifestKeys } from './sync/manifest-keys.ts';
-import { protectionWith } from './transport/protection.ts';
 
 /** A running server. */
 export interface App {
@@ -54,6 +54,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const services = { ...(await servicesOf(parts, engine, tokenizer)), manifestKeys };
     const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
     const authenticator = await openAuthenticator(keysDirOf(config), systemClock);
+    const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
+    const protection = await openProtection(config, onError, opened);
     options.signal.throwIfAborted();
     const server = opened.add(
       await startServer({
@@ -61,7 +63,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         port: config.port,
         schema: buildSchema(),
         operations: operations.router,
-        ...{ services, authenticator, logger, protection: protectionWith() },
+        ...{ services, authenticator, logger, protection },
       }),
     );
     parts.metrics.watch(parts.db, server.countSockets);

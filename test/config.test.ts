@@ -55,8 +55,14 @@ describe('readConfig', () => {
       ATTUNE_KEYS: '/srv/keys',
       ATTUNE_CONCURRENCY: '2',
       ATTUNE_LOG_LEVEL: 'debug',
+      ATTUNE_PRODUCTION: 'yes',
+      ATTUNE_TRUSTED_DOCUMENTS: '/srv/manifest.json',
+      ATTUNE_PROXIES: '2',
     };
     expect(readConfig({}, env)).toEqual({
+      production: true,
+      trustedDocuments: '/srv/manifest.json',
+      proxies: 2,
       port: 0,
       host: '0.0.0.0',
       dataDir: '/srv/attune',
