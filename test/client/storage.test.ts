@@ -3,12 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { openNodeStorage } from '../../src/client/node-storage.ts';
 import type { DeviceStorage } from '../../src/client/storage.ts';
-import { sha256 } from '../../src/lib/sha256.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { MemoryDisk } from './memory-disk.ts';
+import { storageContract } from './storage-contract.ts';
 
 const temporary = useTemporaryFolder();
-const bytes = (text: string) => new TextEncoder().encode(text);
 
 const disks: Record<string, () => () => Promise<DeviceStorage>> = {
   'a folder': () => () => openNodeStorage(temporary('device')),
@@ -18,45 +17,7 @@ const disks: Record<string, () => () => Promise<DeviceStorage>> = {
   },
 };
 
-describe.each(Object.entries(disks))('storage in %s', (_, newDisk) => {
-  it('gives back what was written, also after it was opened again', async () => {
-    const open = newDisk();
-    const first = await open();
-    await first.write([
-      ['a/2', { deep: [1, null] }],
-      ['a/1', 'one'],
-      ['b', false],
-    ]);
-    await first.write([
-      ['b', undefined],
-      ['a/1', 'uno'],
-    ]);
-    await first.close();
-    const second = await open();
-    expect(await second.list('a/')).toEqual([
-      ['a/1', 'uno'],
-      ['a/2', { deep: [1, null] }],
-    ]);
-    expect(await second.get('b')).toBeUndefined();
-    await second.close();
-  });
-
-  it('appends to files, names their hash, renames and removes them', async () => {
-    const { files, close } = await newDisk()();
-    expect(await files.size('x.part')).toBeNull();
-    await files.append('x.part', bytes('ab'));
-    await files.append('x.part', bytes('c'));
-    expect(await files.size('x.part')).toBe(3);
-    expect(await files.sha256('x.part')).toBe(sha256('abc'));
-    await files.rename('x.part', 'x');
-    expect(await files.list()).toEqual(['x']);
-    expect(Buffer.from(await files.read('x')).toString()).toBe('abc');
-    await files.remove('x');
-    await files.remove('x');
-    expect(await files.list()).toEqual([]);
-    await close();
-  });
-});
+describe.each(Object.entries(disks))('storage in %s', (_, newDisk) => storageContract(newDisk));
 
 describe('storage in a folder', () => {
   it('is opened by one client at a time', async () => {
