@@ -107,6 +107,22 @@ function addOperations(program: Command, { print }: CliActions): void {
       const operate = await import('./operate.ts');
       print(await operate.showUsers(readConfig(flagsOf(options))));
     });
+  const copies = {
+    backup: ['makeBackup', 'copy database and adapters into a new folder'],
+    restore: ['restoreBackup', 'read such a copy into an empty database'],
+  } as const;
+  for (const [name, [action, description]] of Object.entries(copies)) {
+    program
+      .command(`${name} <folder>`)
+      .description(description)
+      .addOption(optionOf('dataDir'))
+      .addOption(optionOf('databaseUrl'))
+      .addOption(optionOf('blobUrl'))
+      .action(async (folder: string, options: Options) => {
+        const operate = await import('./operate.ts');
+        print(await operate[action](readConfig(flagsOf(options)), folder));
+      });
+  }
 }
 
 function optionOf(key: SettingKey): Option {

@@ -1,6 +1,8 @@
 // The commands of those who run a deployment, as lines to print. Each opens only what it needs.
 
 import { mkdir, statfs } from 'node:fs/promises';
+import { openAdapterStore } from './adapters/store.ts';
+import { backUp, type Copied, restore } from './backup.ts';
 import { blobDirOf, type Config } from './config.ts';
 import { checkDatabase } from './db/check-database.ts';
 import { type Db, openDatabase } from './db/database.ts';
@@ -64,6 +66,27 @@ export function showUsers(config: Config): Promise<string> {
       ]),
     ),
   );
+}
+
+/** Copies database and adapters into a new folder. */
+export function makeBackup(config: Config, folder: string): Promise<string> {
+  return withDatabase(config, async (db) => {
+    const store = await openAdapterStore(blobDirOf(config));
+    return copiedLine(await backUp({ db, store }, folder));
+  });
+}
+
+/** Reads such a copy into an empty database and the adapters' folder. */
+export function restoreBackup(config: Config, folder: string): Promise<string> {
+  return withDatabase(config, async (db) => {
+    const store = await openAdapterStore(blobDirOf(config));
+    return copiedLine(await restore({ db, store }, folder));
+  });
+}
+
+function copiedLine({ rows, adapters, damaged }: Copied): string {
+  const left = damaged.map((sha256) => `left out, since it is damaged: adapter ${sha256}\n`);
+  return [`${rows} rows, ${adapters} adapters\n`, ...left].join('');
 }
 
 async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {

@@ -79,6 +79,10 @@ describe('attune', () => {
     expect([await users.exit(), users.stdout]).toEqual([0, '']);
     const jobs = attune('jobs', '--retry', ...there);
     expect([await jobs.exit(), jobs.stdout]).toEqual([0, '0 queued again\n']);
+    const backup = attune('backup', data('backup'), ...there);
+    expect([await backup.exit(), backup.stdout]).toEqual([0, '0 rows, 0 adapters\n']);
+    const restore = attune('restore', data('backup'), '--data', data('restored'));
+    expect([await restore.exit(), restore.stdout]).toEqual([0, '0 rows, 0 adapters\n']);
   });
 
   it('prints a token and nothing else', async () => {

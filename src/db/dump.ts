@@ -1,0 +1,104 @@
+// All rows of the database as text, one consistent moment of it, and back into an empty one.
+
+import { sql } from 'kysely';
+import type { Db, Tx } from './database.ts';
+import type { DatabaseSchema } from './schema.ts';
+
+/** A row as JSON and the table that it belongs to. */
+export interface DumpedRow {
+  readonly table: string;
+  readonly json: string;
+}
+
+/** SQL's name of every table, those that others refer to first. */
+const TABLES = Object.values({
+  facts: 'facts',
+  users: 'users',
+  devices: 'devices',
+  mutations: 'mutations',
+  records: 'records',
+  modeStates: 'mode_states',
+  datasets: 'datasets',
+  examples: 'examples',
+  exampleRecords: 'example_records',
+  exampleLookups: 'example_lookups',
+  runs: 'runs',
+  adapters: 'adapters',
+  feedEvents: 'feed_events',
+  heldAdapters: 'held_adapters',
+  completions: 'completions',
+  completionRecords: 'completion_records',
+  preferences: 'preferences',
+} satisfies Record<keyof DatabaseSchema, string>);
+
+/** Tables that number their rows. */
+const NUMBERED = ['runs', 'adapters', 'completions'];
+
+/** Rows held in memory at a time. */
+const BATCH = 500;
+
+/** Gives every row to `take`, as all of them are at one moment; others read and write meanwhile. */
+export async function dumpRows(
+  db: Db,
+  take: (rows: readonly DumpedRow[]) => Promise<void>,
+): Promise<void> {
+  await db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (tx) => {
+      for (const table of TABLES) await dumpTable(tx, table, take);
+    });
+}
+
+async function dumpTable(
+  tx: Tx,
+  table: string,
+  take: (rows: readonly DumpedRow[]) => Promise<void>,
+): Promise<void> {
+  const name = sql.table(table);
+  await sql`declare dumped no scroll cursor for select to_jsonb(t)::text as json from ${name} as t`.execute(
+    tx,
+  );
+  for (;;) {
+    const { rows } = await sql<{ json: string }>`fetch ${sql.lit(BATCH)} from dumped`.execute(tx);
+    if (rows.length === 0) break;
+    await take(rows.map(({ json }) => ({ table, json })));
+  }
+  await sql`close dumped`.execute(tx);
+}
+
+/** Puts rows back in the order in which they were dumped, all of them or none. Throws when there are users already, and on
+ *  a row of a table that there is not. */
+export async function restoreRows(db: Db, rows: AsyncIterable<DumpedRow>): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    const user = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst();
+    if (user !== undefined) throw new Error('the database is not empty: it has users');
+    let batch: DumpedRow[] = [];
+    for await (const row of rows) {
+      if (batch.length === BATCH || (batch[0]?.table ?? row.table) !== row.table) {
+        await insert(tx, batch);
+        batch = [];
+      }
+      batch.push(row);
+    }
+    await insert(tx, batch);
+    for (const table of NUMBERED) await continueNumbers(tx, table);
+  });
+}
+
+async function insert(tx: Tx, rows: readonly DumpedRow[]): Promise<void> {
+  const [first] = rows;
+  if (first === undefined) return;
+  if (!TABLES.includes(first.table)) throw new Error(`there is no table ${first.table}`);
+  const name = sql.table(first.table);
+  const values = `[${rows.map(({ json }) => json).join(',')}]`;
+  await sql`insert into ${name} overriding system value
+    select * from jsonb_populate_recordset(null::${name}, ${values}::jsonb)`.execute(tx);
+}
+
+/** New rows are numbered behind those that were restored. */
+async function continueNumbers(tx: Tx, table: string): Promise<void> {
+  await sql`select setval(pg_get_serial_sequence(${table}, 'seq'), coalesce(max(seq), 0) + 1, false)
+    from ${sql.table(table)}`.execute(tx);
+}
