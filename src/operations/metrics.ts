@@ -22,6 +22,8 @@ export interface Metrics {
   readonly answers: Counter<'outcome'>;
   /** Seconds per SQL statement. */
   readonly sqlSeconds: Histogram;
+  /** What the figures are called. */
+  names(): readonly string[];
   /** All figures. */
   text(): Promise<string>;
 }
@@ -51,6 +53,7 @@ export function openMetrics(): Metrics & { watch(db: Db, countSockets: () => num
       registers,
     }),
     sqlSeconds: histogram('attune_sql_seconds', 'Time per SQL statement.'),
+    names: () => registry.getMetricsAsArray().map(({ name }) => name),
     text: () => registry.metrics(),
     watch: (db, countSockets) => {
       watchSockets(registry, countSockets);

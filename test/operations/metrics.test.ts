@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { queueRuns } from '../../src/changes/queue-run.ts';
 import { ensureUser } from '../../src/changes/users.ts';
+import type { Db } from '../../src/db/database.ts';
 import type { EngineEvent } from '../../src/inference/engine-protocol.ts';
 import { measuredEngine } from '../../src/operations/measured-engine.ts';
 import { openMetrics } from '../../src/operations/metrics.ts';
@@ -29,6 +31,23 @@ describeEachDatabase('the figures', (database) => {
     expect(text).toMatch(/^attune_runs_finished\{outcome="PUBLISHED"\} 1$/m);
     expect(text).toMatch(/^attune_change_to_live_seconds\{quantile="0.5"\} 9$/m);
     expect(text).toMatch(/^attune_sockets 3$/m);
+  });
+});
+
+describe('the dashboard', () => {
+  it('shows only figures that there are', () => {
+    const file = new URL('../../docker/grafana.json', import.meta.url);
+    const { panels } = JSON.parse(readFileSync(file, 'utf8')) as {
+      panels: { targets: { expr: string }[] }[];
+    };
+    const shown = panels.flatMap(({ targets }) =>
+      targets.flatMap(({ expr }) => expr.match(/attune_\w+/g)),
+    );
+    const metrics = openMetrics();
+    metrics.watch({} as Db, () => 0);
+    const known = new Set(metrics.names().flatMap((name) => [name, `${name}_bucket`]));
+    expect(shown.length).toBeGreaterThan(5);
+    expect(shown.filter((name) => !known.has(name ?? ''))).toEqual([]);
   });
 });
 
