@@ -4,7 +4,7 @@
 import type { Json } from '../lib/canonical-json.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { AdapterMessage, ChangeMessage, ReportMessage } from '../sync/protocol.ts';
-import { ApiError } from './api.ts';
+import { ApiError, type ServerAccess } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import { Bell } from './bell.ts';
 import { verifyByWebCrypto } from './check-manifest.ts';
@@ -48,9 +48,10 @@ export async function openClient(options: ClientOptions): Promise<AttuneClient> 
   const deviceId = options.deviceId ?? (typeof kept === 'string' ? kept : crypto.randomUUID());
   if (kept !== deviceId) await storage.write([['deviceId', deviceId]]);
   const clock = options.clock ?? systemClock;
-  const access = {
+  const access: ServerAccess = {
     url: options.url,
-    fetch: options.fetch ?? fetch,
+    // a browser's fetch works for nobody but the global object
+    fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     clock,
     token: (refused: string | null) => options.token(refused),
   };

@@ -2,10 +2,11 @@
 
 import { randomUUID } from 'node:crypto';
 import { build } from 'esbuild';
-import { type Browser, chromium, type JSHandle, type Page } from 'playwright-core';
+import type { Browser, JSHandle, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceStorage } from '../../src/client/storage.ts';
-import { requireProgram, shouldRunWith } from '../support/programs.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { shouldRunWith } from '../support/programs.ts';
 import { storageContract } from './storage-contract.ts';
 
 /** A page of this address may use everything that a secure one may. */
@@ -22,10 +23,7 @@ describe.skipIf(!shouldRunWith('chromium'))('storage in Chromium', () => {
       globalName: 'attune',
       write: false,
     });
-    browser = await chromium.launch({
-      executablePath: requireProgram('chromium'),
-      args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-    });
+    browser = await launchChromium();
     page = await browser.newPage();
     await page.route(ORIGIN, (route) => route.fulfill({ contentType: 'text/html', body: '' }));
     await page.goto(ORIGIN);
