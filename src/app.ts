@@ -8,6 +8,7 @@ import { Closers } from './closers.ts';
 import { type Config, keysDirOf } from './config.ts';
 import { forgetRecords } from './dataset/forget-records.ts';
 import { type Engine, startEngine } from './inference/engine-client.ts';
+import { openJwksAuthenticator } from './jwks-auth.ts';
 import { systemClock } from './lib/clock.ts';
 import { type Base, loadTokenizer } from './model/base-package.ts';
 import { decodeFiles } from './model/decode-package.ts';
@@ -19,6 +20,7 @@ import { measuredEngine } from './operations/measured-engine.ts';
 import { checkAddress, startServer } from './server.ts';
 import { readCursorSecret } from './sync/cursor.ts';
 import { openManifestKeys } from './sync/manifest-keys.ts';
+import type { Authenticator } from './token-claims.ts';
 
 /** A running server. */
 export interface App {
@@ -53,7 +55,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const manifestKeys = await openManifestKeys(keysDirOf(config));
     const services = { ...(await servicesOf(parts, engine, tokenizer)), manifestKeys };
     const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
-    const authenticator = await openAuthenticator(keysDirOf(config), systemClock);
+    const authenticator = await openTokens(config, logger);
     const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
     const protection = await openProtection(config, onError, opened);
     options.signal.throwIfAborted();
@@ -72,6 +74,14 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     await opened.close();
     throw error;
   }
+}
+
+/** The check of tokens: of those that the keys of others sign, or else of this server's own. */
+function openTokens(config: Config, logger: AppOptions['logger']): Promise<Authenticator> {
+  const { jwks: keys, issuer, audience } = config;
+  if (keys !== undefined) return openJwksAuthenticator({ keys, issuer, audience }, systemClock);
+  logger.info('tokens are signed with the key of this server: name --jwks for another issuer');
+  return openAuthenticator(keysDirOf(config), systemClock);
 }
 
 async function openEngine(

@@ -24,6 +24,8 @@ describe('tokens', () => {
     expect(await authenticator.authenticate(`Bearer ${token}`)).toEqual({
       subject: 'anna',
       expiresAt: NOW + 30 * DAY_MS,
+      scopes: ['device'],
+      deviceId: null,
     });
   });
 

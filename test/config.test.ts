@@ -58,11 +58,17 @@ describe('readConfig', () => {
       ATTUNE_PRODUCTION: 'yes',
       ATTUNE_TRUSTED_DOCUMENTS: '/srv/manifest.json',
       ATTUNE_PROXIES: '2',
+      ATTUNE_JWKS: 'https://id.example/keys',
+      ATTUNE_ISSUER: 'https://id.example',
+      ATTUNE_AUDIENCE: 'phones',
     };
     expect(readConfig({}, env)).toEqual({
       production: true,
       trustedDocuments: '/srv/manifest.json',
       proxies: 2,
+      jwks: 'https://id.example/keys',
+      issuer: 'https://id.example',
+      audience: 'phones',
       port: 0,
       host: '0.0.0.0',
       dataDir: '/srv/attune',

@@ -5,10 +5,11 @@ import { type DocumentNode, type GraphQLError, type GraphQLSchema, getOperationA
 import type { pino } from 'pino';
 import type { Context, Services } from '../../schema/context.ts';
 import { createLoaders } from '../../schema/loaders.ts';
-import type { Authenticator, Identity } from '../auth.ts';
 import { ensureUser } from '../changes/users.ts';
 import type { UserRow } from '../db/schema.ts';
 import { AppError } from '../lib/errors.ts';
+import { shown } from '../lib/shown.ts';
+import type { Authenticator, Identity } from '../token-claims.ts';
 import { createDocumentCheck, type DocumentCheck } from './check-document.ts';
 import { createClientErrors, type ToClientError } from './client-errors.ts';
 import { operationCost } from './operation-cost.ts';
@@ -16,11 +17,16 @@ import type { Protection } from './protection.ts';
 import { REFUSED_POINTS } from './rate-limits.ts';
 import type { FindDocument } from './trusted-documents.ts';
 
+/** What a token must be good for. */
+const SCOPE = 'device';
+
 /** Somebody with a valid token. */
 export interface Session {
   readonly viewer: UserRow;
   /** When the token ends; milliseconds since the Unix epoch. */
   readonly expiresAt: number;
+  /** The one device that the token is for; null: any of the user's. */
+  readonly deviceId: string | null;
 }
 
 /** Who knocks. */
@@ -70,19 +76,21 @@ export function createOperationGate(options: {
       const identity = await identify(authenticator, authorization, () =>
         rates.spend('address', address, REFUSED_POINTS),
       );
-      const now = new Date(services.clock.now());
-      const viewer = await ensureUser(services.db, identity.subject, now);
-      return { viewer, expiresAt: identity.expiresAt };
+      const { subject, expiresAt, scopes, deviceId } = identity;
+      if (!scopes.includes(SCOPE)) throw outOfScope(scopes);
+      const viewer = await ensureUser(services.db, subject, new Date(services.clock.now()));
+      return { viewer, expiresAt, deviceId };
     },
     findDocument: protection.findDocument,
     documents: createDocumentCheck(schema, protection),
-    async checkOperation({ viewer }, { document, operationName, variables }) {
+    async checkOperation({ viewer, deviceId }, { document, operationName, variables }) {
       const operation = getOperationAST(document, operationName);
       // executing it says so
       if (!operation) return;
       const cost = operationCost(schema, { document, operation, variables: variables ?? {} });
       if (cost > limits.cost) throw tooCostly(cost, limits.cost);
       await rates.spend('user', viewer.id, cost);
+      if (deviceId !== null) await rates.spend('device', `${viewer.id} ${deviceId}`, cost);
     },
     contextOf: ({ viewer }, signal) => ({
       viewer,
@@ -111,6 +119,11 @@ async function identify(
     if (error instanceof AppError) await onRefused();
     throw error;
   }
+}
+
+function outOfScope(scopes: readonly string[]): AppError {
+  const text = `The token is good for ${shown(scopes)} only: use one with the scope ${SCOPE}.`;
+  return new AppError('FORBIDDEN', text);
 }
 
 function tooCostly(cost: number, limit: number): AppError {

@@ -9,7 +9,7 @@ import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
 import { openAnswers } from '../../src/answers/answers.ts';
-import { issueToken, openAuthenticator } from '../../src/auth.ts';
+import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
@@ -70,7 +70,7 @@ export interface Api {
   readonly engine: FakeEngine;
   /** Every line that the server has logged. */
   readonly log: readonly string[];
-  readonly token: (user: string) => Promise<string>;
+  readonly token: (user: string, claims?: TokenClaims) => Promise<string>;
   /** A client of that user, or of a new one. */
   readonly client: (user?: string) => Promise<ApiClient>;
   close(): Promise<void>;
@@ -97,7 +97,8 @@ export async function startApi(
     authenticator: await openAuthenticator(dataDir, systemClock),
     logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
   });
-  const token = (user: string) => issueToken(dataDir, user, systemClock);
+  const token = (user: string, claims?: TokenClaims) =>
+    issueToken(dataDir, user, systemClock, claims);
   return {
     url: server.url,
     services,

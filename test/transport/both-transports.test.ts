@@ -50,6 +50,16 @@ describeWithDatabase('every operation', (database) => {
     expect(await closeOf(stranger, VIEWER)).toMatchObject({ code: 4401 });
   });
 
+  it('is refused with a token for something else: 403 and close code 4403', async () => {
+    const operator = new ApiClient(api.url, await api.token('anna', { scope: 'operator' }));
+    const { status, errors } = await operator.send(VIEWER);
+    expect(status).toBe(403);
+    expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
+    expect(await closeOf(operator, VIEWER)).toMatchObject({ code: 4403 });
+    const both = new ApiClient(api.url, await api.token('anna', { scope: 'operator device' }));
+    expect((await both.send(VIEWER)).errors).toEqual([]);
+  });
+
   it.each(['authorization', 'Authorization'])(
     'takes the token from %s of connection_init',
     async (name) => {

@@ -129,6 +129,17 @@ describeWithDatabase('a server with limits', (database) => {
     expect((await (await api.client()).send(VIEWER)).errors).toEqual([]);
   });
 
+  it('limits the rate per device that tokens name, not that of others', async () => {
+    const rates = openRateLimits({ ...RATES, device: { points: 1, seconds: 60 } });
+    const api = await start({ rates });
+    const on = async (device: string) =>
+      new ApiClient(api.url, await api.token('anna', { device }));
+    const phone = await on('phone');
+    expect((await phone.send(VIEWER)).errors).toEqual([]);
+    expect((await refusalOf(phone, VIEWER)).status).toBe(429);
+    expect((await (await on('tablet')).send(VIEWER)).errors).toEqual([]);
+  });
+
   it('counts tokens of streamed answers as well', async () => {
     const rates = openRateLimits({ ...RATES, completionTokens: { points: 1, seconds: 60 } });
     const asker = await (await start({ rates })).client();
