@@ -20,6 +20,7 @@ interface Service {
   readonly image: string;
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, unknown>>;
+  readonly volumes?: readonly string[];
   readonly read_only?: boolean;
 }
 
@@ -69,6 +70,16 @@ describe('compose.yaml', () => {
     for (const { environment = {} } of ours) {
       expect(Object.keys(environment).filter((name) => !variables.has(name))).toEqual([]);
     }
+  });
+
+  it('mounts volumes only on folders that the image gives to its user', () => {
+    const made =
+      read('Dockerfile')
+        .match(/mkdir -p (.*) &&/)?.[1]
+        ?.split(' ') ?? [];
+    const mounted = ours.flatMap(({ volumes = [] }) => volumes.map((text) => text.split(':')[1]));
+    expect(mounted.length).toBeGreaterThan(0);
+    expect(mounted.filter((path) => !made.includes(path ?? ''))).toEqual([]);
   });
 
   it('keeps the root file systems read-only, and what matters on disk', () => {
