@@ -1,5 +1,5 @@
 // The server of docs/protocol.md for one user, in memory and without time: what devices are tested against. Its `fetch`
-// takes the next fault with every request.
+// takes the next fault with every request, one of `fileFaults` first where a file is asked for.
 
 import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
 import { must } from '../../src/lib/errors.ts';
@@ -54,6 +54,7 @@ export class OracleServer {
   readonly words: string[] = [];
   readonly blobs = new Map<string, Uint8Array>();
   readonly faults: Fault[] = [];
+  readonly fileFaults: Fault[] = [];
   /** What manifests say of an adapter. */
   statementOf = statementOf;
   /** Signs the manifests, and is shown. */
@@ -69,7 +70,8 @@ export class OracleServer {
   readonly fetch: typeof fetch = async (url, init = {}) => {
     await Promise.resolve();
     init.signal?.throwIfAborted();
-    const fault = this.faults.shift() ?? 'none';
+    const isFile = String(url).includes('/f/');
+    const fault = (isFile ? this.fileFaults.shift() : undefined) ?? this.faults.shift() ?? 'none';
     const serve = () => this.#serve(String(url), init, fault);
     const late = this.#late.splice(0);
     if (fault === 'late') this.#late.push(serve);

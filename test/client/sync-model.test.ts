@@ -17,13 +17,26 @@ const MODES = ['subject', 'reply'];
 const device = fc.nat(3);
 const mode = fc.constantFrom(...MODES);
 const fault: fc.Arbitrary<Fault> = fc.constantFrom(
-  ...(['none', 'none', 'none', 'lost-request', 'lost-reply', 'twice', 'late'] as const),
+  ...([
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'none',
+    'lost-request',
+    'lost-reply',
+    'twice',
+    'late',
+  ] as const),
   ...(['busy', 'cut', 'flipped'] as const),
 );
 
+const fileFault: fc.Arbitrary<Fault> = fc.constantFrom('none', 'cut', 'flipped', 'busy');
+
 type Action =
   | { kind: 'change'; device: number; count: number; isBad: boolean }
-  | { kind: 'sync'; device: number; faults: Fault[] }
+  | { kind: 'sync'; device: number; faults: Fault[]; fileFaults: Fault[] }
   | { kind: 'crash'; device: number; afterSteps: number; whole: boolean }
   | { kind: 'wipe'; device: number }
   | { kind: 'report'; device: number }
@@ -48,6 +61,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       kind: fc.constant('sync' as const),
       device,
       faults: fc.array(fault, { maxLength: 10 }),
+      fileFaults: fc.array(fileFault, { maxLength: 3 }),
     }),
   },
   {
@@ -109,8 +123,10 @@ class World {
     if (step.kind === 'report') await this.#report(on);
     if (step.kind === 'sync') {
       this.server.faults.push(...step.faults);
+      this.server.fileFaults.push(...step.fileFaults);
       await on.sync();
       this.server.faults.length = 0;
+      this.server.fileFaults.length = 0;
     }
   }
 
