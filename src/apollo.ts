@@ -1,7 +1,12 @@
 // GraphQL over HTTP by Apollo Server. What an operation may do is the gate's business; this file asks the gate at every
 // stage and gives its refusals a status.
 
-import { ApolloServer, type ApolloServerPlugin, HeaderMap } from '@apollo/server';
+import {
+  ApolloServer,
+  type ApolloServerPlugin,
+  type GraphQLRequest,
+  HeaderMap,
+} from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Context } from '../schema/context.ts';
@@ -31,6 +36,8 @@ export function createApollo(
     // the gate's rules say whether
     introspection: true,
     persistedQueries: false,
+    // no page of others can send this header without asking first, and nobody gets here without it
+    csrfPrevention: { requestHeaders: ['authorization'] },
     includeStacktraceInErrorResponses: false,
     // who stops the process stops the server: see app.ts
     stopOnTerminationSignals: false,
@@ -50,10 +57,15 @@ export function readHttpDocument(
     // Apollo says what is wrong with a request without one
     if (query === undefined) return;
     gate.documents.checkSize(query);
-    if (posted !== null) Object.assign(posted, { query, extensions: {} });
+    if (posted !== null) Object.assign(posted, { query, ...withoutId(posted) });
   } catch (error) {
     throw withStatus(error);
   }
+}
+
+/** Apollo, which has no documents by id, need not hear of the id. */
+function withoutId({ extensions }: DocumentRequest): DocumentRequest {
+  return isObject(extensions) && 'persistedQuery' in extensions ? { extensions: {} } : {};
 }
 
 function isObject(body: unknown): body is DocumentRequest {
@@ -84,7 +96,6 @@ function operationPlugin(gate: OperationGate): ApolloServerPlugin<HttpContext> {
 
 /** Nothing was run: a mistake of the caller's has a status that says so, as one that Apollo finds. */
 function withStatus(error: unknown): unknown {
-  if (error instanceof GraphQLError) return refusal(error, { status: 400 });
   if (!(error instanceof AppError)) return error;
   const { message, code, retryAfterMs } = error;
   const shown = [{ message, extensions: { code, retryAfterMs } }];
@@ -94,17 +105,24 @@ function withStatus(error: unknown): unknown {
   return refusal(error, { status: status === 200 ? 400 : status, headers });
 }
 
-function refusal(originalError: Error, http: { status: number; headers?: HeaderMap }) {
+function refusal(originalError: Error, http: { status: number; headers: HeaderMap }) {
   return new GraphQLError(originalError.message, { originalError, extensions: { http } });
+}
+
+/** Clients that know plain JSON only take every other status for a failure of the network. */
+function wantsPlainJson({ http }: GraphQLRequest): boolean {
+  const accepted = http?.headers.get('accept') ?? '';
+  return accepted.includes('application/json') && !accepted.includes('graphql-response+json');
 }
 
 /** Apollo leaves the status of an operation that was executed to us; the others have theirs. */
 const statusPlugin: ApolloServerPlugin<HttpContext> = {
   requestDidStart: () =>
     Promise.resolve({
-      willSendResponse({ response: { body, http } }) {
+      willSendResponse({ request, response: { body, http } }) {
         const errors = (body.kind === 'single' && body.singleResult.errors) || [];
         if (errors.length > 0) http.status ??= httpStatusOf(errors);
+        if (http.status === 400 && wantsPlainJson(request)) http.status = 200;
         setErrorHeaders(http.headers, errors);
         return Promise.resolve();
       },

@@ -21,8 +21,8 @@ const MAX_KNOWN = 1_000;
 
 /** How documents are checked. */
 export interface DocumentCheck {
-  /** Throws BAD_INPUT for a text of too many tokens, fields, aliases, directives or levels; GraphQLError for one that
-   *  cannot be read. */
+  /** Throws BAD_INPUT for a text of too many fields, aliases, directives or levels. One that cannot be read, or has too
+   *  many tokens, is left for its reader to refuse. */
   checkSize(text: string): void;
   /** The document, when it is small enough and the schema has what it asks for; else what is wrong with it. */
   read(text: string): DocumentNode | readonly GraphQLError[];
@@ -50,7 +50,12 @@ export function createDocumentCheck(
     checkSize(text) {
       const hash = sha256(text);
       if (known.has(hash)) return;
-      parseSmall(text);
+      try {
+        parseSmall(text);
+      } catch (error) {
+        if (error instanceof GraphQLError) return;
+        throw error;
+      }
       const [oldest] = known;
       if (known.size >= MAX_KNOWN && oldest !== undefined) known.delete(oldest);
       known.add(hash);
