@@ -38,12 +38,15 @@ export async function forgetRecords(
   const scope = { tx, userId, refs };
   const versions = await findVersions(scope);
   const own = await currentInputs(deps, scope);
-  const tainted = await adaptersHolding(scope, versions);
+  const inputs = [...own, ...madeFrom(refs, versions), ...(await inputsShowing(scope))];
+  const pairs = await preferencesAbout(scope, inputs);
+  const tainted = await adaptersHolding(scope, [...versions, ...pairs]);
   const ids = tainted.map(({ id }) => id);
   await revokeAdapters(tx, userId, ids, { reason: 'DATA_DELETED', now });
-  await eraseFeedback(scope, [...own, ...madeFrom(refs, versions)]);
+  await eraseFeedback(scope, inputs);
   await eraseExamples(scope, versions);
-  await cancelRuns(scope, [...new Set(versions.map(({ mode }) => mode))], now);
+  const held = [...versions, ...pairs].map(({ mode }) => mode);
+  await cancelRuns(scope, [...new Set(held)], now);
   const bereft = tainted.filter(({ status }) => status === 'LIVE').map(({ mode }) => mode);
   const served = deps.catalog.modes.map(({ key }) => key).filter((key) => bereft.includes(key));
   // forced: without the withdrawn adapter even an unchanged dataset deserves another verdict
@@ -62,6 +65,9 @@ type Version = Pick<
   'id' | 'mode' | 'source' | 'recordId' | 'inputSha256' | 'fromSeq' | 'untilSeq'
 >;
 
+/** When something was part of a mode's dataset. */
+type Lifetime = Pick<Version, 'mode' | 'fromSeq' | 'untilSeq'>;
+
 async function findVersions({ tx, userId, refs }: Scope): Promise<readonly Version[]> {
   return tx
     .selectFrom('examples')
@@ -77,8 +83,26 @@ function madeFrom(refs: readonly RecordRef[], versions: readonly Version[]): rea
   return versions.filter((version) => names.has(nameOf(version)));
 }
 
-/** A dataset contains the versions that were alive when it was folded, and an adapter what its dataset contains. */
-async function adaptersHolding({ tx, userId }: Scope, versions: readonly Version[]) {
+/** All pairs that ratings of answers to these inputs ever made. */
+async function preferencesAbout(
+  { tx, userId }: Scope,
+  inputs: readonly InputRef[],
+): Promise<readonly Lifetime[]> {
+  const rows = await tx
+    .selectFrom('preferences')
+    .select(['mode', 'changeSeq as fromSeq', 'untilSeq', 'inputSha256'])
+    .where('userId', '=', userId)
+    .where(
+      sql<boolean>`input_sha256 = any(${inputs.map(({ inputSha256 }) => inputSha256)}::text[])`,
+    )
+    .execute();
+  return rows.filter((row) =>
+    inputs.some(({ mode, inputSha256 }) => mode === row.mode && inputSha256 === row.inputSha256),
+  );
+}
+
+/** A dataset contains what was alive when it was folded, and an adapter what its dataset contains. */
+async function adaptersHolding({ tx, userId }: Scope, parts: readonly Lifetime[]) {
   const adapters = await tx
     .selectFrom('adapters')
     .innerJoin('datasets', 'datasets.id', 'adapters.datasetId')
@@ -87,11 +111,11 @@ async function adaptersHolding({ tx, userId }: Scope, versions: readonly Version
     .where('adapters.status', 'in', ['LIVE', 'SUPERSEDED'])
     .execute();
   return adapters.filter(({ mode, changeSeq }) =>
-    versions.some(
-      (version) =>
-        version.mode === mode &&
-        version.fromSeq <= changeSeq &&
-        changeSeq < (version.untilSeq ?? Number.POSITIVE_INFINITY),
+    parts.some(
+      (part) =>
+        part.mode === mode &&
+        part.fromSeq <= changeSeq &&
+        changeSeq < (part.untilSeq ?? Number.POSITIVE_INFINITY),
     ),
   );
 }
@@ -115,11 +139,8 @@ async function currentInputs(
   );
 }
 
-/** Erases the completions of these inputs and those whose prompt showed a record, and all preferences about them. */
-async function eraseFeedback(scope: Scope, inputs: readonly InputRef[]): Promise<void> {
-  const { tx, userId } = scope;
-  // of the inputs, not only those completions: an answer may have been preferred to one that showed the record
-  const erased = [...inputs, ...(await inputsShowing(scope))];
+/** Erases the completions of these inputs, and all preferences about them. */
+async function eraseFeedback({ tx, userId }: Scope, erased: readonly InputRef[]): Promise<void> {
   for (const mode of new Set(erased.map((input) => input.mode))) {
     const hashes = erased.filter((input) => input.mode === mode).map((input) => input.inputSha256);
     // the empty hash is that of what was erased before
@@ -135,6 +156,8 @@ async function eraseFeedback(scope: Scope, inputs: readonly InputRef[]): Promise
   }
 }
 
+/** Inputs of answers whose prompt showed a record. Inputs, not only those answers: another answer to the same input may
+ *  have been preferred to one of them. */
 async function inputsShowing({ tx, userId, refs }: Scope): Promise<readonly InputRef[]> {
   const shown = await tx
     .selectFrom('completionRecords')

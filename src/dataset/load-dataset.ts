@@ -1,4 +1,5 @@
 import type { Db } from '../db/database.ts';
+import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { ChatMessage } from '../lib/chat-message.ts';
@@ -7,9 +8,12 @@ import type { Mode } from '../modes/mode.ts';
 import { renderPrompt } from '../modes/prompt.ts';
 import type { Example } from './example.ts';
 import { byHash, datasetSha256 } from './reduce.ts';
+import { splitOfInput } from './split.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
 export interface Preference {
+  /** By the input: all pairs about one input are on one side. */
+  readonly split: Split;
   readonly messages: readonly ChatMessage[];
   readonly chosen: string;
   readonly rejected: string;
@@ -72,6 +76,7 @@ async function readPreferences(
     .execute();
   return rows
     .map((row) => ({
+      split: splitOfInput(row.inputSha256),
       messages: renderPrompt(
         mode,
         must(row.input, 'a preference has texts until another replaces it'),

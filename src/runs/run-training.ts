@@ -112,7 +112,10 @@ async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): P
       live,
       outDir: join(workDir, 'adapter'),
     });
-    const evaluation = decideGate(result.measures, material.mode.gate);
+    const evaluation = decideGate(result.measures, {
+      ...material.mode.gate,
+      objective: material.mode.objective,
+    });
     const figures = { runId: claim.runId, trainerMs: deps.clock.now() - startedAt };
     const candidate: Candidate = {
       sha256: tensorsOf(result).sha256,
@@ -154,6 +157,7 @@ async function train(
       recipe: recipeOf(mode, deps.base.config),
       datasetSha256: dataset.sha256,
       examples: trainingSet.examples,
+      preferences: trainingSet.preferences,
       liveAdapterDir: live === null ? null : deps.store.pathOf(live.sha256),
       outDir,
     },

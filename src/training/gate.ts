@@ -12,9 +12,18 @@ export interface HoldoutMeasure {
   readonly live: number | null;
 }
 
+/** One held-out pair: log p(chosen) - log p(rejected) under each, in nats. */
+export interface PreferenceMeasure {
+  readonly sha256: string;
+  readonly candidate: number;
+  readonly base: number;
+}
+
 /** What the trainer measured for the gate. */
 export interface HoldoutMeasures {
   readonly examples: readonly HoldoutMeasure[];
+  /** Absent: there are none. */
+  readonly preferences?: readonly PreferenceMeasure[];
 }
 
 /** A mode's demands. */
@@ -23,6 +32,8 @@ export interface GateOptions {
   readonly marginNats: number;
   /** With fewer held-out examples nothing can be said. */
   readonly minHoldout: number;
+  /** Absent: SFT. */
+  readonly objective?: 'SFT' | 'DPO' | 'SFT_THEN_DPO';
 }
 
 /** The verdict, with the figures it rests on (mean nats per target token). */
@@ -31,50 +42,99 @@ export interface GateVerdict {
   readonly loss: number | null;
   readonly baseLoss: number | null;
   readonly previousLoss: number | null;
+  /** The share of held-out pairs of which the chosen answer became likelier, beside the rejected one, than it is for
+   *  the base; a tie counts half. Null without pairs. */
   readonly preferenceAccuracy: number | null;
   readonly passed: boolean;
   readonly reason: string;
 }
 
 /** Passes an adapter whose held-out loss is below the base's and is not above the live adapter's by more than
- *  the larger of the margin and one standard error of the difference, paired by example. */
+ *  the larger of the margin and one standard error of the difference, paired by example, and which does not turn the
+ *  user's preferences round: of the held-out pairs, no fewer than half less one standard error of guessing are right.
+ *  An adapter that learnt preferences alone need not write better than the base, just no worse by that same measure;
+ *  but it must get more than half of the held-out pairs right. */
 export function decideGate(measures: HoldoutMeasures, gate: GateOptions): GateVerdict {
-  const { examples } = measures;
+  const { examples, preferences = [] } = measures;
   const figures = {
     holdoutExamples: examples.length,
     loss: meanOf(examples, (e) => e.candidate),
     baseLoss: meanOf(examples, (e) => e.base),
     previousLoss: meanOf(examples, (e) => e.live),
-    preferenceAccuracy: null,
+    preferenceAccuracy: accuracyOf(preferences),
   };
-  const objection = objectionTo(examples, figures, gate);
+  const objection =
+    objectionToLoss(examples, figures, gate) ??
+    objectionToAccuracy(figures.preferenceAccuracy, preferences.length, gate);
   return { ...figures, passed: objection === null, reason: objection ?? praise(figures) };
 }
 
-type Figures = Pick<GateVerdict, 'loss' | 'baseLoss' | 'previousLoss'>;
+function accuracyOf(pairs: readonly PreferenceMeasure[]): number | null {
+  if (pairs.length === 0) return null;
+  // a margin that is no number is no success: the comparison is false, and it is no tie
+  const points = pairs.map(({ candidate, base }) =>
+    candidate === base ? 0.5 : Number(candidate > base),
+  );
+  return points.reduce((sum, point) => sum + point, 0) / pairs.length;
+}
 
-function objectionTo(
+function objectionToAccuracy(
+  accuracy: number | null,
+  count: number,
+  { objective }: GateOptions,
+): string | null {
+  if (accuracy === null) return null;
+  const figure = `held-out preference accuracy ${accuracy.toFixed(3)} on ${count} pairs is`;
+  if (objective === 'DPO') return accuracy > 0.5 ? null : `${figure} not above 0.5`;
+  // the standard error of as many tosses of a coin: a few pairs can say little
+  const least = 0.5 - 0.5 / Math.sqrt(count);
+  return accuracy >= least ? null : `${figure} below ${least.toFixed(3)}`;
+}
+
+type Figures = Pick<GateVerdict, 'loss' | 'baseLoss' | 'previousLoss' | 'preferenceAccuracy'>;
+
+function objectionToLoss(
   examples: readonly HoldoutMeasure[],
-  { loss, baseLoss, previousLoss }: Figures,
+  { loss, baseLoss, previousLoss, preferenceAccuracy }: Figures,
   gate: GateOptions,
 ): string | null {
   if (examples.length < gate.minHoldout)
     return `TOO_LITTLE_DATA: ${examples.length} held-out examples, ${gate.minHoldout} are needed`;
   if (loss === null || baseLoss === null) return 'a held-out loss is not a number';
-  if (loss >= baseLoss)
-    return `held-out loss ${nats(loss)} is not below the base model's ${nats(baseLoss)}`;
-  if (previousLoss === null) return null;
-  const allowance = Math.max(gate.marginNats, standardError(examples));
-  if (loss - previousLoss <= allowance) return null;
-  return (
-    `held-out loss ${nats(loss)} is worse than the live adapter's ${nats(previousLoss)} ` +
-    `by more than ${nats(allowance)}`
-  );
+  const worseThan = (name: string, otherLoss: number, other: Peer) => {
+    const allowance = Math.max(gate.marginNats, standardError(examples, other));
+    if (loss - otherLoss <= allowance) return null;
+    return (
+      `held-out loss ${nats(loss)} is worse than ${name} ${nats(otherLoss)} ` +
+      `by more than ${nats(allowance)}`
+    );
+  };
+  const learntPreferencesAlone = gate.objective === 'DPO' && preferenceAccuracy !== null;
+  const objection = learntPreferencesAlone
+    ? worseThan("the base model's", baseLoss, (e) => e.base)
+    : notBelow(loss, baseLoss);
+  if (objection !== null || previousLoss === null) return objection;
+  const liveOf: Peer = (e) => must(e.live, 'the live loss is known');
+  return worseThan("the live adapter's", previousLoss, liveOf);
 }
 
-function praise({ loss, baseLoss, previousLoss }: Figures): string {
+/** What a candidate is compared with. */
+type Peer = (example: HoldoutMeasure) => number;
+
+function notBelow(loss: number, baseLoss: number): string | null {
+  if (loss < baseLoss) return null;
+  return `held-out loss ${nats(loss)} is not below the base model's ${nats(baseLoss)}`;
+}
+
+function praise({ loss, baseLoss, previousLoss, preferenceAccuracy }: Figures): string {
+  const [own, base] = [loss ?? 0, baseLoss ?? 0];
+  const beside = own < base ? 'is below' : 'is hardly above';
   const live = previousLoss === null ? '' : `; the live adapter's is ${nats(previousLoss)}`;
-  return `held-out loss ${nats(loss ?? 0)} is below the base model's ${nats(baseLoss ?? 0)}${live}`;
+  const accuracy =
+    preferenceAccuracy === null
+      ? ''
+      : `; held-out preference accuracy ${preferenceAccuracy.toFixed(3)}`;
+  return `held-out loss ${nats(own)} ${beside} the base model's ${nats(base)}${live}${accuracy}`;
 }
 
 /** Mean per target token, or null where it is unknown. */
@@ -89,13 +149,13 @@ function meanOf(
   return Number.isFinite(mean) ? mean : null;
 }
 
-/** Standard error of the difference in mean loss between candidate and live adapter, paired by example: that of a
- *  ratio of two sums over examples (Cochran, "Sampling Techniques", section 6.3: linearised variance). */
-function standardError(examples: readonly HoldoutMeasure[]): number {
+/** Standard error of the difference in mean loss between candidate and another, paired by example: that of a ratio of
+ *  two sums over examples (Cochran, "Sampling Techniques", section 6.3: linearised variance). */
+function standardError(examples: readonly HoldoutMeasure[], other: Peer): number {
   const count = examples.length;
   if (count < 2) return 0;
   const tokens = examples.reduce((sum, example) => sum + example.tokens, 0);
-  const differences = examples.map((e) => e.candidate - must(e.live, 'the live loss is known'));
+  const differences = examples.map((e) => e.candidate - other(e));
   const mean = differences.reduce((sum, difference) => sum + difference, 0) / tokens;
   const squares = examples.reduce(
     (sum, example, i) => sum + ((differences[i] ?? 0) - mean * example.tokens) ** 2,

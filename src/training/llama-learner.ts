@@ -7,6 +7,7 @@ import type { Base } from '../model/base-package.ts';
 import type { LinearPrecision } from '../model/frozen-linear.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
 import {
+  preferenceStepGraph,
   prefixGraph,
   scoreGraph,
   type TrainGraphOptions,
@@ -17,7 +18,8 @@ import { trainingWeights } from '../model/training-weights.ts';
 import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 import { openSession, type Session } from '../runtime/session.ts';
 import type { Batch } from './core/batch.ts';
-import type { Learner } from './core/learner.ts';
+import type { Learner, LossAndGradient } from './core/learner.ts';
+import type { PreferenceBatch } from './core/preference-batch.ts';
 
 /** A learner with sessions to close. */
 export interface LlamaLearner extends Learner {
@@ -67,13 +69,23 @@ class OnnxLearner implements LlamaLearner {
     this.#open = open;
   }
 
-  async step(batch: Batch, theta: Float32Array): Promise<{ loss: number; gradient: Float32Array }> {
+  async step(batch: Batch, theta: Float32Array): Promise<LossAndGradient> {
     const session = await this.#session('step', trainStepGraph);
-    const { loss, gradient } = await session.run({
+    const feeds = await this.#feeds(batch, theta);
+    return lossAndGradient(await session.run({ ...feeds, weights: column(batch.weights) }));
+  }
+
+  async preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
+    const session = await this.#session('preference', preferenceStepGraph);
+    const { pairs, reference, pairWeights, weights } = batch;
+    const outputs = await session.run({
       ...(await this.#feeds(batch, theta)),
-      weights: hostTensor(batch.weights, [batch.weights.length, 1]),
+      weights: column(weights),
+      pairs: hostTensor(pairs, [reference.length, weights.length]),
+      reference: column(reference),
+      pairWeights: column(pairWeights),
     });
-    return { loss: Number(floats(loss)[0]), gradient: floats(gradient) };
+    return lossAndGradient(outputs);
   }
 
   async logProbs(batch: Batch, theta: Float32Array): Promise<Float32Array> {
@@ -142,6 +154,14 @@ function causalMask(length: number, repeats: number): Float32Array {
   for (let row = 0; row < length * repeats; row += 1)
     mask.fill(HIDDEN, row * length + (row % length) + 1, (row + 1) * length);
   return mask;
+}
+
+function column(values: Float32Array): HostTensor {
+  return hostTensor(values, [values.length, 1]);
+}
+
+function lossAndGradient({ loss, gradient }: Readonly<Feeds>): LossAndGradient {
+  return { loss: Number(floats(loss)[0]), gradient: floats(gradient) };
 }
 
 function floats(tensor: HostTensor | undefined): Float32Array {

@@ -4,14 +4,16 @@ import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
 import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../model/lora.ts';
 import type { Learner } from './core/learner.ts';
+import { marginsOf } from './core/margins.ts';
+import type { TokenPair } from './core/preference-batch.ts';
 import { scoreExamples } from './core/score.ts';
 import type { TokenExample } from './core/token-example.ts';
-import type { HoldoutMeasures } from './gate.ts';
+import type { HoldoutMeasures, PreferenceMeasure } from './gate.ts';
 
-/** Scores every held-out example under the candidate, the base, and the live adapter if there is one.
- *  Both adapters must fit into the learner's shape. */
+/** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every
+ *  held-out pair under the candidate and the base. Both adapters must fit into the learner's shape. */
 export async function measureHoldout(
-  holdout: readonly TokenExample[],
+  holdout: { readonly examples: readonly TokenExample[]; readonly pairs: readonly TokenPair[] },
   adapters: { readonly candidate: LoraAdapter; readonly live: LoraAdapter | null },
   scorer: {
     readonly learner: Learner;
@@ -20,10 +22,11 @@ export async function measureHoldout(
   },
 ): Promise<HoldoutMeasures> {
   const { learner, config, shape } = scorer;
-  const score = (theta: Float32Array) => scoreExamples(learner, holdout, theta);
+  const score = (theta: Float32Array) => scoreExamples(learner, holdout.examples, theta);
   const flat = (adapter: LoraAdapter) => flattenLora(config, adapter, shape);
-  const candidate = await score(flat(adapters.candidate));
-  const base = await score(new Float32Array(loraSize(config, shape)));
+  const thetas = { candidate: flat(adapters.candidate), base: noLora(config, shape) };
+  const candidate = await score(thetas.candidate);
+  const base = await score(thetas.base);
   const live = adapters.live === null ? null : await score(flat(adapters.live));
   return {
     examples: candidate.map(({ sha256, tokens, nll }, i) => ({
@@ -33,5 +36,25 @@ export async function measureHoldout(
       base: must(base[i], 'a score per example').nll,
       live: live === null ? null : must(live[i], 'a score per example').nll,
     })),
+    preferences: await measurePairs(learner, holdout.pairs, thetas),
   };
+}
+
+async function measurePairs(
+  learner: Learner,
+  pairs: readonly TokenPair[],
+  thetas: Readonly<Record<'candidate' | 'base', Float32Array>>,
+): Promise<readonly PreferenceMeasure[]> {
+  const candidate = await marginsOf(learner, pairs, thetas.candidate);
+  const base = await marginsOf(learner, pairs, thetas.base);
+  return pairs.map((pair) => ({
+    sha256: pair.sha256,
+    candidate: must(candidate.get(pair), 'a margin per pair'),
+    base: must(base.get(pair), 'a margin per pair'),
+  }));
+}
+
+/** The adapter that changes nothing. */
+function noLora(config: LlamaConfig, shape: LoraShape): Float32Array {
+  return new Float32Array(loraSize(config, shape));
 }

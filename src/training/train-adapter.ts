@@ -8,18 +8,13 @@ import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
 import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
 import { freshLora } from './core/fresh-lora.ts';
 import { type Random, seededRandom } from './core/random.ts';
-import { type TokenisedExamples, tokenise } from './core/token-example.ts';
-import { type LoopResult, type StepReport, train } from './core/train-loop.ts';
-import { UntrainableError } from './core/untrainable-error.ts';
+import type { StepReport } from './core/train-loop.ts';
 import type { HoldoutMeasures } from './gate.ts';
+import { learn } from './learn.ts';
 import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
 import { measureHoldout } from './measure-holdout.ts';
-import type {
-  TrainingExample,
-  TrainingJob,
-  TrainingProgress,
-  TrainingResult,
-} from './training-job.ts';
+import { type TokenisedParts, tokeniseParts } from './tokenise-parts.ts';
+import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
 
 /** What a run needs besides its job. */
 export interface TrainAdapterOptions {
@@ -35,12 +30,17 @@ export async function trainAdapter(
 ): Promise<TrainingResult> {
   const base = await openBase(job.baseDir);
   const live = job.liveAdapterDir === null ? null : await readPeftFolder(job.liveAdapterDir, base);
-  const parts = await tokeniseParts(job, base);
+  const parts = tokeniseParts(job, await loadTokenizer(base));
   const openLearner = learnersOf(job, base);
   const learner = await openLearner(job.recipe.lora);
   try {
     const start = freshLora(base.config, job.recipe.lora, randomOf(job, 'weights'));
-    const learnt = await learn(job, parts, { ...options, learner, start });
+    const learnt = await learn(job.recipe, parts, {
+      learner,
+      start,
+      randomOf: (purpose) => randomOf(job, purpose),
+      onStep: withSpeed(options),
+    });
     const candidate = unflattenLora(base.config, job.recipe.lora, learnt.theta);
     const measures = await measure(job, parts, { base, learner, openLearner, candidate, live });
     return {
@@ -50,25 +50,11 @@ export async function trainAdapter(
       losses: learnt.losses,
       validationLosses: learnt.validationLosses,
       steps: learnt.losses.length,
-      notes: Object.values(parts).flatMap(({ notes }) => notes),
+      notes: parts.notes,
     };
   } finally {
     await learner.close();
   }
-}
-
-type Parts = Readonly<Record<TrainingExample['split'], TokenisedExamples>>;
-
-async function tokeniseParts({ examples, recipe }: TrainingJob, base: Base): Promise<Parts> {
-  const tokenizer = await loadTokenizer(base);
-  const part = (split: TrainingExample['split']) => {
-    const chosen = examples.filter((example) => example.split === split);
-    return tokenise(chosen, tokenizer, recipe.maxTokens);
-  };
-  const parts = { train: part('train'), validation: part('validation'), holdout: part('holdout') };
-  if (parts.train.examples.length === 0)
-    throw new UntrainableError('there is no example to learn from');
-  return parts;
 }
 
 type OpenLearner = (lora: LoraShape) => Promise<LlamaLearner>;
@@ -84,20 +70,6 @@ function randomOf({ datasetSha256, recipe }: TrainingJob, purpose: string): Rand
   return seededRandom(sha256(canonicalJson(seed)));
 }
 
-function learn(
-  job: TrainingJob,
-  parts: Parts,
-  run: TrainAdapterOptions & { learner: LlamaLearner; start: Float32Array },
-): Promise<LoopResult> {
-  const data = { train: parts.train.examples, validation: parts.validation.examples };
-  return train(run.learner, data, {
-    ...job.recipe,
-    theta: run.start,
-    random: randomOf(job, 'order'),
-    onStep: withSpeed(run),
-  });
-}
-
 function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepReport) => void {
   let last = clock.now();
   return (report) => {
@@ -109,7 +81,7 @@ function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepRep
 
 async function measure(
   { recipe }: TrainingJob,
-  { holdout }: Parts,
+  { holdout }: TokenisedParts,
   run: {
     base: Base;
     learner: LlamaLearner;
@@ -123,7 +95,7 @@ async function measure(
   // a live adapter made by another recipe may not fit into this one's graphs
   const learner = shape === recipe.lora ? run.learner : await run.openLearner(shape);
   try {
-    return await measureHoldout(holdout.examples, run, { learner, config, shape });
+    return await measureHoldout(holdout, run, { learner, config, shape });
   } finally {
     if (learner !== run.learner) await learner.close();
   }

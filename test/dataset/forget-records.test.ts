@@ -142,6 +142,36 @@ describeEachDatabase('forgetRecords', (database: () => Database) => {
     expect(await world.dump()).not.toContain('SECRET');
   });
 
+  it('revokes the adapters whose dataset held a preference made from the record, also one that was replaced', async () => {
+    const world = await World.open(database(), catalog);
+    const subject = catalog.mode('subject');
+    const mail = sampleMail('m1', 'one');
+    const { body } = mail.data as { body: string };
+    const { id } = await world.answer('subject', { body }, 'dull');
+    await world.user.push(sampleMail('m0', 'other'));
+    const before = await world.train(subject);
+    await world.rate(id, 'bright');
+    const rated = await world.train(subject);
+    await world.rate(id, 'brighter');
+    const replaced = await world.train(subject);
+    await world.user.push(mail);
+    await world.user.push({ source: 'mail.sent', recordId: 'm1' });
+    const statuses = await world.statuses();
+    const after = [before, rated, replaced].map((adapter) => statuses.get(adapter.id));
+    expect(after).toEqual(['SUPERSEDED', 'REVOKED', 'REVOKED']);
+  });
+
+  it('revokes the adapter that learnt a preference between answers that showed the record', async () => {
+    const world = await World.open(database(), catalog);
+    const input = { from: 'ann@example.org', subject: 's', body: 'b' };
+    await world.user.push(sampleContact('c1', 'ann@example.org'));
+    const shown = await world.answer('reply', input, 'dull');
+    await world.rate(shown.id, 'bright');
+    const adapter = await world.train(catalog.mode('reply'));
+    await world.user.push({ source: 'contacts', recordId: 'c1' });
+    expect((await world.statuses()).get(adapter.id)).toBe('REVOKED');
+  });
+
   it('makes no preference of an answer that was under way when what it showed was deleted', async () => {
     const world = await World.open(database(), catalog);
     const input = { from: 'ann@example.org', subject: 's', body: 'b' };

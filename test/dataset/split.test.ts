@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf, splitOfInput } from '../../src/dataset/split.ts';
 
 describe('splitOf', () => {
   it('never changes its mind: these are the parts of data folders that exist', () => {
@@ -33,5 +33,12 @@ describe('splitOf', () => {
         expect(['train', 'validation', 'holdout']).toContain(splitOf(source, recordId));
       }),
     );
+  });
+});
+
+describe('splitOfInput', () => {
+  it('never changes its mind either', () => {
+    const parts = ['a', 'e', 'f', 'h'].map((key) => splitOfInput(key));
+    expect(parts).toEqual(['train', 'train', 'holdout', 'holdout']);
   });
 });

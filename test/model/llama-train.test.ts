@@ -12,7 +12,6 @@ import {
   type LoraShape,
   loraPlaces,
   loraSize,
-  unflattenLora,
 } from '../../src/model/lora.ts';
 import { collate } from '../../src/training/core/batch.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
@@ -23,7 +22,7 @@ import {
   SMALL_CONFIG,
   temporaryBase,
 } from '../support/random-llama.ts';
-import { type ReferenceModel, referenceLogits } from '../support/reference-llama.ts';
+import { bothWays, type ReferenceModel, referenceNll } from '../support/reference-llama.ts';
 
 const ALL_LINEARS: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };
 const TOP_LAYER: LoraShape = { ...ALL_LINEARS, layers: [1] };
@@ -38,17 +37,8 @@ const BATCH = collate(EXAMPLES);
 
 /** The batch's loss in float64. */
 function referenceLoss(model: ReferenceModel, lora: LoraShape, theta: Float32Array): number {
-  const adapter = unflattenLora(model.config, lora, theta);
-  const nlls = EXAMPLES.flatMap(({ ids, promptLength }) => {
-    const logits = referenceLogits(model, ids, adapter);
-    return ids.slice(promptLength).map((id, i) => {
-      const row = must(logits[promptLength + i - 1], 'logits of every position');
-      const largest = Math.max(...row);
-      const sum = row.reduce((total, x) => total + Math.exp(x - largest), 0);
-      return largest + Math.log(sum) - (row[id] ?? 0);
-    });
-  });
-  return nlls.reduce((sum, nll) => sum + nll, 0) / nlls.length;
+  const nll = EXAMPLES.reduce((sum, one) => sum + referenceNll(model, one, { lora, theta }), 0);
+  return nll / EXAMPLES.reduce((sum, one) => sum + one.ids.length - one.promptLength, 0);
 }
 
 interface Case {
@@ -115,19 +105,6 @@ describe.each(CASES)('a training step on $name', ({ config, lora }) => {
     for (const [i, value] of together.entries()) expect(value).toBeCloseTo(alone[i] ?? 0, 5);
   });
 });
-
-/** theta with one matrix moved a little in an uneven direction, and against it. */
-function bothWays(
-  theta: Float32Array,
-  place: { in: number; out: number; aOffset: number; bOffset: number },
-  { part, rank }: { part: 'a' | 'b'; rank: number },
-): [up: Float32Array, down: Float32Array] {
-  const start = part === 'a' ? place.aOffset : place.bOffset;
-  const end = start + rank * (part === 'a' ? place.in : place.out);
-  const moved = (step: number) =>
-    theta.map((value, i) => (i < start || i >= end ? value : value + step * Math.sin(13 * i)));
-  return [moved(4e-4), moved(-4e-4)];
-}
 
 function openLearner(base: Base, lora: LoraShape, precision: LinearPrecision) {
   return openLlamaLearner({ base, lora, precision, maxTokens: 32, threads: 1 });

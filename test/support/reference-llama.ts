@@ -2,8 +2,9 @@
 // against this one. Sources: LLaMA (RMSNorm, SwiGLU), RoFormer (rotary positions, halves rotated as in Hugging Face's
 // Llama), GQA (shared k/v heads), LoRA (W + alpha/rank B A).
 
+import { must } from '../../src/lib/errors.ts';
 import { type LlamaConfig, ropeFrequencies } from '../../src/model/llama-config.ts';
-import type { LoraAdapter } from '../../src/model/lora.ts';
+import { type LoraAdapter, type LoraShape, unflattenLora } from '../../src/model/lora.ts';
 
 type Vector = Float64Array;
 
@@ -31,6 +32,36 @@ export function referenceLogits(
   const head = config.tiedEmbeddings ? embedding : model.tensor('lm_head.weight');
   const gain = model.tensor('model.norm.weight');
   return hidden.map((x) => product(head, norm(x, gain, config.rmsEps)));
+}
+
+/** The negative log-likelihood of a row's target tokens, in nats; without theta, that of the bare model. */
+export function referenceNll(
+  model: ReferenceModel,
+  row: { readonly ids: readonly number[]; readonly promptLength: number },
+  { lora, theta }: { readonly lora: LoraShape; readonly theta: Float32Array | null },
+): number {
+  const adapter = theta === null ? null : unflattenLora(model.config, lora, theta);
+  const logits = referenceLogits(model, row.ids, adapter);
+  const nlls = row.ids.slice(row.promptLength).map((id, i) => {
+    const scores = must(logits[row.promptLength + i - 1], 'logits of every position');
+    const largest = Math.max(...scores);
+    const sum = scores.reduce((total, x) => total + Math.exp(x - largest), 0);
+    return largest + Math.log(sum) - (scores[id] ?? 0);
+  });
+  return nlls.reduce((sum, nll) => sum + nll, 0);
+}
+
+/** theta with one matrix moved a little in an uneven direction, and against it. */
+export function bothWays(
+  theta: Float32Array,
+  place: { in: number; out: number; aOffset: number; bOffset: number },
+  { part, rank }: { part: 'a' | 'b'; rank: number },
+): [up: Float32Array, down: Float32Array] {
+  const start = part === 'a' ? place.aOffset : place.bOffset;
+  const end = start + rank * (part === 'a' ? place.in : place.out);
+  const moved = (step: number) =>
+    theta.map((value, i) => (i < start || i >= end ? value : value + step * Math.sin(13 * i)));
+  return [moved(4e-4), moved(-4e-4)];
 }
 
 function referenceLayer(

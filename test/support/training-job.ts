@@ -4,7 +4,11 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
 import type { Recipe } from '../../src/training/recipe.ts';
-import type { TrainingExample, TrainingJob } from '../../src/training/training-job.ts';
+import type {
+  TrainingExample,
+  TrainingJob,
+  TrainingPreference,
+} from '../../src/training/training-job.ts';
 
 /** A small recipe for small bases. */
 export const SMALL_RECIPE: Recipe = {
@@ -36,6 +40,17 @@ export function ruleExamples(count: number): TrainingExample[] {
   });
 }
 
+/** Pairs about the same prompts: the answer that is to be preferred says "on", the other one "about". */
+export function rulePairs(count: number): TrainingPreference[] {
+  return ruleExamples(count).map(({ split, messages, target, sha256: example }) => ({
+    split,
+    messages,
+    chosen: target.replace('about', 'on'),
+    rejected: target,
+    sha256: sha256(`pair ${example}`),
+  }));
+}
+
 /** A job over these examples. */
 export function trainingJob(
   base: Base,
@@ -48,6 +63,7 @@ export function trainingJob(
     recipe: SMALL_RECIPE,
     datasetSha256: sha256(examples.map((example) => example.sha256).join()),
     examples,
+    preferences: [],
     liveAdapterDir: null,
     outDir,
     ...changes,

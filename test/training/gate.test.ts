@@ -90,6 +90,50 @@ describe('decideGate', () => {
     }
   });
 
+  /** Pairs of which so many are right, one more is a tie where it says so, and the rest are wrong. */
+  const pairs = (right: number, wrong: number, ties = 0) => [
+    ...Array.from({ length: right }, (_, i) => ({ sha256: `r${i}`, candidate: 2, base: 1 })),
+    ...Array.from({ length: wrong }, (_, i) => ({ sha256: `w${i}`, candidate: -1, base: 1 })),
+    ...Array.from({ length: ties }, (_, i) => ({ sha256: `t${i}`, candidate: 1, base: 1 })),
+  ];
+  const better = repeated(5, { candidate: 2, base: 3 });
+
+  it('says how many held-out pairs are right, a tie counting half', () => {
+    const verdict = decideGate({ ...better, preferences: pairs(5, 2, 1) }, GATE);
+    expect(verdict).toMatchObject({ passed: true, preferenceAccuracy: 5.5 / 8 });
+    expect(verdict.reason).toContain('; held-out preference accuracy 0.688');
+  });
+
+  it('rejects an adapter that prefers clearly against the user, unless the pairs are too few to tell', () => {
+    const verdict = decideGate({ ...better, preferences: pairs(3, 13) }, GATE);
+    expect(verdict).toMatchObject({ passed: false, preferenceAccuracy: 3 / 16 });
+    expect(verdict.reason).toBe('held-out preference accuracy 0.188 on 16 pairs is below 0.375');
+    for (const few of [pairs(0, 1), pairs(6, 10), pairs(1, 3)])
+      expect(decideGate({ ...better, preferences: few }, GATE).passed).toBe(true);
+  });
+
+  it('takes a margin that is not a number for a wrong one', () => {
+    const preferences = [{ sha256: 'x', candidate: Number.NaN, base: 0 }];
+    expect(decideGate({ ...better, preferences }, GATE).preferenceAccuracy).toBe(0);
+  });
+
+  it('asks of an adapter that learnt preferences alone that it is right more often than not', () => {
+    const dpo = { ...GATE, objective: 'DPO' } as const;
+    const slightlyWorse = repeated(5, { candidate: 3.005, base: 3 });
+    const muchWorse = repeated(5, { candidate: 3.5, base: 3 });
+    expect(decideGate({ ...slightlyWorse, preferences: pairs(5, 3) }, dpo)).toMatchObject({
+      passed: true,
+      reason: expect.stringContaining("is hardly above the base model's 3.0000"),
+    });
+    expect(decideGate({ ...slightlyWorse, preferences: pairs(4, 4) }, dpo).reason).toBe(
+      'held-out preference accuracy 0.500 on 8 pairs is not above 0.5',
+    );
+    expect(decideGate({ ...muchWorse, preferences: pairs(8, 0) }, dpo).reason).toContain(
+      "is worse than the base model's 3.0000 by more than 0.0100",
+    );
+    expect(decideGate(slightlyWorse, dpo).passed).toBe(false);
+  });
+
   const example = fc.record({
     sha256: fc.string(),
     tokens: fc.integer({ min: 1, max: 50 }),

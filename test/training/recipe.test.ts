@@ -3,6 +3,7 @@ import { recipeOf } from '../../src/training/recipe.ts';
 import { SMALL_CONFIG } from '../support/random-llama.ts';
 
 const CHOICES = {
+  objective: 'SFT',
   lora: { rank: 8, alpha: 16, modules: ['q_proj'] },
   training: { learningRate: 0.002, epochs: 3, batchSize: 4, maxTokens: 512 },
 } as const;
@@ -19,4 +20,12 @@ it('takes what a mode chooses and fills in the rest', () => {
 it('never asks for more tokens than the base can read', () => {
   const config = { ...SMALL_CONFIG, contextLength: 100 };
   expect(recipeOf(CHOICES, config).maxTokens).toBe(100);
+});
+
+it('learns preferences where the mode says so, after or instead of writing', () => {
+  const dpoOf = (objective: 'SFT' | 'DPO' | 'SFT_THEN_DPO') =>
+    recipeOf({ ...CHOICES, objective }, SMALL_CONFIG).dpo;
+  expect(dpoOf('SFT')).toBeUndefined();
+  expect(dpoOf('DPO')).toMatchObject({ afterWriting: false, beta: 0.1 });
+  expect(dpoOf('SFT_THEN_DPO')).toMatchObject({ afterWriting: true, beta: 0.1 });
 });

@@ -16,7 +16,7 @@ import {
   SMALL_CONFIG,
   temporaryBase,
 } from '../support/random-llama.ts';
-import { ruleExamples, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
+import { ruleExamples, rulePairs, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
 
 let root: string;
 let base: Base;
@@ -119,6 +119,41 @@ describe('trainAdapter', () => {
     const first = await run(jobOf({ recipe }));
     const again = await run(jobOf({ recipe, liveAdapterDir: first.adapterDir }));
     for (const { candidate, live } of again.measures.examples) expect(live).toBe(candidate);
+  });
+
+  it.each([
+    ['alone', false],
+    ['after writing', true],
+  ])('learns preferences %s, so that unseen pairs come out right', async (_, afterWriting) => {
+    const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, afterWriting };
+    const progress: TrainingProgress[] = [];
+    const job = jobOf({ recipe: { ...SMALL_RECIPE, dpo }, preferences: rulePairs(30) });
+    const result = await run(job, (step) => progress.push(step));
+    const gate = { marginNats: 0, minHoldout: 4, objective: 'SFT_THEN_DPO' } as const;
+    expect(decideGate(result.measures, gate).preferenceAccuracy).toBe(1);
+    // 21 pairs, two a step, for three epochs; writing takes 18 steps
+    expect(result.steps).toBe(afterWriting ? 18 + 33 : 33);
+    expect(progress.map(({ step }) => step)).toEqual(result.losses.map((__, i) => i + 1));
+    expect(progress.at(-1)?.totalSteps).toBe(result.steps);
+    const again = await run({ ...jobOf(), ...job, outDir: `${job.outDir}-again` });
+    expect(again.files).toEqual(result.files);
+  });
+
+  it('only measures preferences where the recipe does not learn them', async () => {
+    const recipe = { ...SMALL_RECIPE, epochs: 1 };
+    const plain = await run(jobOf({ recipe }));
+    const measured = await run(jobOf({ recipe, preferences: rulePairs(30) }));
+    expect(measured.files).toEqual(plain.files);
+    expect(measured.measures.examples).toEqual(plain.measures.examples);
+    expect(measured.measures.preferences).toHaveLength(6);
+    expect(plain.measures.preferences).toEqual([]);
+  });
+
+  it('learns to write where a mode of preferences has none yet', async () => {
+    const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, afterWriting: false };
+    const { losses, measures } = await run(jobOf({ recipe: { ...SMALL_RECIPE, dpo } }));
+    expect(losses).toHaveLength(18);
+    expect(decideGate(measures, { marginNats: 0, minHoldout: 4 }).passed).toBe(true);
   });
 
   it('takes poisoned examples in its stride, with a note for each', async () => {

@@ -27,9 +27,22 @@ export function epochBatches(
   batchSize: number,
   random: Random,
 ): readonly Batch[] {
-  const windows = chunks(shuffled(examples, random), batchSize * WINDOW_BATCHES);
-  const batches = windows.flatMap((window) => chunks(byLength(window), batchSize));
-  return shuffled(batches, random).map(collate);
+  return epochGroups(examples, { size: batchSize, random, lengthOf: idCount }).map(collate);
+}
+
+/** One pass over the items in a random order, in groups of like length. */
+export function epochGroups<T>(
+  items: readonly T[],
+  options: {
+    readonly size: number;
+    readonly random: Random;
+    readonly lengthOf: (item: T) => number;
+  },
+): readonly (readonly T[])[] {
+  const { size, random, lengthOf } = options;
+  const windows = chunks(shuffled(items, random), size * WINDOW_BATCHES);
+  const groups = windows.flatMap((window) => chunks(byLength(window, lengthOf), size));
+  return shuffled(groups, random);
 }
 
 /** Batches for measuring: every example once, the longest together. */
@@ -37,7 +50,7 @@ export function scoringBatches(
   examples: readonly TokenExample[],
   batchSize: number,
 ): readonly Batch[] {
-  return chunks(byLength(examples), batchSize).map(collate);
+  return chunks(byLength(examples, idCount), batchSize).map(collate);
 }
 
 /** Pads and flattens the examples. */
@@ -65,8 +78,12 @@ export function collate(examples: readonly TokenExample[]): Batch {
   };
 }
 
-function byLength(examples: readonly TokenExample[]): readonly TokenExample[] {
-  return [...examples].sort((a, b) => a.ids.length - b.ids.length);
+function idCount({ ids }: TokenExample): number {
+  return ids.length;
+}
+
+function byLength<T>(items: readonly T[], lengthOf: (item: T) => number): readonly T[] {
+  return [...items].sort((a, b) => lengthOf(a) - lengthOf(b));
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

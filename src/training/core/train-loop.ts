@@ -1,12 +1,10 @@
 // The training loop: batches in, the best adapter seen out. It knows no graph, file or process, and runs anywhere.
 
 import { type AdamWState, clipGradient, newAdamW, stepAdamW } from './adamw.ts';
-import { type Batch, epochBatches } from './batch.ts';
-import type { Learner } from './learner.ts';
+import type { Batch } from './batch.ts';
+import type { LossAndGradient } from './learner.ts';
 import type { Random } from './random.ts';
 import { learningRateAt } from './schedule.ts';
-import { meanLoss, scoreExamples } from './score.ts';
-import type { TokenExample } from './token-example.ts';
 import { UntrainableError } from './untrainable-error.ts';
 
 /** The choices the loop is given; `Recipe` has them all. */
@@ -20,11 +18,16 @@ export interface LoopOptions {
   readonly patience: number;
 }
 
-/** What the loop learns from. */
-export interface LoopData {
-  readonly train: readonly TokenExample[];
-  /** Decides when to stop and which epoch to keep; empty: the last epoch is kept. */
-  readonly validation: readonly TokenExample[];
+/** What the loop learns: its batches, and how well they are learnt. */
+export interface Lesson<B extends Batch> {
+  /** How many batches an epoch has. */
+  readonly epochSteps: number;
+  /** A first loss below this says nothing: losses are never called exploded for having grown from it. */
+  readonly leastFirstLoss: number;
+  epoch(random: Random): readonly B[];
+  step(batch: B, theta: Float32Array): Promise<LossAndGradient>;
+  /** Decides when to stop and which epoch to keep; null without a validation part: the last epoch is kept. */
+  validationLoss(theta: Float32Array): Promise<number | null>;
 }
 
 /** How far the loop is. */
@@ -32,7 +35,7 @@ export interface StepReport {
   /** 1-based. */
   readonly step: number;
   readonly totalSteps: number;
-  /** Mean negative log-likelihood per target token of this step's batch, before the step. */
+  /** Loss of this step's batch, before the step. */
   readonly loss: number;
   readonly learningRate: number;
   /** Tokens of the batch, padding not counted. */
@@ -64,9 +67,8 @@ interface LoopState {
 /** Trains `theta` (copied, not changed) until the epochs are over or the validation loss stops falling.
  *  Same inputs, same result, bit for bit, if the learner's are.
  *  Throws UntrainableError when the loss is no number or explodes; the signal's reason when it aborts. */
-export async function train(
-  learner: Learner,
-  data: LoopData,
+export async function train<B extends Batch>(
+  lesson: Lesson<B>,
   options: LoopOptions & {
     readonly theta: Float32Array;
     readonly random: Random;
@@ -81,52 +83,51 @@ export async function train(
     validationLosses: [],
     best: options.theta,
   };
-  await validate(learner, data.validation, state);
+  await validate(lesson, state);
   for (let epoch = 0; epoch < options.epochs; epoch += 1) {
     if (epochsSinceBest(state) >= options.patience) break;
-    for (const batch of epochBatches(data.train, options.batchSize, options.random)) {
+    for (const batch of lesson.epoch(options.random)) {
       options.signal?.throwIfAborted();
-      const report = await step(learner, batch, state, scheduleOf(data, options));
+      const report = await step(lesson, batch, state, options);
       options.onStep?.(report);
     }
-    await validate(learner, data.validation, state);
+    await validate(lesson, state);
   }
   return { theta: state.best, losses: state.losses, validationLosses: state.validationLosses };
 }
 
-type StepOptions = LoopOptions & { readonly totalSteps: number };
-
-function scheduleOf(data: LoopData, options: LoopOptions): StepOptions {
-  const stepsPerEpoch = Math.ceil(data.train.length / options.batchSize);
-  return { ...options, totalSteps: stepsPerEpoch * options.epochs };
-}
-
-async function step(
-  learner: Learner,
-  batch: Batch,
+async function step<B extends Batch>(
+  lesson: Lesson<B>,
+  batch: B,
   state: LoopState,
-  options: StepOptions,
+  options: LoopOptions,
 ): Promise<StepReport> {
-  const { loss, gradient } = await learner.step(batch, state.theta);
+  const { loss, gradient } = await lesson.step(batch, state.theta);
   state.losses.push(loss);
   const norm = clipGradient(gradient, options.clipNorm);
-  checkConvergence(state.losses, norm);
+  checkConvergence(state.losses, norm, lesson.leastFirstLoss);
+  const totalSteps = lesson.epochSteps * options.epochs;
   const learningRate = learningRateAt(state.optimiser.steps, {
-    ...options,
+    totalSteps,
+    warmupShare: options.warmupShare,
     peak: options.learningRate,
   });
   stepAdamW(state.theta, gradient, state.optimiser, { ...options, learningRate });
   return {
     step: state.losses.length,
-    totalSteps: options.totalSteps,
+    totalSteps,
     loss,
     learningRate,
     tokens: batch.examples.reduce((sum, { ids }) => sum + ids.length, 0),
   };
 }
 
-function checkConvergence(losses: readonly number[], gradientNorm: number): void {
-  const [first = 0] = losses;
+function checkConvergence(
+  losses: readonly number[],
+  gradientNorm: number,
+  leastFirstLoss: number,
+): void {
+  const first = Math.max(losses[0] ?? 0, leastFirstLoss);
   const loss = losses.at(-1);
   if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
     throw new UntrainableError(
@@ -139,16 +140,12 @@ function checkConvergence(losses: readonly number[], gradientNorm: number): void
     );
 }
 
-async function validate(
-  learner: Learner,
-  examples: readonly TokenExample[],
-  state: LoopState,
-): Promise<void> {
-  if (examples.length === 0) {
+async function validate<B extends Batch>(lesson: Lesson<B>, state: LoopState): Promise<void> {
+  const loss = await lesson.validationLoss(state.theta);
+  if (loss === null) {
     state.best = state.theta;
     return;
   }
-  const loss = meanLoss(await scoreExamples(learner, examples, state.theta));
   if (loss < Math.min(...state.validationLosses)) state.best = state.theta.slice();
   state.validationLosses.push(loss);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../../src/training/core/batch.ts';
 import type { Learner } from '../../../src/training/core/learner.ts';
+import { writingLesson } from '../../../src/training/core/lessons.ts';
 import { seededRandom } from '../../../src/training/core/random.ts';
 import type { TokenExample } from '../../../src/training/core/token-example.ts';
 import { type LoopOptions, type StepReport, train } from '../../../src/training/core/train-loop.ts';
@@ -29,6 +30,7 @@ function bowl(change: (loss: number, step: number) => number = (loss) => loss): 
       const slope = list.reduce((sum, e) => sum + 2 * e, 0) / list.length;
       return Promise.resolve({ loss: change(loss, steps), gradient: Float32Array.of(slope) });
     },
+    preferenceStep: () => Promise.reject(new Error('there are no pairs')),
     logProbs: (batch, theta) =>
       Promise.resolve(Float32Array.from(errors(batch, theta), (e) => -e * e)),
   };
@@ -39,16 +41,13 @@ function examplesOf(values: readonly number[]): TokenExample[] {
 }
 
 function run(learner: Learner, data: { train: number[]; validation: number[] }, options = {}) {
-  return train(
-    learner,
-    { train: examplesOf(data.train), validation: examplesOf(data.validation) },
-    {
-      ...OPTIONS,
-      theta: Float32Array.of(0),
-      random: seededRandom('0123456789abcdef0123456789abcdef'),
-      ...options,
-    },
-  );
+  const parts = { train: examplesOf(data.train), validation: examplesOf(data.validation) };
+  return train(writingLesson(learner, parts, OPTIONS.batchSize), {
+    ...OPTIONS,
+    theta: Float32Array.of(0),
+    random: seededRandom('0123456789abcdef0123456789abcdef'),
+    ...options,
+  });
 }
 
 const SIMILAR = { train: [9, 10, 11, 10, 9, 11], validation: [10, 10] };

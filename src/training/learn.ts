@@ -1,0 +1,79 @@
+// The lessons of a run, one after the other: writing, preferring, or both.
+
+import type { Learner } from './core/learner.ts';
+import { preferenceLesson, writingLesson } from './core/lessons.ts';
+import type { Random } from './core/random.ts';
+import { type LoopResult, type StepReport, train } from './core/train-loop.ts';
+import type { DpoRecipe, Recipe } from './recipe.ts';
+import type { TokenisedParts } from './tokenise-parts.ts';
+
+/** What a run's lessons need. */
+export interface LearnOptions {
+  readonly learner: Learner;
+  /** The adapter before the first step. */
+  readonly start: Float32Array;
+  readonly randomOf: (purpose: string) => Random;
+  readonly onStep: (report: StepReport) => void;
+}
+
+/** Trains by the recipe's objective. The reference of preferences is the base with the adapter off.
+ *  The step numbers of a second lesson go on from those of the first one. */
+export async function learn(
+  recipe: Recipe,
+  parts: TokenisedParts,
+  options: LearnOptions,
+): Promise<LoopResult> {
+  const { dpo } = recipe;
+  if (dpo === undefined || parts.train.pairs.length === 0) return write(recipe, parts, options);
+  if (!dpo.afterWriting || parts.train.examples.length === 0)
+    return prefer({ ...recipe, dpo }, parts, options);
+  const written = await write(recipe, parts, options);
+  const preferred = await prefer({ ...recipe, dpo }, parts, {
+    ...options,
+    start: written.theta,
+    onStep: after(written.losses.length, options.onStep),
+  });
+  return {
+    theta: preferred.theta,
+    losses: [...written.losses, ...preferred.losses],
+    validationLosses: [...written.validationLosses, ...preferred.validationLosses],
+  };
+}
+
+function write(
+  recipe: Recipe,
+  { train: taught, validation }: TokenisedParts,
+  { learner, start, randomOf, onStep }: LearnOptions,
+): Promise<LoopResult> {
+  const data = { train: taught.examples, validation: validation.examples };
+  const lesson = writingLesson(learner, data, recipe.batchSize);
+  return train(lesson, { ...recipe, theta: start, random: randomOf('order'), onStep });
+}
+
+async function prefer(
+  recipe: Recipe & { readonly dpo: DpoRecipe },
+  { train: taught, validation }: TokenisedParts,
+  { learner, start, randomOf, onStep }: LearnOptions,
+): Promise<LoopResult> {
+  const { dpo, batchSize } = recipe;
+  const data = { train: taught.pairs, validation: validation.pairs };
+  const adapterOff = new Float32Array(start.length);
+  const lesson = await preferenceLesson(learner, data, {
+    ...dpo,
+    batchSize,
+    reference: adapterOff,
+  });
+  return train(lesson, {
+    ...recipe,
+    learningRate: recipe.learningRate * dpo.learningRateShare,
+    theta: start,
+    random: randomOf('order of pairs'),
+    onStep,
+  });
+}
+
+/** Reports whose steps go on from those of an earlier lesson. */
+function after(steps: number, onStep: LearnOptions['onStep']): LearnOptions['onStep'] {
+  return (report) =>
+    onStep({ ...report, step: steps + report.step, totalSteps: steps + report.totalSteps });
+}
