@@ -18,7 +18,7 @@ import type {
 import { fromWireError } from './wire-error.ts';
 
 const SCRIPT = new URL('./engine-process.ts', import.meta.url);
-/** The longest run takes well below this. */
+/** How long the run under way may take to end. */
 const STOP_MS = 900;
 
 type Inbox = AsyncQueue<RequestEvent | { readonly kind: 'cancelled' }>;
@@ -37,7 +37,9 @@ export class EngineChild {
     this.#child = child;
     this.#clock = clock;
     child.on('message', (report: EngineReport) => this.#receive(report));
-    this.ended = once(child, 'exit').then(([code, signal]) => {
+    // both: what the process reported last may be read after its exit is seen
+    const exits = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
+    this.ended = exits.then(([[code, signal]]) => {
       const how = `the engine ended (code ${code}, signal ${signal}): ${stderr().trim() || 'no output'}`;
       this.#hasEnded = true;
       for (const inbox of this.#inboxes.values()) inbox.fail(gone(how));

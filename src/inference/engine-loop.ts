@@ -190,7 +190,7 @@ export class EngineLoop {
       .map((sequence) => must(this.#jobOf.get(sequence), 'a job of the sequence'));
     try {
       const logits = await this.#rows.decode(lengthClass);
-      for (const [b, job] of jobs.entries()) this.#choose(job, must(logits[b], 'a row of logits'));
+      for (const [b, job] of jobs.entries()) this.#choose(job, logits[b]);
     } catch (error) {
       for (const job of jobs) this.#fail(job, error);
     }
@@ -198,11 +198,11 @@ export class EngineLoop {
   }
 
   /** A row whose logits are broken fails alone. */
-  #choose(job: Job, logits: Float32Array): void {
+  #choose(job: Job, logits: Float32Array | undefined): void {
     const { id } = job;
     const sequence = must(job.sequence, 'a started job');
     try {
-      const { text, finishReason } = sequence.choose(logits);
+      const { text, finishReason } = sequence.choose(must(logits, 'logits of the row'));
       const tokens = sequence.tokenCount;
       if (text !== '') this.#events.push({ kind: 'text', id, text, tokens });
       if (finishReason === null) return;

@@ -2,7 +2,6 @@
 
 import { join } from 'node:path';
 import { PEFT_FILES, readPeftFolder } from '../adapters/peft.ts';
-import { AppError } from '../lib/errors.ts';
 import { sha256File } from '../lib/sha256.ts';
 import type { Base } from '../model/base-package.ts';
 import type { LoraAdapter } from '../model/lora.ts';
@@ -12,16 +11,24 @@ import type { AdapterFolder } from './engine-protocol.ts';
 const [, TENSORS_FILE] = PEFT_FILES;
 
 /** Reads an adapter. Throws when its bytes are not those its name promises, when a tensor is missing, misshapen, unknown or
- *  not finite, when it belongs to another base, and when it would change nothing. */
+ *  not finite, when it belongs to another base, and when it would change nothing. None of that is the asking user's to
+ *  mend, and messages name files: so it is never an AppError. */
 export async function loadAdapter(folder: AdapterFolder, base: Base): Promise<AdapterImage> {
-  const path = join(folder.dir, TENSORS_FILE);
+  try {
+    return adapterImage(base.config, await readAdapter(folder, base));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`adapter ${folder.sha256} cannot be used: ${reason}`, { cause });
+  }
+}
+
+async function readAdapter({ dir, sha256 }: AdapterFolder, base: Base): Promise<LoraAdapter> {
+  const path = join(dir, TENSORS_FILE);
   const actual = await sha256File(path);
-  if (actual !== folder.sha256)
-    throw new AppError('INTERNAL', `${path} has SHA-256 ${actual}, expected ${folder.sha256}`);
-  const adapter = await readPeftFolder(folder.dir, base);
-  if (changesNothing(adapter))
-    throw new AppError('INTERNAL', `adapter ${folder.sha256} changes nothing: all its B are zero`);
-  return adapterImage(base.config, adapter);
+  if (actual !== sha256) throw new Error(`${path} has SHA-256 ${actual}`);
+  const adapter = await readPeftFolder(dir, base);
+  if (changesNothing(adapter)) throw new Error(`it changes nothing: all B in ${path} are zero`);
+  return adapter;
 }
 
 function changesNothing({ tensors }: LoraAdapter): boolean {
