@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { assert, property, string } from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 const FOLDER = new URL('../../models/tiny/', import.meta.url);
@@ -117,8 +117,8 @@ describe("the tiny base's tokenizer", () => {
   });
 
   test('gives back every text', () => {
-    assert(
-      property(string({ unit: 'grapheme', minLength: 1 }), (text) => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (text) => {
         const { ids } = tokenizer.encode(text, { add_special_tokens: false });
         expect(tokenizer.decode(ids, { clean_up_tokenization_spaces: false })).toBe(text);
       }),
