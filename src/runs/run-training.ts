@@ -27,6 +27,7 @@ import { decideGate } from '../training/gate.ts';
 import { recipeOf } from '../training/recipe.ts';
 import type { runTrainer } from '../training/trainer.ts';
 import type { TrainingProgress, TrainingResult } from '../training/training-job.ts';
+import { checkpointDir, removeOldCheckpoints } from './old-checkpoints.ts';
 import { type Claim, claimRun, endRun, handBack, nameDataset, reportProgress } from './run.ts';
 
 /** What a run works with. */
@@ -74,6 +75,7 @@ export async function runTraining(
     await conclude(deps, claim, { error, isLast });
   } finally {
     announce();
+    await removeOldCheckpoints(deps.db, deps.workDir);
   }
 }
 
@@ -160,6 +162,7 @@ async function train(
       preferences: trainingSet.preferences,
       liveAdapterDir: live === null ? null : deps.store.pathOf(live.sha256),
       outDir,
+      checkpointDir: checkpointDir(deps.workDir, claim.runId),
     },
     { onProgress: progress.report, signal: AbortSignal.any([lost.signal, deps.shutdown]) },
   );

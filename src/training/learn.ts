@@ -3,7 +3,7 @@
 import type { Learner } from './core/learner.ts';
 import { preferenceLesson, writingLesson } from './core/lessons.ts';
 import type { Random } from './core/random.ts';
-import { type LoopResult, type StepReport, train } from './core/train-loop.ts';
+import { type Checkpoints, type LoopResult, type StepReport, train } from './core/train-loop.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
 import type { TokenisedParts } from './tokenise-parts.ts';
 
@@ -14,6 +14,8 @@ export interface LearnOptions {
   readonly start: Float32Array;
   readonly randomOf: (purpose: string) => Random;
   readonly onStep: (report: StepReport) => void;
+  /** By the purpose of the lesson's random numbers; null: nothing is kept. */
+  readonly checkpointsOf: (purpose: string) => Checkpoints | null;
 }
 
 /** Trains by the recipe's objective. The reference of preferences is the base with the adapter off.
@@ -43,19 +45,20 @@ export async function learn(
 function write(
   recipe: Recipe,
   { train: taught, validation }: TokenisedParts,
-  { learner, start, randomOf, onStep }: LearnOptions,
+  options: LearnOptions,
 ): Promise<LoopResult> {
   const data = { train: taught.examples, validation: validation.examples };
-  const lesson = writingLesson(learner, data, recipe.batchSize);
-  return train(lesson, { ...recipe, theta: start, random: randomOf('order'), onStep });
+  const lesson = writingLesson(options.learner, data, recipe.batchSize);
+  return train(lesson, { ...recipe, ...loopOptions(options, 'order') });
 }
 
 async function prefer(
   recipe: Recipe & { readonly dpo: DpoRecipe },
   { train: taught, validation }: TokenisedParts,
-  { learner, start, randomOf, onStep }: LearnOptions,
+  options: LearnOptions,
 ): Promise<LoopResult> {
   const { dpo, batchSize } = recipe;
+  const { learner, start } = options;
   const data = { train: taught.pairs, validation: validation.pairs };
   const adapterOff = new Float32Array(start.length);
   const lesson = await preferenceLesson(learner, data, {
@@ -66,10 +69,15 @@ async function prefer(
   return train(lesson, {
     ...recipe,
     learningRate: recipe.learningRate * dpo.learningRateShare,
-    theta: start,
-    random: randomOf('order of pairs'),
-    onStep,
+    ...loopOptions(options, 'order of pairs'),
   });
+}
+
+function loopOptions(options: LearnOptions, purpose: string) {
+  const { start, randomOf, onStep, checkpointsOf } = options;
+  const checkpoints = checkpointsOf(purpose);
+  const kept = checkpoints === null ? {} : { checkpoints };
+  return { theta: start, random: randomOf(purpose), onStep, ...kept };
 }
 
 /** Reports whose steps go on from those of an earlier lesson. */

@@ -6,9 +6,10 @@ import type { Clock } from '../lib/clock.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
 import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
+import { checkpointFiles } from './checkpoint-files.ts';
 import { freshLora } from './core/fresh-lora.ts';
 import { type Random, seededRandom } from './core/random.ts';
-import type { StepReport } from './core/train-loop.ts';
+import type { Checkpoints, StepReport } from './core/train-loop.ts';
 import type { HoldoutMeasures } from './gate.ts';
 import { learn } from './learn.ts';
 import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
@@ -40,6 +41,7 @@ export async function trainAdapter(
       start,
       randomOf: (purpose) => randomOf(job, purpose),
       onStep: withSpeed(options),
+      checkpointsOf: (purpose) => checkpointsOf(job, base, purpose),
     });
     const candidate = unflattenLora(base.config, job.recipe.lora, learnt.theta);
     const measures = await measure(job, parts, { base, learner, openLearner, candidate, live });
@@ -65,9 +67,17 @@ function learnersOf({ recipe, threads = 1 }: TrainingJob, base: Base): OpenLearn
 }
 
 /** Random numbers that follow from the data and the recipe alone, so that equal data gives equal adapters. */
-function randomOf({ datasetSha256, recipe }: TrainingJob, purpose: string): Random {
-  const seed = [datasetSha256, recipe as unknown as Json, purpose];
-  return seededRandom(sha256(canonicalJson(seed)));
+function randomOf(job: TrainingJob, purpose: string): Random {
+  return seededRandom(sha256(nameOf(job, purpose)));
+}
+
+function nameOf({ datasetSha256, recipe }: TrainingJob, purpose: string): string {
+  return canonicalJson([datasetSha256, recipe as unknown as Json, purpose]);
+}
+
+function checkpointsOf(job: TrainingJob, base: Base, purpose: string): Checkpoints | null {
+  if (job.checkpointDir === undefined) return null;
+  return checkpointFiles(job.checkpointDir, `${base.sha256} ${nameOf(job, purpose)}`);
 }
 
 function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepReport) => void {

@@ -28,6 +28,8 @@ export interface TrainingJob {
   readonly liveAdapterDir: string | null;
   /** Where the adapter folder shall be; must not exist yet. It appears whole or not at all. */
   readonly outDir: string;
+  /** Where the run keeps its state between epochs, and goes on from what it finds of its own; absent: nowhere. */
+  readonly checkpointDir?: string;
   /** Default 1. Another number of threads may give other bytes. */
   readonly threads?: number;
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -12,7 +12,7 @@ import { trainAdapter } from '../../src/training/train-adapter.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
-import { ruleExamples, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
+import { ruleExamples, rulePairs, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
 
 let root: string;
 let base: Base;
@@ -66,6 +66,52 @@ describe('runTrainer', () => {
       'newer data came',
     );
     expect(existsSync(job.outDir)).toBe(false);
+  });
+
+  it.each(['alone', 'after writing'])(
+    'ends with the bytes of an uninterrupted run when it was killed in between, preferences %s',
+    async (kind) => {
+      const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5 };
+      const recipe = { ...SMALL_RECIPE, dpo: { ...dpo, afterWriting: kind === 'after writing' } };
+      const data = { recipe, preferences: rulePairs(30) };
+      const whole = await runTrainer(jobOf(data), { signal: NEVER, onProgress: () => undefined });
+      const checkpointDir = join(root, `checkpoints ${kind}`);
+      for (const killAt of [8, 14, 31]) {
+        const abort = new AbortController();
+        const onProgress = ({ step }: TrainingProgress) => {
+          if (step >= killAt) abort.abort(new Error('killed'));
+        };
+        const job = jobOf({ ...data, checkpointDir });
+        await expect(runTrainer(job, { signal: abort.signal, onProgress })).rejects.toThrow(
+          'killed',
+        );
+      }
+      const steps: number[] = [];
+      const resumed = await runTrainer(jobOf({ ...data, checkpointDir }), {
+        signal: NEVER,
+        onProgress: ({ step }) => steps.push(step),
+      });
+      expect(steps[0]).toBeGreaterThan(11);
+      expect(resumed.files).toEqual(whole.files);
+      expect(resumed.losses).toEqual(whole.losses);
+      expect(resumed.measures).toEqual(whole.measures);
+    },
+  );
+
+  it('begins anew where a checkpoint is damaged', async () => {
+    const checkpointDir = join(root, 'damaged');
+    const options = { signal: NEVER, onProgress: () => undefined };
+    const whole = await runTrainer(jobOf({ checkpointDir }), options);
+    const [name = ''] = await readdir(checkpointDir);
+    const bytes = await readFile(join(checkpointDir, name));
+    await writeFile(join(checkpointDir, name), bytes.subarray(0, bytes.length - 8));
+    const steps: number[] = [];
+    const again = await runTrainer(jobOf({ checkpointDir }), {
+      signal: NEVER,
+      onProgress: ({ step }) => steps.push(step),
+    });
+    expect(steps[0]).toBe(1);
+    expect(again.files).toEqual(whole.files);
   });
 
   it('starts nothing when it is aborted already', async () => {

@@ -56,16 +56,25 @@ const EXPLODED = 4;
 const EXPLODED_STEPS = 3;
 
 /** Everything that changes while the loop runs: copy it, and the loop can go on from there. */
-interface LoopState {
+export interface LoopState {
   readonly theta: Float32Array;
   readonly optimiser: AdamWState;
   readonly losses: number[];
   readonly validationLosses: number[];
   best: Float32Array;
+  /** Epochs that are over. */
+  epochs: number;
+}
+
+/** Where the state after each epoch is kept; the loop's end does not depend on it. */
+export interface Checkpoints {
+  /** The newest state of this very loop, or null. */
+  read(): Promise<LoopState | null>;
+  write(state: LoopState): Promise<void>;
 }
 
 /** Trains `theta` (copied, not changed) until the epochs are over or the validation loss stops falling.
- *  Same inputs, same result, bit for bit, if the learner's are.
+ *  Same inputs, same result, bit for bit, if the learner's are; also for a loop that goes on from a checkpoint.
  *  Throws UntrainableError when the loss is no number or explodes; the signal's reason when it aborts. */
 export async function train<B extends Batch>(
   lesson: Lesson<B>,
@@ -74,17 +83,13 @@ export async function train<B extends Batch>(
     readonly random: Random;
     readonly signal?: AbortSignal;
     readonly onStep?: (report: StepReport) => void;
+    readonly checkpoints?: Checkpoints;
   },
 ): Promise<LoopResult> {
-  const state: LoopState = {
-    theta: options.theta.slice(),
-    optimiser: newAdamW(options.theta.length),
-    losses: [],
-    validationLosses: [],
-    best: options.theta,
-  };
-  await validate(lesson, state);
-  for (let epoch = 0; epoch < options.epochs; epoch += 1) {
+  const state = (await options.checkpoints?.read()) ?? (await begin(lesson, options.theta));
+  // the order of the epochs to come depends on the random numbers that those before them took
+  for (let epoch = 0; epoch < state.epochs; epoch += 1) lesson.epoch(options.random);
+  while (state.epochs < options.epochs) {
     if (epochsSinceBest(state) >= options.patience) break;
     for (const batch of lesson.epoch(options.random)) {
       options.signal?.throwIfAborted();
@@ -92,8 +97,23 @@ export async function train<B extends Batch>(
       options.onStep?.(report);
     }
     await validate(lesson, state);
+    state.epochs += 1;
+    await options.checkpoints?.write(state);
   }
   return { theta: state.best, losses: state.losses, validationLosses: state.validationLosses };
+}
+
+async function begin<B extends Batch>(lesson: Lesson<B>, theta: Float32Array): Promise<LoopState> {
+  const state: LoopState = {
+    theta: theta.slice(),
+    optimiser: newAdamW(theta.length),
+    losses: [],
+    validationLosses: [],
+    best: theta,
+    epochs: 0,
+  };
+  await validate(lesson, state);
+  return state;
 }
 
 async function step<B extends Batch>(
