@@ -2,6 +2,7 @@
 
 import type { Database } from '../src/db/database.ts';
 import type { RunDeps } from '../src/runs/run-training.ts';
+import { removeScratch } from '../src/runs/scratch.ts';
 import { requeueOrphans } from '../src/runs/sweep.ts';
 import { openQueue } from './queue.ts';
 import { relayRuns } from './relay.ts';
@@ -39,6 +40,7 @@ export async function startJobs(options: JobOptions): Promise<Jobs> {
   // PGlite belongs to this process alone, so no other worker can hold a job
   if (database.kind === 'pglite') {
     await requeueOrphans(database.kysely, new Date(run.clock.now()));
+    await removeScratch(run.workDir);
     if (redisUrl === undefined) await queue.clear();
   }
   const shutdown = new AbortController();

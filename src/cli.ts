@@ -1,7 +1,7 @@
 // The command line: which commands there are and what they take. Flags come from the table of settings.
 
 import { Command, CommanderError, Option } from 'commander';
-import { issueToken } from './auth.ts';
+import { issueToken } from './auth/tokens.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 import { StartError } from './lib/start-error.ts';
@@ -81,7 +81,7 @@ function addOperations(program: Command, { print }: CliActions): void {
     .command('doctor')
     .description('check what a server with these settings needs')
     .action(async (options: Options) => {
-      const operate = await import('./operate.ts');
+      const operate = await import('./operations/operate.ts');
       const { isWell, text } = await operate.doctor(readConfig(flagsOf(options)));
       print(text);
       if (!isWell) throw new StartError('Something is wrong: see the lines with FAULT.');
@@ -94,7 +94,7 @@ function addOperations(program: Command, { print }: CliActions): void {
     .addOption(optionOf('dataDir'))
     .addOption(optionOf('databaseUrl'))
     .action(async ({ retry, ...options }: Options & { readonly retry?: string }) => {
-      const operate = await import('./operate.ts');
+      const operate = await import('./operations/operate.ts');
       const config = readConfig(flagsOf(options));
       print(await (retry === undefined ? operate.showJobs(config) : operate.retryJobs(config)));
     });
@@ -104,7 +104,7 @@ function addOperations(program: Command, { print }: CliActions): void {
     .addOption(optionOf('dataDir'))
     .addOption(optionOf('databaseUrl'))
     .action(async (options: Options) => {
-      const operate = await import('./operate.ts');
+      const operate = await import('./operations/operate.ts');
       print(await operate.showUsers(readConfig(flagsOf(options))));
     });
   const copies = {
@@ -119,7 +119,7 @@ function addOperations(program: Command, { print }: CliActions): void {
       .addOption(optionOf('databaseUrl'))
       .addOption(optionOf('blobUrl'))
       .action(async (folder: string, options: Options) => {
-        const operate = await import('./operate.ts');
+        const operate = await import('./operations/operate.ts');
         print(await operate[action](readConfig(flagsOf(options)), folder));
       });
   }

@@ -1,18 +1,18 @@
 // The process: runs a command, says what went wrong, and ends cleanly when it is told to.
 
-import type { AppOptions } from './app.ts';
-import { bannerOf } from './banner.ts';
 import { explainedExitCode, type Role, runCli } from './cli.ts';
-import type { Closable } from './closers.ts';
 import { type Config, ConfigError } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 import { AppError } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
-import { openLogger } from './logger.ts';
 import { DamagedBaseError } from './model/base-package.ts';
 import { ModeFileError } from './modes/mode-file-error.ts';
-import type { StartOptions } from './open-parts.ts';
-import { requireSharedDatabase } from './require-shared-database.ts';
+import type { AppOptions } from './start/app.ts';
+import { bannerOf } from './start/banner.ts';
+import type { Closable } from './start/closers.ts';
+import { openLogger } from './start/logger.ts';
+import type { StartOptions } from './start/open-parts.ts';
+import { requireSharedDatabase } from './start/require-shared-database.ts';
 
 /** A stop that takes longer than this is cut short. */
 const STOP_LIMIT_MS = 4_500;
@@ -44,7 +44,7 @@ const START: Readonly<Record<Role, (config: Config, options: StartOptions) => Pr
       return serve(config, { ...options, trains: false });
     },
     train: async (config, options) => {
-      const { startTrainerNode } = await import('./trainer-node.ts');
+      const { startTrainerNode } = await import('./start/trainer-node.ts');
       const node = await startTrainerNode(config, options);
       process.stdout.write(`Attune is training, ${config.trainers} at a time.\n`);
       return node;
@@ -52,7 +52,7 @@ const START: Readonly<Record<Role, (config: Config, options: StartOptions) => Pr
   };
 
 async function serve(config: Config, options: AppOptions): Promise<Closable> {
-  const { startApp } = await import('./app.ts');
+  const { startApp } = await import('./start/app.ts');
   const app = await startApp(config, options);
   process.stdout.write(await bannerOf(app, config));
   return app;

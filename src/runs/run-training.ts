@@ -2,7 +2,7 @@
 // Each stage hands immutable values to the next; every write is fenced by the claim, so a run that was cancelled or
 // claimed again ends without effect.
 
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Candidate,
@@ -29,6 +29,7 @@ import type { runTrainer } from '../training/trainer.ts';
 import type { TrainingProgress, TrainingResult } from '../training/training-job.ts';
 import { checkpointDir, removeOldCheckpoints } from './old-checkpoints.ts';
 import { type Claim, claimRun, endRun, handBack, nameDataset, reportProgress } from './run.ts';
+import { newScratch } from './scratch.ts';
 
 /** What a run works with. */
 export interface RunDeps {
@@ -105,14 +106,13 @@ interface Material {
 
 async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): Promise<void> {
   const live = await liveAdapter(deps.db, claim.userId, claim.mode);
-  await mkdir(deps.workDir, { recursive: true });
-  const workDir = await mkdtemp(join(deps.workDir, 'run-'));
+  const scratch = await newScratch(deps.workDir);
   try {
     const startedAt = deps.clock.now();
     const result = await train(deps, claim, {
       ...material,
       live,
-      outDir: join(workDir, 'adapter'),
+      outDir: join(scratch, 'adapter'),
     });
     const evaluation = decideGate(result.measures, {
       ...material.mode.gate,
@@ -135,7 +135,7 @@ async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): P
     const { files } = await deps.store.put(result.adapterDir);
     deps.onPublished(await publishAdapter(deps, claim, { ...candidate, files }), figures);
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    await rm(scratch, { recursive: true, force: true });
   }
 }
 

@@ -5,11 +5,11 @@ import { type DocumentNode, type GraphQLError, type GraphQLSchema, getOperationA
 import type { pino } from 'pino';
 import type { Context, Services } from '../../schema/context.ts';
 import { createLoaders } from '../../schema/loaders.ts';
+import type { Authenticator, Identity } from '../auth/token-claims.ts';
 import { ensureUser } from '../changes/users.ts';
 import type { UserRow } from '../db/schema.ts';
 import { AppError } from '../lib/errors.ts';
 import { shown } from '../lib/shown.ts';
-import type { Authenticator, Identity } from '../token-claims.ts';
 import { createDocumentCheck, type DocumentCheck } from './check-document.ts';
 import { createClientErrors, type ToClientError } from './client-errors.ts';
 import { operationCost } from './operation-cost.ts';

@@ -8,12 +8,12 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readMailbox } from '../../demo/mailbox.ts';
 import { type AdapterSignal, type AdapterView, Phone, type RunView } from '../../demo/phone.ts';
-import { type App, startApp } from '../../src/app.ts';
-import { issueToken } from '../../src/auth.ts';
+import { issueToken } from '../../src/auth/tokens.ts';
 import { readConfig } from '../../src/config.ts';
 import { splitOf } from '../../src/dataset/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
+import { type App, startApp } from '../../src/start/app.ts';
 import { realBase, realBaseCacheDir } from '../support/real-base.ts';
 
 const MODE = 'subject';

@@ -9,7 +9,7 @@ import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
 import { openAnswers } from '../../src/answers/answers.ts';
-import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth.ts';
+import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth/tokens.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';

@@ -1,7 +1,7 @@
 // What a bearer token says once its signature has been found to be right; the same for every kind of key.
 
 import { errors, type JWTPayload } from 'jose';
-import type { AppError } from './lib/errors.ts';
+import type { AppError } from '../lib/errors.ts';
 
 /** A subject names a row and appears in logs: long ones serve nobody. */
 export const MAX_SUBJECT_CHARACTERS = 200;

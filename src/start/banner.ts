@@ -1,7 +1,7 @@
+import { issueToken } from '../auth/tokens.ts';
+import { type Config, keysDirOf } from '../config.ts';
+import { systemClock } from '../lib/clock.ts';
 import type { App } from './app.ts';
-import { issueToken } from './auth.ts';
-import { type Config, keysDirOf } from './config.ts';
-import { systemClock } from './lib/clock.ts';
 
 const DEMO_USER = 'demo';
 

@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import type { AdapterStore } from './adapters/store.ts';
-import type { Db } from './db/database.ts';
-import { type DumpedRow, dumpRows, restoreRows } from './db/dump.ts';
+import type { AdapterStore } from '../adapters/store.ts';
+import type { Db } from '../db/database.ts';
+import { type DumpedRow, dumpRows, restoreRows } from '../db/dump.ts';
 
 const ROWS_FILE = 'rows.gz';
 const ADAPTERS_FOLDER = 'adapters';

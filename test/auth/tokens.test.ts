@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateKeyPair, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { issueToken, openAuthenticator } from '../src/auth.ts';
-import type { Clock } from '../src/lib/clock.ts';
+import { issueToken, openAuthenticator } from '../../src/auth/tokens.ts';
+import type { Clock } from '../../src/lib/clock.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const DAY_MS = 24 * 3600 * 1000;

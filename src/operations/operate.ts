@@ -1,17 +1,17 @@
 // The commands of those who run a deployment, as lines to print. Each opens only what it needs.
 
 import { mkdir, statfs } from 'node:fs/promises';
-import { openAdapterStore } from './adapters/store.ts';
+import { openAdapterStore } from '../adapters/store.ts';
+import { blobDirOf, type Config } from '../config.ts';
+import { checkDatabase } from '../db/check-database.ts';
+import { type Db, openDatabase } from '../db/database.ts';
+import { systemClock } from '../lib/clock.ts';
+import { checkRedis } from '../lib/redis-check.ts';
+import { findBase } from '../model/base-install.ts';
+import { loadCatalog } from '../modes/catalog.ts';
+import { listRuns, listUsers, retryFailedRuns } from '../runs/run-reports.ts';
 import { backUp, type Copied, restore } from './backup.ts';
-import { blobDirOf, type Config } from './config.ts';
-import { checkDatabase } from './db/check-database.ts';
-import { type Db, openDatabase } from './db/database.ts';
-import { systemClock } from './lib/clock.ts';
-import { checkRedis } from './lib/redis-check.ts';
-import { findBase } from './model/base-install.ts';
-import { loadCatalog } from './modes/catalog.ts';
-import { diagnose } from './operations/doctor.ts';
-import { listRuns, listUsers, retryFailedRuns } from './runs/run-reports.ts';
+import { diagnose } from './doctor.ts';
 
 /** Below this adapters and databases soon have no room. */
 const LITTLE_SPACE_BYTES = 2 ** 30;

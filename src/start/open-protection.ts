@@ -1,9 +1,9 @@
+import type { Config } from '../config.ts';
+import { openRedisRateCounters } from '../lib/redis-rate-counter.ts';
+import { type Protection, protectionWith } from '../transport/protection.ts';
+import { openRateLimits, RATES } from '../transport/rate-limits.ts';
+import { findDocumentIn, readManifest } from '../transport/trusted-documents.ts';
 import type { Closers } from './closers.ts';
-import type { Config } from './config.ts';
-import { openRedisRateCounters } from './lib/redis-rate-counter.ts';
-import { type Protection, protectionWith } from './transport/protection.ts';
-import { openRateLimits, RATES } from './transport/rate-limits.ts';
-import { findDocumentIn, readManifest } from './transport/trusted-documents.ts';
 
 /** How a server with these settings guards itself. Throws StartError on a manifest that cannot be read. */
 export async function openProtection(

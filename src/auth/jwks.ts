@@ -9,9 +9,9 @@ import {
   type JWTVerifyGetKey,
   jwtVerify,
 } from 'jose';
-import type { Clock } from './lib/clock.ts';
-import { AppError } from './lib/errors.ts';
-import { StartError } from './lib/start-error.ts';
+import type { Clock } from '../lib/clock.ts';
+import { AppError } from '../lib/errors.ts';
+import { StartError } from '../lib/start-error.ts';
 import { type Authenticator, bearerAuthenticator, CLOCK_TOLERANCE_S } from './token-claims.ts';
 
 /** Signatures by a private key only: a secret that both sides know would let every holder make tokens. */

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
-import type { Db } from './db/database.ts';
-import { recordFact } from './db/facts.ts';
+import type { Db } from '../db/database.ts';
+import { recordFact } from '../db/facts.ts';
+import { StartError } from '../lib/start-error.ts';
 import type { InstalledModel } from './install-model.ts';
-import { StartError } from './lib/start-error.ts';
 
 /** Records the base that this data was made with, at the first start; adapters are valid for one base only, so from then
  *  on another one is refused. Throws StartError naming both and the remedy. */

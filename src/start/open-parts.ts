@@ -2,22 +2,22 @@
 
 import { join } from 'node:path';
 import type { pino } from 'pino';
-import { type JobShares, type Jobs, startJobs } from '../jobs/start.ts';
-import { openAdapterStore } from './adapters/store.ts';
+import { type JobShares, type Jobs, startJobs } from '../../jobs/start.ts';
+import { openAdapterStore } from '../adapters/store.ts';
+import { blobDirOf, type Config } from '../config.ts';
+import { openDatabase } from '../db/database.ts';
+import { systemClock } from '../lib/clock.ts';
+import { parseModelReference } from '../model/model-reference.ts';
+import { loadCatalog } from '../modes/catalog.ts';
+import { openMetrics } from '../operations/metrics.ts';
+import { guardedStore } from '../runs/guarded-store.ts';
+import type { RunDeps } from '../runs/run-training.ts';
+import { runTrainer } from '../training/trainer.ts';
 import type { Closers } from './closers.ts';
-import { blobDirOf, type Config } from './config.ts';
-import { openDatabase } from './db/database.ts';
 import { installModel } from './install-model.ts';
 import { keepBase } from './keep-base.ts';
-import { systemClock } from './lib/clock.ts';
-import { parseModelReference } from './model/model-reference.ts';
-import { loadCatalog } from './modes/catalog.ts';
 import { openWakeups } from './open-wakeups.ts';
-import { openMetrics } from './operations/metrics.ts';
-import { guardedStore } from './runs/guarded-store.ts';
-import type { RunDeps } from './runs/run-training.ts';
 import { shipAdapters } from './ship-adapters.ts';
-import { runTrainer } from './training/trainer.ts';
 
 /** What a start is told besides its settings. */
 export interface StartOptions {

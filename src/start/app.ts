@@ -1,26 +1,26 @@
 // A server: opens every part in the order in which they need each other, and closes them in the opposite one.
 
-import type { Services } from '../schema/context.ts';
-import { buildSchema } from '../schema/schema.ts';
-import { openAnswers } from './answers/answers.ts';
-import { openAuthenticator } from './auth.ts';
+import type { Services } from '../../schema/context.ts';
+import { buildSchema } from '../../schema/schema.ts';
+import { openAnswers } from '../answers/answers.ts';
+import { openJwksAuthenticator } from '../auth/jwks.ts';
+import type { Authenticator } from '../auth/token-claims.ts';
+import { openAuthenticator } from '../auth/tokens.ts';
+import { type Config, keysDirOf } from '../config.ts';
+import { forgetRecords } from '../dataset/forget-records.ts';
+import { type Engine, startEngine } from '../inference/engine-client.ts';
+import { systemClock } from '../lib/clock.ts';
+import { type Base, loadTokenizer } from '../model/base-package.ts';
+import { decodeFiles } from '../model/decode-package.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { measuredEngine } from '../operations/measured-engine.ts';
+import { checkAddress, startServer } from '../server.ts';
+import { readCursorSecret } from '../sync/cursor.ts';
+import { openManifestKeys } from '../sync/manifest-keys.ts';
 import { Closers } from './closers.ts';
-import { type Config, keysDirOf } from './config.ts';
-import { forgetRecords } from './dataset/forget-records.ts';
-import { type Engine, startEngine } from './inference/engine-client.ts';
-import { openJwksAuthenticator } from './jwks-auth.ts';
-import { systemClock } from './lib/clock.ts';
-import { type Base, loadTokenizer } from './model/base-package.ts';
-import { decodeFiles } from './model/decode-package.ts';
-import type { Tokenizer } from './model/tokenizer.ts';
 import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type Parts, type StartOptions } from './open-parts.ts';
 import { openProtection } from './open-protection.ts';
-import { measuredEngine } from './operations/measured-engine.ts';
-import { checkAddress, startServer } from './server.ts';
-import { readCursorSecret } from './sync/cursor.ts';
-import { openManifestKeys } from './sync/manifest-keys.ts';
-import type { Authenticator } from './token-claims.ts';
 
 /** A running server. */
 export interface App {

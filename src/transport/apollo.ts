@@ -9,12 +9,12 @@ import {
 } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
-import type { Context } from '../schema/context.ts';
-import { AppError } from './lib/errors.ts';
-import { httpStatusOf } from './transport/client-errors.ts';
-import { setErrorHeaders } from './transport/error-response.ts';
-import type { OperationGate, Session } from './transport/operation-gate.ts';
-import type { DocumentRequest } from './transport/trusted-documents.ts';
+import type { Context } from '../../schema/context.ts';
+import { AppError } from '../lib/errors.ts';
+import { httpStatusOf } from './client-errors.ts';
+import { setErrorHeaders } from './error-response.ts';
+import type { OperationGate, Session } from './operation-gate.ts';
+import type { DocumentRequest } from './trusted-documents.ts';
 
 /** What a resolver reaches, and who asks. */
 export interface HttpContext extends Context {

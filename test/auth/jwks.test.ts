@@ -4,9 +4,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
-import { openJwksAuthenticator } from '../src/jwks-auth.ts';
-import { systemClock } from '../src/lib/clock.ts';
-import { useTemporaryFolder } from './support/temporary-folder.ts';
+import { openJwksAuthenticator } from '../../src/auth/jwks.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const WHO = { issuer: 'https://id.example', audience: 'phones' };
 const claims = {

@@ -1,10 +1,10 @@
-import { readPeftFolder } from './adapters/peft.ts';
-import { registerShipped } from './adapters/shipped.ts';
-import type { AdapterStore } from './adapters/store.ts';
-import type { Db } from './db/database.ts';
-import type { Clock } from './lib/clock.ts';
-import type { Base } from './model/base-package.ts';
-import type { ModeCatalog } from './modes/mode.ts';
+import { readPeftFolder } from '../adapters/peft.ts';
+import { registerShipped } from '../adapters/shipped.ts';
+import type { AdapterStore } from '../adapters/store.ts';
+import type { Db } from '../db/database.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Base } from '../model/base-package.ts';
+import type { ModeCatalog } from '../modes/mode.ts';
 
 /** Puts the adapters that the modes ship into store and registry. Throws when one of them does not fit the base. */
 export async function shipAdapters(parts: {

@@ -2,16 +2,16 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { publishAdapter } from '../src/adapters/publish.ts';
-import { type AdapterStore, openAdapterStore } from '../src/adapters/store.ts';
-import { backUp, restore } from '../src/backup.ts';
-import { type Db, openDatabase } from '../src/db/database.ts';
-import { dumpRows } from '../src/db/dump.ts';
-import { candidateOf, newTrainee } from './adapters/fixture.ts';
-import { describeEachDatabase, newDataFolder } from './support/databases.ts';
-import { sampleMail } from './support/mailbox.ts';
-import { loadShippedModes } from './support/test-user.ts';
-import { World } from './support/world.ts';
+import { publishAdapter } from '../../src/adapters/publish.ts';
+import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
+import { type Db, openDatabase } from '../../src/db/database.ts';
+import { dumpRows } from '../../src/db/dump.ts';
+import { backUp, restore } from '../../src/operations/backup.ts';
+import { candidateOf, newTrainee } from '../adapters/fixture.ts';
+import { describeEachDatabase, newDataFolder } from '../support/databases.ts';
+import { sampleMail } from '../support/mailbox.ts';
+import { loadShippedModes } from '../support/test-user.ts';
+import { World } from '../support/world.ts';
 
 const TENSORS = 'adapter_model.safetensors';
 

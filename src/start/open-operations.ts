@@ -1,13 +1,13 @@
 import type { Router } from 'express';
 import type { pino } from 'pino';
-import { openProbe, type Probe } from '../jobs/probe.ts';
+import { openProbe, type Probe } from '../../jobs/probe.ts';
+import type { Config } from '../config.ts';
+import type { Engine } from '../inference/engine-client.ts';
+import type { Tokenizer } from '../model/tokenizer.ts';
+import { checkDatabase, checkEngine, openReadiness } from '../operations/readiness.ts';
+import { operationsRouter } from '../operations/router.ts';
 import type { Closable } from './closers.ts';
-import type { Config } from './config.ts';
-import type { Engine } from './inference/engine-client.ts';
-import type { Tokenizer } from './model/tokenizer.ts';
 import type { Parts } from './open-parts.ts';
-import { checkDatabase, checkEngine, openReadiness } from './operations/readiness.ts';
-import { operationsRouter } from './operations/router.ts';
 
 /** Opens what a server tells those who run it. The queue's probe starts when somebody first asks. */
 export function openOperations(

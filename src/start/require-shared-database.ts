@@ -1,5 +1,5 @@
-import type { Config } from './config.ts';
-import { StartError } from './lib/start-error.ts';
+import type { Config } from '../config.ts';
+import { StartError } from '../lib/start-error.ts';
 
 /** Throws StartError where a command that is one share of the work has no database to share. */
 export function requireSharedDatabase({ databaseUrl }: Config, command: string): void {

@@ -1,5 +1,5 @@
+import type { Config } from '../config.ts';
 import { Closers } from './closers.ts';
-import type { Config } from './config.ts';
 import { openJobs, openParts, type StartOptions } from './open-parts.ts';
 import { requireSharedDatabase } from './require-shared-database.ts';
 
