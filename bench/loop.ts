@@ -9,7 +9,7 @@ import { readMailbox } from '../demo/mailbox.ts';
 import { type Account, type AdapterView, Phone } from '../demo/phone.ts';
 import { startServerProcess } from '../demo/server.ts';
 import { say, showTable } from '../demo/show.ts';
-import { issueToken } from '../src/auth.ts';
+import { issueToken } from '../src/auth/tokens.ts';
 import { type Config, readConfig } from '../src/config.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { must } from '../src/lib/errors.ts';

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import pg from 'pg';
 import { Phone } from '../../demo/phone.ts';
-import { issueToken } from '../../src/auth.ts';
+import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { AttuneProcess } from '../../test/support/attune-process.ts';
 
