@@ -1,7 +1,7 @@
 // Two nodes that relay and train on one PostgreSQL and one Redis, reached over networks with faults. The trainer only
 // pretends; queue, relay, database, wake-ups and store are the real ones, on a fast clock.
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -16,7 +16,6 @@ import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
-import { sha256 } from '../../src/lib/sha256.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import type { RunDeps } from '../../src/runs/run-training.ts';
@@ -24,6 +23,7 @@ import type { TrainingJob, TrainingResult } from '../../src/training/training-jo
 import { FAKE_BASE } from './api-server.ts';
 import { fastClock } from './fast-clock.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { pretendToTrain } from './pretend-trainer.ts';
 import { loadShippedModes } from './test-user.ts';
 
 const MODE = 'subject';
@@ -249,25 +249,10 @@ export class FaultDeployment {
     return { database, wakeups, jobs };
   }
 
-  /** An adapter that names its dataset, better than whatever it is compared with. */
   async #train(job: TrainingJob): Promise<TrainingResult> {
     this.trainings += 1;
     await this.whileTraining();
-    const tensors = job.datasetSha256;
-    const contents = { 'adapter_config.json': '{}', 'adapter_model.safetensors': tensors };
-    await mkdir(job.outDir);
-    for (const [name, text] of Object.entries(contents))
-      await writeFile(join(job.outDir, name), text);
-    const live = job.liveAdapterDir === null ? null : 2;
-    const measure = { sha256: sha256('example'), tokens: 1, candidate: 1, base: 3, live };
-    return {
-      adapterDir: job.outDir,
-      files: Object.entries(contents).map(([name, text]) => ({
-        ...{ name, sizeBytes: text.length, sha256: sha256(text) },
-      })) as TrainingResult['files'],
-      measures: { examples: [measure] },
-      ...{ losses: [1], validationLosses: [], steps: 1, notes: [] },
-    };
+    return pretendToTrain(job);
   }
 }
 

@@ -1,0 +1,180 @@
+// A run from claim to verdict, with a trainer that pretends: what each way it can go leaves behind.
+
+import { readdir } from 'node:fs/promises';
+import { expect, test } from 'vitest';
+import { liveAdapter } from '../../src/adapters/registry.ts';
+import { openAdapterStore } from '../../src/adapters/store.ts';
+import { queueRuns } from '../../src/changes/queue-run.ts';
+import { splitOf } from '../../src/dataset/split.ts';
+import { openLocalWakeups } from '../../src/lib/wakeups.ts';
+import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
+import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
+import { FAKE_BASE } from '../support/api-server.ts';
+import { describeWithDatabase } from '../support/databases.ts';
+import { sampleMail } from '../support/mailbox.ts';
+import { pretendToTrain } from '../support/pretend-trainer.ts';
+import { useTemporaryFolder } from '../support/temporary-folder.ts';
+import { loadShippedModes, NOW, STOPPED } from '../support/test-user.ts';
+import { World } from '../support/world.ts';
+
+const MODE = 'subject';
+const catalog = await loadShippedModes();
+const folder = useTemporaryFolder();
+
+describeWithDatabase('a run', (database) => {
+  /** A user with enough mails to train on, whose changes have asked for a run. */
+  async function setUp(overrides: Partial<RunDeps> = {}) {
+    const world = await World.open(database(), catalog);
+    const mails = Array.from({ length: 60 }, (_, i) => sampleMail(`mail-${i}`, `subject ${i}`));
+    await world.user.push(...mails);
+    const published: string[] = [];
+    const deps: RunDeps = {
+      ...{ db: world.db, catalog, base: FAKE_BASE, clock: STOPPED },
+      store: await openAdapterStore(folder('data')),
+      wakeups: openLocalWakeups(),
+      workDir: folder('work'),
+      train: (job) => pretendToTrain(job),
+      onPublished: ({ id }) => published.push(id),
+      shutdown: new AbortController().signal,
+      ...overrides,
+    };
+    const key = { userId: world.user.id, mode: MODE };
+    const run = (isLast = false) => runTraining(deps, key, { isLast });
+    const live = () => liveAdapter(world.db, key.userId, MODE);
+    const lastRun = () =>
+      world.db
+        .selectFrom('runs')
+        .selectAll()
+        .where('userId', '=', key.userId)
+        .where('mode', '=', MODE)
+        .orderBy('seq', 'desc')
+        .executeTakeFirstOrThrow();
+    return { world, mails, deps, run, live, lastRun, published };
+  }
+
+  test('publishes what passes the gate, tells of it and leaves no scratch behind', async () => {
+    const { run, live, lastRun, published } = await setUp();
+    await run();
+    expect(await lastRun()).toMatchObject({ status: 'PUBLISHED', reason: null });
+    expect(await live()).toMatchObject({ version: 1, id: published[0] });
+    expect(await readdir(folder('work'))).toEqual([]);
+  });
+
+  test('rejects what does not, with the reason, and keeps the live adapter', async () => {
+    let loss = 1;
+    const { world, run, live, lastRun } = await setUp({
+      train: (job) => pretendToTrain(job, loss),
+    });
+    await run();
+    await world.user.push(sampleMail('mail-new', 'subject new'));
+    loss = 4;
+    await run();
+    const { status, reason, adapterId } = await lastRun();
+    expect(status).toBe('REJECTED');
+    expect(reason).toContain("not below the base model's");
+    expect(await live()).toMatchObject({ version: 1 });
+    expect((await world.statuses()).get(adapterId ?? '')).toBe('REJECTED');
+  });
+
+  test('skips data it has learnt already, unless it is asked for a rebuild', async () => {
+    const { world, run, lastRun } = await setUp();
+    await run();
+    await queueRuns(world.db, world.user.id, [MODE], { now: NOW });
+    await run();
+    expect(await lastRun()).toMatchObject({ status: 'SKIPPED', reason: 'UNCHANGED' });
+    await queueRuns(world.db, world.user.id, [MODE], { now: NOW, forced: true });
+    await run();
+    expect(await lastRun()).toMatchObject({ status: 'PUBLISHED' });
+  });
+
+  test('does nothing when nothing is due', async () => {
+    let trainings = 0;
+    const { run } = await setUp({
+      train: (job) => {
+        trainings += 1;
+        return pretendToTrain(job);
+      },
+    });
+    await run();
+    await run();
+    expect(trainings).toBe(1);
+  });
+
+  test('fails at once with the reason when the data cannot be learnt', async () => {
+    const reason = 'the loss is not a number';
+    const { run, lastRun } = await setUp({
+      train: () => Promise.reject(new UntrainableError(reason)),
+    });
+    await run();
+    expect(await lastRun()).toMatchObject({ status: 'FAILED', reason });
+  });
+
+  test('is tried again when the trainer dies, and fails after the last try', async () => {
+    const died = new Error('the trainer died');
+    const { run, lastRun } = await setUp({ train: () => Promise.reject(died) });
+    await expect(run()).rejects.toBe(died);
+    expect(await lastRun()).toMatchObject({ status: 'RUNNING', attempt: 1 });
+    await expect(run(true)).rejects.toBe(died);
+    expect(await lastRun()).toMatchObject({ status: 'FAILED', attempt: 2, reason: died.message });
+  });
+
+  test('publishes nothing on a full disk, and says so after the last try', async () => {
+    const fullDisk = () => Promise.reject(new Error('ENOSPC: no space left on device'));
+    const store = await openAdapterStore(folder('full'), fullDisk);
+    const { run, live, lastRun } = await setUp({ store });
+    await expect(run(true)).rejects.toThrow('ENOSPC');
+    const { status, reason } = await lastRun();
+    expect(status).toBe('FAILED');
+    expect(reason).toContain('no space left');
+    expect(await live()).toBeNull();
+    expect(await readdir(folder('work'))).toEqual([]);
+  });
+
+  test('is given up without effect when a record that it learns from is deleted', async () => {
+    const learnt = (recordId: string) => splitOf('mail.sent', recordId) === 'train';
+    const { world, mails, deps, run, live } = await setUp();
+    const mail = mails.find(({ recordId }) => learnt(recordId)) ?? { recordId: 'none' };
+    const train: RunDeps['train'] = async (job) => {
+      await world.user.push({ source: 'mail.sent', recordId: mail.recordId });
+      return pretendToTrain(job);
+    };
+    await runTraining({ ...deps, train }, { userId: world.user.id, mode: MODE }, { isLast: false });
+    expect(await live()).toBeNull();
+    await run();
+    expect(await live()).toMatchObject({ version: 1 });
+  });
+
+  test('waits again when the server stops', async () => {
+    const stop = new AbortController();
+    const { run, lastRun } = await setUp({
+      shutdown: stop.signal,
+      train: (_, { signal }) => {
+        stop.abort(new Error('the server stops'));
+        return Promise.reject(signal.reason);
+      },
+    });
+    await run();
+    expect(await lastRun()).toMatchObject({ status: 'QUEUED', enqueuedAt: null });
+  });
+
+  test('stops its trainer once another worker has claimed it', async () => {
+    const { world, run, live } = await setUp({
+      train: async (job, { onProgress, signal }) => {
+        await world.db
+          .updateTable('runs')
+          .set({ attempt: 99 })
+          .where('userId', '=', world.user.id)
+          .execute();
+        onProgress({
+          ...{ step: 1, totalSteps: 2, loss: 1, learningRate: 1 },
+          ...{ tokens: 1, tokensPerSecond: 1 },
+        });
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        signal.throwIfAborted();
+        return pretendToTrain(job);
+      },
+    });
+    await run();
+    expect(await live()).toBeNull();
+  });
+});
