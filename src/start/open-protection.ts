@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import { openRedisRateCounters } from '../lib/redis-rate-counter.ts';
 import { type Protection, protectionWith } from '../transport/protection.ts';
-import { openRateLimits, RATES } from '../transport/rate-limits.ts';
+import { openRateLimits, ratesOf } from '../transport/rate-limits.ts';
 import { findDocumentIn, readManifest } from '../transport/trusted-documents.ts';
 import type { Closers } from './closers.ts';
 
@@ -18,6 +18,6 @@ export async function openProtection(
     isProduction: production,
     proxies,
     findDocument: findDocumentIn(manifest),
-    rates: openRateLimits(RATES, counters?.makeCounter),
+    rates: openRateLimits(ratesOf(production), counters?.makeCounter),
   });
 }

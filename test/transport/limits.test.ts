@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { LIMITS } from '../../src/transport/limits.ts';
-import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
+import { openRateLimits, RATES, ratesOf } from '../../src/transport/rate-limits.ts';
 import { findDocumentIn } from '../../src/transport/trusted-documents.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { ApiClient } from '../support/api-client.ts';
@@ -253,3 +253,8 @@ function closeOf(client: ApiClient): Promise<unknown> {
   const events = client.socket().iterate({ query: VIEWER });
   return events.next().catch((event) => event);
 }
+
+it('lets a server that is not in production take a hundred times as much', () => {
+  expect(ratesOf(true)).toEqual(RATES);
+  expect(ratesOf(false).user).toEqual({ points: 100 * RATES.user.points, seconds: 60 });
+});
