@@ -2,7 +2,7 @@
 // idempotent (one waiting job per user and mode), so a crash between the two steps costs a repeat, never a loss.
 
 import type { Db } from '../src/db/database.ts';
-import type { Clock } from '../src/lib/clock.ts';
+import { type Clock, rest } from '../src/lib/clock.ts';
 import { OUTBOX_TOPIC, type Wakeups } from '../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import type { TrainQueue } from './queue.ts';
@@ -64,14 +64,6 @@ async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> 
     }
     wakeups.wake(OUTBOX_TOPIC);
   }
-}
-
-/** Waits; false once the signal aborts. */
-function rest(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
-  return clock.sleep(ms, signal).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Carries every run that the queue has not been given yet; returns how many. */

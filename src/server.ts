@@ -16,7 +16,7 @@ import { sql } from 'kysely';
 import type { pino } from 'pino';
 import type { Services } from '../schema/context.ts';
 import type { Authenticator } from './auth/token-claims.ts';
-import type { Clock } from './lib/clock.ts';
+import { type Clock, rest } from './lib/clock.ts';
 import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import { downloads } from './sync/downloads.ts';
@@ -104,7 +104,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 /** Resolves with the promise, but after DRAIN_MS at the latest. */
 async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
   const settled = new AbortController();
-  const waiting = clock.sleep(DRAIN_MS, settled.signal).catch(() => undefined);
+  const waiting = rest(clock, DRAIN_MS, settled.signal);
   await Promise.race([promise, waiting]);
   settled.abort();
 }

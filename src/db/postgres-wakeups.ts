@@ -1,7 +1,7 @@
 // Wakeups over PostgreSQL's LISTEN and NOTIFY: for several processes on one database without a Redis.
 
 import pg from 'pg';
-import { systemClock } from '../lib/clock.ts';
+import { rest, systemClock } from '../lib/clock.ts';
 import { type CarrierEvents, openSharedWakeups } from '../lib/shared-wakeups.ts';
 import type { Wakeups } from '../lib/wakeups.ts';
 
@@ -52,7 +52,7 @@ async function listenAlways(
 ): Promise<void> {
   while (!signal.aborted) {
     await listenOnce(databaseUrl, events, signal).catch(onError);
-    await systemClock.sleep(RETRY_MS, signal).catch(() => undefined);
+    await rest(systemClock, RETRY_MS, signal);
   }
 }
 

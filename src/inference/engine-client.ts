@@ -2,7 +2,7 @@
 // never the server. A process that dies is replaced.
 
 import { cancellable } from '../lib/cancellable.ts';
-import { type Clock, systemClock } from '../lib/clock.ts';
+import { type Clock, rest, systemClock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { EngineChild } from './engine-child.ts';
 import type { AdapterFolder, EngineEvent, EngineRequest } from './engine-protocol.ts';
@@ -119,7 +119,7 @@ class SupervisedEngine implements Engine {
       if (child !== null) return child;
       const delayMs = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] ?? 0;
       // closing ends the wait, and then the loop
-      await clock.sleep(delayMs, this.#closing.signal).catch(() => undefined);
+      await rest(clock, delayMs, this.#closing.signal);
     }
     return null;
   }

@@ -2,7 +2,7 @@
 // In: a carrier that may lose messages and connections. Out: Wakeups that are late when it does, and never silent.
 
 import { randomUUID } from 'node:crypto';
-import { systemClock } from './clock.ts';
+import { rest, systemClock } from './clock.ts';
 import { openLocalWakeups, type Wakeups } from './wakeups.ts';
 
 /** How long to rest after a message could not be sent. */
@@ -85,7 +85,7 @@ class Sender {
       } catch {
         // the carrier reports its own failures; the topic waits
         this.#waiting.add(topic);
-        await systemClock.sleep(RETRY_MS, this.#closing.signal).catch(() => undefined);
+        await rest(systemClock, RETRY_MS, this.#closing.signal);
       }
     }
   }
