@@ -50,8 +50,33 @@ export const Evaluation = objectType({
       description:
         "Share of held-out pairs whose log p(chosen) - log p(rejected), less the base's, is above 0 (a tie counts half); null without pairs.",
     });
+    t.nullable.float('probeLoss', {
+      description:
+        'Mean negative log-likelihood per token (nats) on a fixed text that no user wrote: what the language itself cost.',
+    });
+    t.nullable.float('baseProbeLoss');
     t.boolean('passed');
     t.string('reason');
+  },
+});
+
+/** Where an adapter comes from. */
+export const AdapterLineage = objectType({
+  name: 'AdapterLineage',
+  description:
+    'What an adapter was made from, as its file attune.json says it; null where nobody knows.',
+  definition(t) {
+    t.string('datasetSha256');
+    t.nullable.string('parentSha256', {
+      description: 'The tensors of the adapter that its training began from; null: from nothing.',
+    });
+    t.field('recipe', { type: 'JSON', description: 'All choices of its training.' });
+    t.string('codeVersion', { description: "The server's, and ONNX Runtime's." });
+    t.field('figures', {
+      type: 'JSON',
+      description:
+        'Steps, how much was learnt from, first and last training loss, held-out figures.',
+    });
   },
 });
 
@@ -74,6 +99,17 @@ export const Adapter = objectType({
       type: nullable('Adapter'),
       description: 'The adapter that was live before it.',
       resolve: ({ parentId }, _, { loaders }) => loadIf(loaders.adapter, parentId),
+    });
+    t.field('startedFrom', {
+      type: nullable('Adapter'),
+      description:
+        'The adapter whose weights its training began from, a shipped one too; null: from nothing.',
+      resolve: ({ startedFromId }, _, { loaders }) => loadIf(loaders.adapter, startedFromId),
+    });
+    t.field('lineage', { type: nullable(AdapterLineage) });
+    t.nullable.float('onPolicyShare', {
+      description:
+        'Of the preferences it learnt from, the share about answers of the adapter that was live when its run began; null where there were none.',
     });
     t.field('dataset', {
       type: nullable('Dataset'),

@@ -55,6 +55,14 @@ export const CompleteInput = inputObjectType({
       type: list(nonNull('String')),
       description: 'The answer ends before the first of these; at most 16 of 100 characters.',
     });
+    t.int('topLogprobs', {
+      description:
+        'Fill in `logprobs` with so many of the likeliest tokens at each place, 0 to 20; null: not at all.',
+    });
+    t.int('deadlineMs', {
+      description:
+        'The answer has so many milliseconds. What has begun by then ends as CANCELLED with what there is; what has not is OVERLOADED.',
+    });
   },
 });
 

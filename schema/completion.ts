@@ -1,9 +1,18 @@
-import { enumType, inputObjectType, mutationField, nonNull, nullable, objectType } from 'nexus';
-import { rateCompletion } from '../src/feedback/rate-completion.ts';
+import {
+  enumType,
+  inputObjectType,
+  list,
+  mutationField,
+  nonNull,
+  nullable,
+  objectType,
+} from 'nexus';
+import { rateAnswer } from '../src/answers/rate-answer.ts';
 import { reportCompletion } from '../src/feedback/report-completion.ts';
 import { connectionOf } from './connection.ts';
 import { loadIf } from './loaders.ts';
 import { globalId, ownId } from './node.ts';
+import { inOwnName } from './own-name.ts';
 
 /** Why an answer ended. */
 export const FinishReason = enumType({
@@ -28,6 +37,43 @@ export const Rating = objectType({
     t.field('verdict', { type: nullable(Verdict) });
     t.nullable.string('better', { description: 'What the user would rather have had.' });
     t.field('ratedAt', { type: 'DateTime' });
+  },
+});
+
+const TOKEN_TEXT =
+  'Its text by itself: part of a character shows as U+FFFD, an end token as nothing.';
+const LOGPROB =
+  'Natural logarithm of its probability: the softmax of the logits, before temperature and topP.';
+
+/** A token that might have stood at some place. */
+export const TopLogprob = objectType({
+  name: 'TopLogprob',
+  description: 'A token that the model might have written at some place.',
+  definition(t) {
+    t.string('token', {
+      description: TOKEN_TEXT,
+    });
+    t.float('logprob', {
+      description: LOGPROB,
+    });
+  },
+});
+
+/** A token that was written. */
+export const TokenLogprob = objectType({
+  name: 'TokenLogprob',
+  description: 'A token of an answer and how likely the model found it.',
+  definition(t) {
+    t.string('token', {
+      description: TOKEN_TEXT,
+    });
+    t.float('logprob', {
+      description: LOGPROB,
+    });
+    t.list.field('topLogprobs', {
+      type: TopLogprob,
+      description: 'The likeliest tokens at this place, the likeliest first; as many as asked for.',
+    });
   },
 });
 
@@ -58,6 +104,11 @@ export const Completion = objectType({
     t.int('promptTokens');
     t.int('completionTokens');
     t.field('finishReason', { type: FinishReason });
+    t.field('logprobs', {
+      type: nullable(list(nonNull(TokenLogprob))),
+      description:
+        'Of each completion token; only in the response that made the answer and asked for them: they are not stored.',
+    });
     t.field('rating', {
       type: nullable(Rating),
       resolve: ({ verdict, better, ratedAt }) => ratedAt && { verdict, better, ratedAt },
@@ -89,9 +140,9 @@ export const reportCompletionMutation = mutationField('reportCompletion', {
   description:
     'Records an answer that a device gave by itself, so that it can be rated. Safe to repeat.',
   args: { input: nonNull(ReportCompletionInput) },
-  resolve: (_, { input }, { services, viewer }) =>
-    reportCompletion(services, viewer.id, {
-      ...input,
+  resolve: (_, { input }, context) =>
+    reportCompletion(context.services, context.viewer.id, {
+      ...inOwnName(context, input),
       adapterId: input.adapterId == null ? null : ownId('Adapter', input.adapterId, 'adapterId'),
     }),
 });
@@ -116,7 +167,7 @@ export const rateCompletionMutation = mutationField('rateCompletion', {
   description: 'Stores what the user thought of an answer; a new rating replaces the old one.',
   args: { input: nonNull(RateCompletionInput) },
   resolve: (_, { input }, { services, viewer }) =>
-    rateCompletion(services, viewer.id, {
+    rateAnswer(services, viewer.id, {
       ...input,
       completionId: ownId('Completion', input.completionId, 'completionId'),
       preferredCompletionId:

@@ -3,6 +3,7 @@
 import type { AdapterStore } from '../src/adapters/store.ts';
 import type { Answers } from '../src/answers/answers.ts';
 import type { PushDeps } from '../src/changes/push-changes.ts';
+import type { RevokedDevices } from '../src/changes/revoked-devices.ts';
 import type { Db } from '../src/db/database.ts';
 import type { UserRow } from '../src/db/schema.ts';
 import type { ReportDeps } from '../src/feedback/report-completion.ts';
@@ -25,6 +26,7 @@ export interface Services {
   readonly cursorSecret: Uint8Array;
   /** Signs the adapters' manifests. */
   readonly manifestKeys: ManifestKeys;
+  readonly revokedDevices: RevokedDevices;
   readonly clock: Clock;
   /** Withdraws what was learned from records that are being deleted. */
   readonly onDelete: PushDeps['onDelete'];
@@ -35,6 +37,8 @@ export interface Services {
 /** One operation's view of the server. */
 export interface Context {
   readonly viewer: UserRow;
+  /** The one device that may use the viewer's token; null: any. */
+  readonly deviceId: string | null;
   readonly services: Services;
   readonly loaders: Loaders;
   /** Aborts when nobody waits for the answer any more. */

@@ -3,6 +3,7 @@ import { registerDevice } from '../src/changes/devices.ts';
 import { must } from '../src/lib/errors.ts';
 import { acknowledgeAdapter } from '../src/sync/acknowledge.ts';
 import { globalId, ownId } from './node.ts';
+import { inOwnName } from './own-name.ts';
 
 /** An adapter on a device. */
 export const HeldAdapter = objectType({
@@ -61,7 +62,8 @@ export const registerDeviceMutation = mutationField('registerDevice', {
   type: Device,
   description: 'Makes a device known, or renames one that is.',
   args: { input: nonNull(RegisterDeviceInput) },
-  resolve: (_, { input }, { services, viewer }) => registerDevice(services, viewer.id, input),
+  resolve: (_, { input }, context) =>
+    registerDevice(context.services, context.viewer.id, inOwnName(context, input)),
 });
 
 /** What became of an adapter on a device. */
@@ -88,9 +90,9 @@ export const acknowledgeAdapterMutation = mutationField('acknowledgeAdapter', {
   type: Device,
   description: 'Records that a device installed, removed or failed to install an adapter.',
   args: { input: nonNull(AcknowledgeAdapterInput) },
-  resolve: (_, { input }, { services, viewer }) =>
-    acknowledgeAdapter(services, viewer.id, {
-      ...input,
+  resolve: (_, { input }, context) =>
+    acknowledgeAdapter(context.services, context.viewer.id, {
+      ...inOwnName(context, input),
       adapterId: ownId('Adapter', input.adapterId, 'adapterId'),
     }),
 });

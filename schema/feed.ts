@@ -1,7 +1,7 @@
-import { arg, extendType, intArg, objectType, subscriptionField, unionType } from 'nexus';
+import { arg, enumType, extendType, intArg, objectType, subscriptionField, unionType } from 'nexus';
 import { cancellable } from '../src/lib/cancellable.ts';
 import { toGlobalId } from '../src/lib/global-id.ts';
-import { followFeed, readFeed } from '../src/sync/feed.ts';
+import { checksumAfter, followFeed, readFeed } from '../src/sync/feed.ts';
 
 /** An adapter to install. */
 export const AdapterReady = objectType({
@@ -21,8 +21,21 @@ export const AdapterRevoked = objectType({
     t.field('cursor', { type: 'Cursor', description: 'The position after this event.' });
     t.id('adapterId', { resolve: ({ adapterId }) => toGlobalId('Adapter', adapterId) });
     t.string('modeKey');
-    t.string('reason', { description: 'DATA_DELETED, ROLLED_BACK or DAMAGED.' });
+    t.string('reason', { description: 'DATA_DELETED, ROLLED_BACK, RATED_WORSE or DAMAGED.' });
   },
+});
+
+/** Why a cursor leads nowhere. */
+export const ResyncCode = enumType({
+  name: 'ResyncCode',
+  description: 'Why a cursor leads nowhere.',
+  members: [
+    { name: 'UNKNOWN_CURSOR', description: 'It was not handed out to this user.' },
+    { name: 'OTHER_SCHEMA', description: 'Another version of the server made it.' },
+    { name: 'NEW_EPOCH', description: 'The feed began anew since.' },
+    { name: 'AHEAD', description: 'The feed is shorter.' },
+    { name: 'EXPIRED', description: 'What came after it is no longer kept.' },
+  ],
 });
 
 /** A cursor that leads nowhere. */
@@ -31,6 +44,7 @@ export const ResyncRequired = objectType({
   description:
     'The cursor can no longer be continued: drop local state and start from null. A subscription completes after it.',
   definition(t) {
+    t.field('code', { type: ResyncCode });
     t.string('reason');
   },
 });
@@ -70,6 +84,11 @@ export const AdapterFeedPage = objectType({
     t.list.field('events', { type: AdapterEvent });
     t.field('cursor', { type: 'Cursor', description: 'Where the next page begins.' });
     t.boolean('hasMore');
+    t.nullable.string('checksum', {
+      description:
+        "At the end of the feed: FNV-1a (64 bits, hex) over the sorted lines `<mode key> <adapter id>\\n` of the user's live adapters. A device that has taken every event and gets another one resyncs. Null before the end, and when something happened meanwhile.",
+      resolve: (page, _, { services, viewer }) => checksumAfter(services, viewer.id, page),
+    });
   },
 });
 

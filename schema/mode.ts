@@ -1,6 +1,7 @@
 import { enumType, nullable, objectType } from 'nexus';
 import { pageAdapters } from '../src/adapters/registry.ts';
 import { upToDateThrough } from '../src/dataset/up-to-date.ts';
+import type { Json } from '../src/lib/canonical-json.ts';
 import { toGlobalId } from '../src/lib/global-id.ts';
 import { pageRuns } from '../src/runs/runs.ts';
 import { pageArgs } from './connection.ts';
@@ -28,7 +29,18 @@ export const Mode = objectType({
         "The data sources whose records feed this mode's training set: a change in one of them re-trains the mode.",
     });
     t.field('objective', { type: Objective });
+    t.field('outputSchema', {
+      type: nullable('JSON'),
+      description: 'The JSON schema that every finished answer fits; null: answers are plain text.',
+      resolve: ({ output }) => output?.schema ?? null,
+    });
     t.field('base', { type: 'BaseModel', resolve: (_, __, { services }) => services.base });
+    t.field('definition', {
+      type: 'JSON',
+      description:
+        'What a device needs to answer in this mode by itself: prompt templates, limits, stop strings, LoRA shape.',
+      resolve: ({ definition }) => definition as unknown as Json,
+    });
     t.field('adapter', {
       type: nullable('Adapter'),
       description:

@@ -44,6 +44,8 @@ export interface NexusGenInputs {
     topP: number | null; // Float
     seed?: number | null; // Int
     stop?: ReadonlyArray<string> | null; // [String!]
+    topLogprobs?: number | null; // Int
+    deadlineMs?: number | null; // Int
   }
   PushChangesInput: { // input type
     deviceId: string; // ID!
@@ -78,6 +80,7 @@ export interface NexusGenEnums {
   FinishReason: "STOP" | "LENGTH" | "CANCELLED"
   HeldState: "INSTALLED" | "REMOVED" | "FAILED"
   Objective: "SFT" | "DPO" | "SFT_THEN_DPO"
+  ResyncCode: "UNKNOWN_CURSOR" | "OTHER_SCHEMA" | "NEW_EPOCH" | "AHEAD" | "EXPIRED"
   RunStatus: "QUEUED" | "RUNNING" | "PUBLISHED" | "REJECTED" | "SKIPPED" | "FAILED" | "CANCELLED"
   Verdict: "UP" | "DOWN"
 }
@@ -104,6 +107,13 @@ export interface NexusGenObjects {
     node: NexusGenRootTypes['Adapter']; // Adapter!
   }
   AdapterFeedPage: source.AdapterFeedPage;
+  AdapterLineage: { // root type
+    datasetSha256: string; // String!
+    parentSha256?: string | null; // String
+    recipe: NexusGenScalars['JSON']; // JSON!
+    codeVersion: string; // String!
+    figures: NexusGenScalars['JSON']; // JSON!
+  }
   AdapterReady: source.AdapterReady;
   AdapterRevoked: source.AdapterRevoked;
   BaseModel: source.BaseModel;
@@ -132,6 +142,8 @@ export interface NexusGenObjects {
     baseLoss?: number | null; // Float
     previousLoss?: number | null; // Float
     preferenceAccuracy?: number | null; // Float
+    probeLoss?: number | null; // Float
+    baseProbeLoss?: number | null; // Float
     passed: boolean; // Boolean!
     reason: string; // String!
   }
@@ -163,7 +175,10 @@ export interface NexusGenObjects {
     node: NexusGenRootTypes['Record']; // Record!
   }
   ResyncRequired: source.ResyncRequired;
+  RevokedDevice: source.RevokedDevice;
   Subscription: {};
+  TokenLogprob: source.TokenLogprob;
+  TopLogprob: source.TopLogprob;
   TrainingRun: source.TrainingRun;
   TrainingRunConnection: { // root type
     edges: ReadonlyArray<NexusGenRootTypes['TrainingRunEdge']>; // [TrainingRunEdge!]!
@@ -201,6 +216,9 @@ export interface NexusGenFieldTypes {
     origin: NexusGenEnums['AdapterOrigin']; // AdapterOrigin!
     base: NexusGenRootTypes['BaseModel']; // BaseModel!
     parent: NexusGenRootTypes['Adapter'] | null; // Adapter
+    startedFrom: NexusGenRootTypes['Adapter'] | null; // Adapter
+    lineage: NexusGenRootTypes['AdapterLineage'] | null; // AdapterLineage
+    onPolicyShare: number | null; // Float
     dataset: NexusGenRootTypes['Dataset'] | null; // Dataset
     run: NexusGenRootTypes['TrainingRun'] | null; // TrainingRun
     rank: number; // Int!
@@ -221,6 +239,14 @@ export interface NexusGenFieldTypes {
     events: ReadonlyArray<NexusGenRootTypes['AdapterEvent']>; // [AdapterEvent!]!
     cursor: NexusGenScalars['Cursor']; // Cursor!
     hasMore: boolean; // Boolean!
+    checksum: string | null; // String
+  }
+  AdapterLineage: { // field return type
+    datasetSha256: string; // String!
+    parentSha256: string | null; // String
+    recipe: NexusGenScalars['JSON']; // JSON!
+    codeVersion: string; // String!
+    figures: NexusGenScalars['JSON']; // JSON!
   }
   AdapterReady: { // field return type
     cursor: NexusGenScalars['Cursor']; // Cursor!
@@ -254,6 +280,7 @@ export interface NexusGenFieldTypes {
     promptTokens: number; // Int!
     completionTokens: number; // Int!
     finishReason: NexusGenEnums['FinishReason']; // FinishReason!
+    logprobs: ReadonlyArray<NexusGenRootTypes['TokenLogprob']> | null; // [TokenLogprob!]
     rating: NexusGenRootTypes['Rating'] | null; // Rating
     createdAt: NexusGenScalars['DateTime']; // DateTime!
   }
@@ -296,6 +323,8 @@ export interface NexusGenFieldTypes {
     baseLoss: number | null; // Float
     previousLoss: number | null; // Float
     preferenceAccuracy: number | null; // Float
+    probeLoss: number | null; // Float
+    baseProbeLoss: number | null; // Float
     passed: boolean; // Boolean!
     reason: string; // String!
   }
@@ -317,7 +346,9 @@ export interface NexusGenFieldTypes {
     description: string; // String!
     sources: ReadonlyArray<string>; // [String!]!
     objective: NexusGenEnums['Objective']; // Objective!
+    outputSchema: NexusGenScalars['JSON'] | null; // JSON
     base: NexusGenRootTypes['BaseModel']; // BaseModel!
+    definition: NexusGenScalars['JSON']; // JSON!
     adapter: NexusGenRootTypes['Adapter'] | null; // Adapter
     shippedAdapter: NexusGenRootTypes['Adapter'] | null; // Adapter
     adapters: NexusGenRootTypes['AdapterConnection']; // AdapterConnection!
@@ -333,6 +364,8 @@ export interface NexusGenFieldTypes {
     acknowledgeAdapter: NexusGenRootTypes['Device']; // Device!
     registerDevice: NexusGenRootTypes['Device']; // Device!
     pushChanges: NexusGenRootTypes['PushChangesResult']; // PushChangesResult!
+    revokeDevice: NexusGenRootTypes['RevokedDevice']; // RevokedDevice!
+    revokeUserDevice: NexusGenRootTypes['RevokedDevice']; // RevokedDevice!
     retrain: NexusGenRootTypes['TrainingRun']; // TrainingRun!
   }
   PageInfo: { // field return type
@@ -375,12 +408,26 @@ export interface NexusGenFieldTypes {
     node: NexusGenRootTypes['Record']; // Record!
   }
   ResyncRequired: { // field return type
+    code: NexusGenEnums['ResyncCode']; // ResyncCode!
     reason: string; // String!
+  }
+  RevokedDevice: { // field return type
+    deviceId: string; // ID!
+    revokedAt: NexusGenScalars['DateTime']; // DateTime!
   }
   Subscription: { // field return type
     completionTokens: NexusGenRootTypes['CompletionEvent']; // CompletionEvent!
     adapterEvents: NexusGenRootTypes['AdapterSignal']; // AdapterSignal!
     trainingRuns: NexusGenRootTypes['TrainingRun']; // TrainingRun!
+  }
+  TokenLogprob: { // field return type
+    token: string; // String!
+    logprob: number; // Float!
+    topLogprobs: ReadonlyArray<NexusGenRootTypes['TopLogprob']>; // [TopLogprob!]!
+  }
+  TopLogprob: { // field return type
+    token: string; // String!
+    logprob: number; // Float!
   }
   TrainingRun: { // field return type
     id: string; // ID!
@@ -390,6 +437,10 @@ export interface NexusGenFieldTypes {
     step: number; // Int!
     totalSteps: number; // Int!
     losses: ReadonlyArray<number>; // [Float!]!
+    loss: number | null; // Float
+    learningRate: number | null; // Float
+    tokensPerSecond: number | null; // Float
+    secondsLeft: number | null; // Float
     adapter: NexusGenRootTypes['Adapter'] | null; // Adapter
     reason: string | null; // String
     queuedAt: NexusGenScalars['DateTime']; // DateTime!
@@ -409,6 +460,7 @@ export interface NexusGenFieldTypes {
     modes: ReadonlyArray<NexusGenRootTypes['Mode']>; // [Mode!]!
     mode: NexusGenRootTypes['Mode'] | null; // Mode
     devices: ReadonlyArray<NexusGenRootTypes['Device']>; // [Device!]!
+    revokedDevices: ReadonlyArray<NexusGenRootTypes['RevokedDevice']>; // [RevokedDevice!]!
     records: NexusGenRootTypes['RecordConnection']; // RecordConnection!
     completions: NexusGenRootTypes['CompletionConnection']; // CompletionConnection!
     adapterFeed: NexusGenRootTypes['AdapterFeed']; // AdapterFeed!
@@ -427,6 +479,9 @@ export interface NexusGenFieldTypeNames {
     origin: 'AdapterOrigin'
     base: 'BaseModel'
     parent: 'Adapter'
+    startedFrom: 'Adapter'
+    lineage: 'AdapterLineage'
+    onPolicyShare: 'Float'
     dataset: 'Dataset'
     run: 'TrainingRun'
     rank: 'Int'
@@ -447,6 +502,14 @@ export interface NexusGenFieldTypeNames {
     events: 'AdapterEvent'
     cursor: 'Cursor'
     hasMore: 'Boolean'
+    checksum: 'String'
+  }
+  AdapterLineage: { // field return type name
+    datasetSha256: 'String'
+    parentSha256: 'String'
+    recipe: 'JSON'
+    codeVersion: 'String'
+    figures: 'JSON'
   }
   AdapterReady: { // field return type name
     cursor: 'Cursor'
@@ -480,6 +543,7 @@ export interface NexusGenFieldTypeNames {
     promptTokens: 'Int'
     completionTokens: 'Int'
     finishReason: 'FinishReason'
+    logprobs: 'TokenLogprob'
     rating: 'Rating'
     createdAt: 'DateTime'
   }
@@ -522,6 +586,8 @@ export interface NexusGenFieldTypeNames {
     baseLoss: 'Float'
     previousLoss: 'Float'
     preferenceAccuracy: 'Float'
+    probeLoss: 'Float'
+    baseProbeLoss: 'Float'
     passed: 'Boolean'
     reason: 'String'
   }
@@ -543,7 +609,9 @@ export interface NexusGenFieldTypeNames {
     description: 'String'
     sources: 'String'
     objective: 'Objective'
+    outputSchema: 'JSON'
     base: 'BaseModel'
+    definition: 'JSON'
     adapter: 'Adapter'
     shippedAdapter: 'Adapter'
     adapters: 'AdapterConnection'
@@ -559,6 +627,8 @@ export interface NexusGenFieldTypeNames {
     acknowledgeAdapter: 'Device'
     registerDevice: 'Device'
     pushChanges: 'PushChangesResult'
+    revokeDevice: 'RevokedDevice'
+    revokeUserDevice: 'RevokedDevice'
     retrain: 'TrainingRun'
   }
   PageInfo: { // field return type name
@@ -601,12 +671,26 @@ export interface NexusGenFieldTypeNames {
     node: 'Record'
   }
   ResyncRequired: { // field return type name
+    code: 'ResyncCode'
     reason: 'String'
+  }
+  RevokedDevice: { // field return type name
+    deviceId: 'ID'
+    revokedAt: 'DateTime'
   }
   Subscription: { // field return type name
     completionTokens: 'CompletionEvent'
     adapterEvents: 'AdapterSignal'
     trainingRuns: 'TrainingRun'
+  }
+  TokenLogprob: { // field return type name
+    token: 'String'
+    logprob: 'Float'
+    topLogprobs: 'TopLogprob'
+  }
+  TopLogprob: { // field return type name
+    token: 'String'
+    logprob: 'Float'
   }
   TrainingRun: { // field return type name
     id: 'ID'
@@ -616,6 +700,10 @@ export interface NexusGenFieldTypeNames {
     step: 'Int'
     totalSteps: 'Int'
     losses: 'Float'
+    loss: 'Float'
+    learningRate: 'Float'
+    tokensPerSecond: 'Float'
+    secondsLeft: 'Float'
     adapter: 'Adapter'
     reason: 'String'
     queuedAt: 'DateTime'
@@ -635,6 +723,7 @@ export interface NexusGenFieldTypeNames {
     modes: 'Mode'
     mode: 'Mode'
     devices: 'Device'
+    revokedDevices: 'RevokedDevice'
     records: 'RecordConnection'
     completions: 'CompletionConnection'
     adapterFeed: 'AdapterFeed'
@@ -680,6 +769,13 @@ export interface NexusGenArgTypes {
     }
     pushChanges: { // args
       input: NexusGenInputs['PushChangesInput']; // PushChangesInput!
+    }
+    revokeDevice: { // args
+      deviceId: string; // ID!
+    }
+    revokeUserDevice: { // args
+      user: string; // String!
+      deviceId: string; // ID!
     }
     retrain: { // args
       mode: string; // String!

@@ -5,7 +5,7 @@ import type { AdapterChoice } from '../src/answers/choose-adapter.ts';
 import { AppError } from '../src/lib/errors.ts';
 import { shown } from '../src/lib/shown.ts';
 import { textFlaw } from '../src/lib/storable.ts';
-import type { ModeCatalog } from '../src/modes/mode.ts';
+import type { Mode, ModeCatalog } from '../src/modes/mode.ts';
 import { parseInput } from '../src/modes/prompt.ts';
 import type { NexusGenInputs } from './nexus.generated.ts';
 
@@ -14,6 +14,8 @@ const MAX_CLIENT_ID_CHARS = 200;
 /** Every stop string is looked for after every token. */
 const MAX_STOP_STRINGS = 16;
 const MAX_STOP_CHARS = 100;
+/** Each is told at every token. */
+const MAX_TOP_LOGPROBS = 20;
 
 type Input = NexusGenInputs['CompleteInput'];
 
@@ -29,7 +31,9 @@ export function parseCompleteInput(input: Input, catalog: ModeCatalog): Question
     temperature: parseTemperature(input.temperature ?? 0),
     topP: parseTopP(input.topP ?? 1),
     seed: input.seed ?? null,
-    stop: [...mode.decode.stop, ...parseStop(input.stop ?? [])],
+    stop: [...mode.decode.stop, ...parseStop(input.stop ?? [], mode)],
+    topLogprobs: parseTopLogprobs(input.topLogprobs ?? undefined),
+    deadlineMs: parseDeadline(input.deadlineMs ?? undefined),
   };
 }
 
@@ -58,7 +62,18 @@ function parseTopP(topP: number): number {
   return check(topP > 0 && topP <= 1, 'topP', topP, 'more than 0 and at most 1');
 }
 
-function parseStop(stop: readonly string[]): readonly string[] {
+function parseTopLogprobs(count: number | undefined): number | undefined {
+  const isFit = count === undefined || (count >= 0 && count <= MAX_TOP_LOGPROBS);
+  return check(isFit, 'topLogprobs', count, `0 to ${MAX_TOP_LOGPROBS}`);
+}
+
+function parseDeadline(deadlineMs: number | undefined): number | undefined {
+  return check(deadlineMs === undefined || deadlineMs >= 1, 'deadlineMs', deadlineMs, '1 or more');
+}
+
+function parseStop(stop: readonly string[], { key, output }: Mode): readonly string[] {
+  const isFit = output === null || stop.length === 0;
+  check(isFit, 'stop', stop, `none, since answers of mode "${key}" are JSON and end by themselves`);
   check(
     stop.length <= MAX_STOP_STRINGS,
     'stop',

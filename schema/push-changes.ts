@@ -8,6 +8,7 @@ import {
   unionType,
 } from 'nexus';
 import { pushChanges } from '../src/changes/push-changes.ts';
+import { inOwnName } from './own-name.ts';
 
 /** What a change does to its record. */
 export const ChangeKind = enumType({
@@ -116,5 +117,6 @@ export const pushChangesMutation = mutationField('pushChanges', {
   type: PushChangesResult,
   description: 'Applies each change once, in mutationId order. Safe to repeat.',
   args: { input: nonNull(PushChangesInput) },
-  resolve: (_, { input }, { services, viewer }) => pushChanges(services, viewer.id, input),
+  resolve: (_, { input }, context) =>
+    pushChanges(context.services, context.viewer.id, inOwnName(context, input)),
 });

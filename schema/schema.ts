@@ -17,6 +17,7 @@ import * as mode from './mode.ts';
 import { Node, nodeQuery } from './node.ts';
 import * as pushChanges from './push-changes.ts';
 import * as record from './record.ts';
+import * as revokedDevice from './revoked-device.ts';
 import * as roots from './roots.ts';
 import * as scalars from './scalars.ts';
 import * as trainingRun from './training-run.ts';
@@ -35,6 +36,7 @@ const TYPES = [
   mode,
   pushChanges,
   record,
+  revokedDevice,
   scalars,
   trainingRun,
   user,

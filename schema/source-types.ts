@@ -1,7 +1,7 @@
 // What a resolver gets as its parent, per GraphQL type. The exported names are the GraphQL types'; Nexus finds them here.
 
 import type { HeldAdapterRow } from '../src/adapters/held-adapters.ts';
-import type { AnswerEvent } from '../src/answers/answers.ts';
+import type { Answer, AnswerEvent } from '../src/answers/answers.ts';
 import type { PushResult } from '../src/changes/push-changes.ts';
 import type {
   AdapterRow,
@@ -9,10 +9,12 @@ import type {
   DatasetRow,
   DeviceRow,
   RecordRow,
+  RevokedDeviceRow,
   RunRow,
   StoredFile,
   UserRow,
 } from '../src/db/schema.ts';
+import type { TokenLogprob as AnswerLogprob, Logprob } from '../src/inference/core/logprobs.ts';
 import type { Base } from '../src/model/base-package.ts';
 import type { Mode as ModeDefinition } from '../src/modes/mode.ts';
 import type { FeedEvent, FeedPage, Resync } from '../src/sync/feed.ts';
@@ -31,12 +33,18 @@ export type Dataset = DatasetRow;
 export type TrainingRun = RunRow;
 /** A row of devices. */
 export type Device = DeviceRow;
+/** A row of revoked devices. */
+export type RevokedDevice = RevokedDeviceRow;
 /** A row of held adapters. */
 export type HeldAdapter = HeldAdapterRow;
 /** A row of records. */
 export type Record = RecordRow;
-/** A row of completions. */
-export type Completion = CompletionRow;
+/** A row of completions, and for who has just asked how likely its tokens were. */
+export type Completion = CompletionRow & Pick<Answer, 'logprobs'>;
+/** A token of an answer. */
+export type TokenLogprob = AnswerLogprob;
+/** A token at some place of an answer. */
+export type TopLogprob = Logprob;
 
 /** The answer to changes that were looked at. */
 export type PushAccepted = Extract<PushResult, { kind: 'accepted' }>;

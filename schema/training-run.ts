@@ -54,6 +54,18 @@ export const TrainingRun = objectType({
       description: 'Training loss so far, oldest first.',
       resolve: ({ losses }) => losses,
     });
+    t.nullable.float('loss', {
+      description: 'Training loss of the newest step.',
+      resolve: ({ losses }) => losses.at(-1) ?? null,
+    });
+    t.nullable.float('learningRate', { description: 'Of the newest step.' });
+    t.nullable.float('tokensPerSecond', {
+      description: 'Speed of the newest step: tokens of its batch, padding not counted.',
+    });
+    t.nullable.float('secondsLeft', {
+      description: 'An estimate while it is running; an early stop ends it sooner.',
+      resolve: ({ status, secondsLeft }) => (status === 'RUNNING' ? secondsLeft : null),
+    });
     t.field('adapter', {
       type: nullable('Adapter'),
       description: 'What came out of it.',

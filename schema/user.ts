@@ -1,6 +1,7 @@
 import { nonNull, nullable, objectType, queryField, stringArg } from 'nexus';
 import { listDevices } from '../src/changes/devices.ts';
 import { pageRecords } from '../src/changes/records.ts';
+import { listRevokedDevices } from '../src/changes/revoked-devices.ts';
 import { pageCompletions } from '../src/feedback/completions.ts';
 import { AppError } from '../src/lib/errors.ts';
 import { shown } from '../src/lib/shown.ts';
@@ -30,6 +31,11 @@ export const User = objectType({
       type: 'Device',
       description: 'Every registered device, by its name.',
       resolve: (user, _, { services }) => listDevices(services.db, user.id),
+    });
+    t.list.field('revokedDevices', {
+      type: 'RevokedDevice',
+      description: 'Every device that was turned away, by its name.',
+      resolve: (user, _, { services }) => listRevokedDevices(services.db, user.id),
     });
     t.field('records', {
       type: 'RecordConnection',

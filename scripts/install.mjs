@@ -1,6 +1,7 @@
 // Installs the packages that package-lock.json names, when they are not there yet. Runs before every npm script, so it
 // knows nothing but Node itself, says nothing when there is nothing to do, and never writes to stdout (the output of
-// `npm run -s attune -- token` is a token and nothing else).
+// `npm run -s attune -- token` is a token and nothing else). Its argument is a folder with a package.json of its own;
+// without one it is this project.
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const POLL_MS = 200;
 /** No install takes this long: such a lock was left behind, and its process id may be another program's by now. */
 const ABANDONED_AFTER_MS = 30 * 60_000;
-const root = fileURLToPath(new URL('..', import.meta.url));
+const root = join(fileURLToPath(new URL('..', import.meta.url)), process.argv[2] ?? '');
 /** Not in node_modules, which npm may remove. */
 const lock = join(root, '.install.tmp');
 

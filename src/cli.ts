@@ -5,6 +5,7 @@ import { issueToken } from './auth/tokens.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 import { StartError } from './lib/start-error.ts';
+import type { TrainGlobalArguments } from './start/train-global.ts';
 import { rotateManifestKeys } from './sync/manifest-keys.ts';
 
 /** What a process does: everything, answer, or train. */
@@ -71,8 +72,24 @@ function createProgram(actions: CliActions): Command {
       const kid = await rotateManifestKeys(keysDirOf(readConfig(flagsOf(options))));
       actions.print(`${kid}\n`);
     });
+  addTrainGlobal(program, actions);
   addOperations(program, actions);
   return program;
+}
+
+function addTrainGlobal(program: Command, { print }: CliActions): void {
+  const command = program
+    .command('train-global')
+    .description('train the adapter that a mode ships, which all its users begin from')
+    .requiredOption('--mode <key>', 'the mode')
+    .requiredOption('--data <file>', 'what to learn from: a JSON object a line (docs/training.md)')
+    .requiredOption('--out <folder>', 'the adapter folder to make')
+    .action(async (options: Options & TrainGlobalArguments) => {
+      const { trainGlobalCommand } = await import('./start/train-global.ts');
+      await trainGlobalCommand(readConfig(flagsOf(options)), options, print);
+    });
+  for (const key of ['model', 'cacheDir', 'hubUrl', 'modesDir'] as const)
+    command.addOption(optionOf(key));
 }
 
 /** The commands of those who run a deployment; what they do is loaded only when they are called. */

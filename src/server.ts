@@ -21,16 +21,16 @@ import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import { downloads } from './sync/downloads.ts';
 import { manifests } from './sync/manifests.ts';
+import type { Caller, Session } from './transport/admission.ts';
 import { createApollo, type HttpContext, readHttpDocument } from './transport/apollo.ts';
 import { clientAddress } from './transport/client-address.ts';
 import { errorResponder, notFoundResponder } from './transport/error-response.ts';
 import { graphiqlRouter, sendGraphiqlPage } from './transport/graphiql.ts';
 import { MAX_REQUEST_BYTES } from './transport/limits.ts';
 import {
-  type Caller,
   createOperationGate,
+  type OnOperation,
   type OperationGate,
-  type Session,
 } from './transport/operation-gate.ts';
 import type { Protection } from './transport/protection.ts';
 import { serveWebSockets } from './transport/websocket.ts';
@@ -54,6 +54,8 @@ export interface ServerOptions extends Address {
   readonly authenticator: Authenticator;
   readonly logger: pino.Logger;
   readonly protection: Protection;
+  /** Told of every operation that was answered. */
+  readonly onOperation?: OnOperation;
   /** What the server tells those who run it, besides /healthz. */
   readonly operations?: Router;
 }
@@ -76,7 +78,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   await apollo.start();
   const { requestMs } = gate.protection.limits;
   const server = createServer(
-    { requestTimeout: requestMs, headersTimeout: requestMs },
+    {
+      requestTimeout: requestMs,
+      headersTimeout: requestMs,
+      // how often Node looks for those who take longer
+      connectionsCheckingInterval: Math.ceil(requestMs / 10),
+    },
     createApp({ apollo, gate, ...options }),
   );
   server.on('request', (_request, response) => {
@@ -138,7 +145,7 @@ function createApp({ apollo, gate, services, operations }: AppParts): Express {
   app.get('/healthz', healthz(services));
   if (operations !== undefined) app.use(operations);
   const authenticate = async (request: IncomingMessage) =>
-    (await gate.admit(callerOf(request))).viewer;
+    (await gate.admitDevice(callerOf(request))).viewer;
   app.use(downloads({ ...services, authenticate }));
   app.use(manifests({ ...services, authenticate }));
   if (!isProduction) serveEditor(app);

@@ -8,6 +8,20 @@ import { AppError } from '../lib/errors.ts';
 /** An adapter on a device. */
 export type HeldAdapterRow = Selectable<HeldAdaptersTable>;
 
+/** A device that was not seen for this long is taken for lost: 90 days. What is kept for it may be dropped; should it come
+ *  back, it resyncs. */
+export const DEVICE_LEASE_MS = 90 * 24 * 60 * 60 * 1000;
+
+/** The ids of the adapters that the user's devices hold, those of lost devices left out, as a subquery. */
+export function heldByLiveDevices(db: Db, userId: string, now: Date) {
+  return db
+    .selectFrom('heldAdapters')
+    .innerJoin('devices', 'devices.id', 'heldAdapters.deviceRowId')
+    .select('heldAdapters.adapterId')
+    .where('heldAdapters.userId', '=', userId)
+    .where('devices.lastSeenAt', '>', new Date(now.getTime() - DEVICE_LEASE_MS));
+}
+
 /** What these devices of the user hold, by mode. */
 export async function heldAdapters(
   db: Db,

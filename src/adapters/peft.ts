@@ -4,30 +4,15 @@
 
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AppError, must } from '../lib/errors.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { badFile } from '../model/bad-file.ts';
-import type { LlamaConfig } from '../model/llama-config.ts';
-import {
-  type LoraAdapter,
-  type LoraPlace,
-  type LoraShape,
-  linearName,
-  loraPlaces,
-} from '../model/lora.ts';
-import { readSafetensors, type Safetensors } from '../model/safetensors.ts';
-import { encodeSafetensors, type TensorData } from '../model/safetensors-writer.ts';
-import { encodePeftConfig, parsePeftConfig } from './peft-config.ts';
+import type { LoraAdapter } from '../model/lora.ts';
+import { parseSafetensors } from '../model/safetensors-tensors.ts';
+import { encodeLineage, LINEAGE_FILE, type Lineage } from './lineage.ts';
+import { encodePeftConfig } from './peft-config.ts';
+import { type AdapterBase, encodePeftTensors, PEFT_FILES, parsePeft } from './peft-content.ts';
 
-/** The two files of a PEFT folder. */
-export const PEFT_FILES = ['adapter_config.json', 'adapter_model.safetensors'] as const;
 const [CONFIG_FILE, TENSORS_FILE] = PEFT_FILES;
-
-/** What an adapter needs to know of the base it belongs to. */
-export interface AdapterBase {
-  readonly sha256: string;
-  readonly config: LlamaConfig;
-}
 
 /** A written file. */
 export interface PeftFile {
@@ -36,116 +21,60 @@ export interface PeftFile {
   readonly sha256: string;
 }
 
-// Where the tensors file records its base; PEFT ignores metadata that it does not know.
-const BASE_KEY = 'base_sha256';
-
-/** Writes the folder, which appears whole or not at all; `dir` must not exist yet. */
+/** Writes the folder, which appears whole or not at all; `dir` must not exist yet. The lineage, if there is one, goes
+ *  beside the two files of PEFT. */
 export async function writePeftFolder(
   dir: string,
   adapter: LoraAdapter,
   base: AdapterBase & { readonly name: string },
+  lineage?: Lineage,
 ): Promise<readonly PeftFile[]> {
-  const contents = {
-    [CONFIG_FILE]: Buffer.from(encodePeftConfig(adapter.shape, base.name)),
-    [TENSORS_FILE]: encodePeftTensors(adapter, base),
-  };
+  const contents: readonly (readonly [string, Uint8Array])[] = [
+    [CONFIG_FILE, Buffer.from(encodePeftConfig(adapter.shape, base.name))],
+    [TENSORS_FILE, encodePeftTensors(adapter, base)],
+    ...(lineage === undefined
+      ? []
+      : [[LINEAGE_FILE, Buffer.from(encodeLineage(lineage))] as const]),
+  ];
   await mkdir(dirname(dir), { recursive: true });
   const scratch = await mkdtemp(join(dirname(dir), `.${basename(dir)}-`));
   try {
-    for (const name of PEFT_FILES) await writeFile(join(scratch, name), contents[name]);
+    for (const [name, bytes] of contents) await writeFile(join(scratch, name), bytes);
     await rename(scratch, dir);
   } catch (error) {
     await rm(scratch, { recursive: true, force: true });
     throw new Error(`could not write the adapter folder ${dir}`, { cause: error });
   }
-  return PEFT_FILES.map((name) => ({
+  return contents.map(([name, bytes]) => ({
     name,
-    sizeBytes: contents[name].length,
-    sha256: sha256(contents[name]),
+    sizeBytes: bytes.length,
+    sha256: sha256(bytes),
   }));
 }
 
-/** Bytes of adapter_model.safetensors. */
-function encodePeftTensors({ shape, tensors }: LoraAdapter, base: AdapterBase): Uint8Array {
-  const places = loraPlaces(base.config, shape);
-  const named = places.flatMap((place, i): [string, TensorData][] => {
-    const { a, b } = must(tensors[i], 'a tensor for every place');
-    return [
-      [tensorName(place, 'A'), { dtype: 'F32', shape: [shape.rank, place.in], data: a }],
-      [tensorName(place, 'B'), { dtype: 'F32', shape: [place.out, shape.rank], data: b }],
-    ];
-  });
-  return encodeSafetensors(new Map(named), { format: 'pt', [BASE_KEY]: base.sha256 });
+/** Reads a folder that we or PEFT wrote, with the checks of `parsePeft`. The tensors' bytes are read once: those with
+ *  `expectedSha256` are the very bytes that are used. Throws BAD_INPUT, also when that is not their SHA-256. */
+export async function readPeftFolder(
+  dir: string,
+  base: AdapterBase,
+  expectedSha256?: string,
+): Promise<LoraAdapter> {
+  const configLabel = join(dir, CONFIG_FILE);
+  const tensorsLabel = join(dir, TENSORS_FILE);
+  const configText = (await readBytes(configLabel)).toString();
+  const bytes = await readBytes(tensorsLabel);
+  const actual = expectedSha256 && sha256(bytes);
+  if (actual !== expectedSha256) throw badFile(`${tensorsLabel} has SHA-256 ${actual}`);
+  // a Buffer's slices share its memory
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  const tensors = parseSafetensors(plain, tensorsLabel);
+  return parsePeft({ configText, configLabel, tensors, tensorsLabel }, base);
 }
 
-/** Reads a folder that we or PEFT wrote (F32, F16 or BF16).
- *  Throws BAD_INPUT naming file and tensor when one is missing, misshapen, superfluous or not finite, when the rank is
- *  above MAX_LORA_RANK, when the config is of another kind of adapter, or when the adapter names another base. */
-export async function readPeftFolder(dir: string, base: AdapterBase): Promise<LoraAdapter> {
-  const configPath = join(dir, CONFIG_FILE);
-  const shape = parsePeftConfig(await readText(configPath), base.config, configPath);
-  const path = join(dir, TENSORS_FILE);
-  const file = openTensors(path);
-  const trainedOn = file.metadata[BASE_KEY];
-  if (trainedOn !== undefined && trainedOn !== base.sha256)
-    throw badFile(
-      `${path} was trained on base ${trainedOn}, which is not the one in use, ${base.sha256}`,
-    );
-  return { shape, tensors: readTensors(file, { shape, path, config: base.config }) };
-}
-
-function readTensors(
-  file: Safetensors,
-  { shape, path, config }: { shape: LoraShape; path: string; config: LlamaConfig },
-): LoraAdapter['tensors'] {
-  const places = loraPlaces(config, shape);
-  const names = new Set(
-    places.flatMap((place) => [tensorName(place, 'A'), tensorName(place, 'B')]),
-  );
-  const stranger = [...file.tensors.keys()].find((name) => !names.has(name));
-  if (stranger !== undefined)
-    throw badFile(`${path} has a tensor that its config does not: ${stranger}`);
-  return places.map((place) => ({
-    layer: place.layer,
-    module: place.module,
-    a: readTensor(file, tensorName(place, 'A'), [shape.rank, place.in], path),
-    b: readTensor(file, tensorName(place, 'B'), [place.out, shape.rank], path),
-  }));
-}
-
-function readTensor(
-  file: Safetensors,
-  name: string,
-  shape: readonly number[],
-  path: string,
-): Float32Array {
-  const entry = file.tensors.get(name);
-  if (entry === undefined) throw badFile(`${path} lacks the tensor ${name}`);
-  if (String(entry.shape) !== String(shape))
-    throw badFile(`${path}, tensor ${name}: its shape is [${entry.shape}], expected [${shape}]`);
-  const values = file.read(name);
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw badFile(`${path}, tensor ${name}: element ${bad} is ${values[bad]}`);
-  return values;
-}
-
-function tensorName({ layer, module }: LoraPlace, part: 'A' | 'B'): string {
-  return `base_model.model.${linearName(layer, module)}.lora_${part}.weight`;
-}
-
-async function readText(path: string): Promise<string> {
+async function readBytes(path: string): Promise<Buffer> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
     throw badFile(`${path} cannot be read`, error);
-  }
-}
-
-function openTensors(path: string): Safetensors {
-  try {
-    return readSafetensors(path);
-  } catch (error) {
-    // a damaged file has been named already; what is left is one that is not there
-    throw error instanceof AppError ? error : badFile(`${path} cannot be read`, error);
   }
 }

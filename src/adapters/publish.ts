@@ -6,6 +6,7 @@ import type { AdapterRow, Evaluation, RunStatus, StoredFile } from '../db/schema
 import { lockUser } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { feedTopic, runsTopic, type Wakeups } from '../lib/wakeups.ts';
+import type { Lineage } from './lineage.ts';
 import { makeLive } from './make-live.ts';
 import { liveAdapter } from './registry.ts';
 
@@ -34,6 +35,10 @@ export interface Candidate {
   readonly dataThrough: number;
   /** The live adapter that the gate compared it with; null: none was live. */
   readonly parentId: string | null;
+  /** The adapter whose weights it began from; null: from nothing. */
+  readonly startedFromId: string | null;
+  readonly lineage: Lineage;
+  readonly onPolicyShare: number | null;
   readonly evaluation: Evaluation;
 }
 
@@ -95,10 +100,14 @@ export async function recordRejected(
 
 function toRow({ userId, mode, runId }: RunClaim, candidate: Candidate, now: Date) {
   const { sha256, rank, baseSha256, datasetId, dataThrough, parentId } = candidate;
-  const evaluation = JSON.stringify(candidate.evaluation);
+  const { startedFromId, onPolicyShare } = candidate;
   const origin = 'SERVER' as const;
-  const adapter = { userId, mode, runId, origin, sha256, rank, baseSha256, datasetId, dataThrough };
-  return { ...adapter, parentId, evaluation, createdAt: now };
+  return {
+    ...{ userId, mode, runId, origin, sha256, rank, baseSha256, datasetId, dataThrough, parentId },
+    ...{ startedFromId, onPolicyShare, createdAt: now },
+    lineage: JSON.stringify(candidate.lineage),
+    evaluation: JSON.stringify(candidate.evaluation),
+  };
 }
 
 async function endRun(

@@ -62,6 +62,12 @@ export async function adaptersById(
     .execute();
 }
 
+/** The adapter, whoever's it is: for ids that come from the user's own rows. */
+export async function adapterById(db: Db, id: string): Promise<AdapterRow | null> {
+  const row = await db.selectFrom('adapters').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ?? null;
+}
+
 /** The user's newest published adapter of the mode with these bytes, else the shipped one with them; revoked ones do not
  *  count. Null when there is none. */
 export async function newestBySha256(

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/database.ts';
 import type { StoredFile } from '../db/schema.ts';
+import type { Lineage } from './lineage.ts';
 
 /** An adapter that ships with a mode, for everyone; its files are in the store. */
 export interface ShippedAdapter {
@@ -9,6 +10,8 @@ export interface ShippedAdapter {
   readonly sha256: string;
   readonly rank: number;
   readonly files: readonly StoredFile[];
+  /** Absent or null: it was made elsewhere. */
+  readonly lineage?: Lineage | null;
 }
 
 /** Brings the registry in line with what this server ships: new bytes are a new version, what is no longer shipped is
@@ -62,6 +65,7 @@ async function insertShipped(tx: Tx, shipped: ShippedAdapter, now: Date): Promis
       status: 'LIVE',
       origin: 'SHIPPED',
       files: JSON.stringify(shipped.files),
+      lineage: shipped.lineage ? JSON.stringify(shipped.lineage) : null,
       createdAt: now,
     })
     .execute();

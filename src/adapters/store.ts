@@ -2,16 +2,18 @@
 // Knows nothing of users: who may read which bytes is a question for SQL.
 
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { StoredFile } from '../db/schema.ts';
 import { sync } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256File } from '../lib/sha256.ts';
-import { PEFT_FILES } from './peft.ts';
+import { TENSORS_FILE, WIRE_FILE } from '../model/lora-wire.ts';
+import { LINEAGE_FILE } from './lineage.ts';
+import { PEFT_FILES } from './peft-content.ts';
+import { encodeWireFile } from './wire-file.ts';
 
-const TENSORS_FILE = 'adapter_model.safetensors';
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /** Unfinished folders begin so; none is worked on for longer than this. */
@@ -63,6 +65,7 @@ export async function openAdapterStore(
       const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
       try {
         await copyFolder(peftFolder, unfinished);
+        await addWireFile(unfinished);
         return await adopt(unfinished, pathOf);
       } catch (error) {
         await rm(unfinished, { recursive: true, force: true });
@@ -95,11 +98,25 @@ function rememberIntact(
 
 async function copyPeftFolder(from: string, to: string): Promise<void> {
   await mkdir(to);
-  for (const name of PEFT_FILES) {
+  for (const name of await filesIn(from)) {
     await cp(join(from, name), join(to, name));
     await sync(join(to, name));
   }
   await sync(to);
+}
+
+async function addWireFile(folder: string): Promise<void> {
+  const wire = encodeWireFile(await readFile(join(folder, TENSORS_FILE)));
+  if (wire === null) return;
+  await writeFile(join(folder, WIRE_FILE), wire);
+  await sync(join(folder, WIRE_FILE));
+  await sync(folder);
+}
+
+/** The names of the files of an adapter that a folder has: the two of PEFT must be there. */
+async function filesIn(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder);
+  return [...PEFT_FILES, ...[LINEAGE_FILE, WIRE_FILE].filter((name) => names.includes(name))];
 }
 
 /** Gives a complete folder its name, which comes from the bytes that were written, not from those that were read. */
@@ -113,9 +130,10 @@ async function adopt(
   const path = pathOf(sha256);
   if (!(await renameIfFree(unfinished, path))) {
     if ((await hashTensors(path)) === sha256) {
-      await checkSameFiles(path, files);
+      const stored = await describeFiles(path);
+      checkSameConfig(path, files, stored);
       await rm(unfinished, { recursive: true });
-      return { sha256, files };
+      return { sha256, files: stored };
     }
     await rm(path, { recursive: true });
     await rename(unfinished, path);
@@ -136,16 +154,22 @@ async function renameIfFree(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** The tensors alone name the folder, so another config beside the same tensors would go under a wrong name. */
-async function checkSameFiles(path: string, files: readonly StoredFile[]): Promise<void> {
-  const stored = await describeFiles(path);
-  const other = files.find((file, i) => stored[i]?.sha256 !== file.sha256);
+/** The tensors alone name the folder, so another config beside the same tensors would go under a wrong name. Lineages may
+ *  differ, such as by the version of the code: the first one stays. */
+function checkSameConfig(
+  path: string,
+  files: readonly StoredFile[],
+  stored: readonly StoredFile[],
+): void {
+  const isPeft = ({ name }: StoredFile) => PEFT_FILES.some((one) => one === name);
+  const other = files.filter(isPeft).find((file, i) => stored[i]?.sha256 !== file.sha256);
   if (other !== undefined) throw new Error(`${path} has another ${other.name} for these tensors`);
 }
 
-function describeFiles(folder: string): Promise<StoredFile[]> {
+async function describeFiles(folder: string): Promise<StoredFile[]> {
+  const names = await filesIn(folder);
   return Promise.all(
-    PEFT_FILES.map(async (name) => {
+    names.map(async (name) => {
       const path = join(folder, name);
       return { name, sizeBytes: (await stat(path)).size, sha256: await sha256File(path) };
     }),

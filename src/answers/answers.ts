@@ -6,9 +6,11 @@ import type { AdapterStore } from '../adapters/store.ts';
 import { contextOf } from '../changes/context.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, CompletionRow } from '../db/schema.ts';
+import { readForgetCount } from '../db/user-row.ts';
 import { completionByClientId, storeCompletion } from '../feedback/completions.ts';
+import type { TokenLogprob } from '../inference/core/logprobs.ts';
 import type { Engine } from '../inference/engine-client.ts';
-import type { EngineEvent } from '../inference/engine-protocol.ts';
+import type { EngineEvent, EngineRequest } from '../inference/engine-protocol.ts';
 import { AsyncQueue } from '../lib/async-queue.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -17,6 +19,7 @@ import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Mode } from '../modes/mode.ts';
 import { renderPrompt } from '../modes/prompt.ts';
 import { type AdapterChoice, chooseAdapter } from './choose-adapter.ts';
+import { untilDeadline } from './deadline.ts';
 
 /** What is asked, every limit checked. */
 export interface Question {
@@ -30,7 +33,17 @@ export interface Question {
   readonly topP: number;
   readonly seed: number | null;
   readonly stop: readonly string[];
+  /** How many of the likeliest tokens to tell at each place; undefined: nothing of how likely they were. */
+  readonly topLogprobs?: number | undefined;
+  /** When the answer must be there, from now; undefined: whenever it is. */
+  readonly deadlineMs?: number | undefined;
 }
+
+/** An answer as it is stored, and what is told of it once. */
+export type Answer = CompletionRow & {
+  /** Of each token, for who had asked for it with this very call. */
+  readonly logprobs?: readonly TokenLogprob[] | undefined;
+};
 
 /** A piece of an answer (pieces are numbered from 0), or its end. */
 export type AnswerEvent =
@@ -40,7 +53,7 @@ export type AnswerEvent =
       readonly index: number;
       readonly text: string;
     }
-  | { readonly kind: 'done'; readonly completion: CompletionRow };
+  | { readonly kind: 'done'; readonly completion: Answer };
 
 /** What answering needs. */
 export interface AnswerDeps {
@@ -56,7 +69,7 @@ export interface AnswerDeps {
 export interface Answers {
   /** The whole answer. When the signal aborts, what there is of it is stored as CANCELLED; but an answer with a clientId
    *  is finished, since its caller may come back for it. */
-  complete(userId: string, question: Question, signal: AbortSignal): Promise<CompletionRow>;
+  complete(userId: string, question: Question, signal: AbortSignal): Promise<Answer>;
   /** The answer piece by piece; when the signal aborts, what there is of it is stored as CANCELLED. */
   stream(userId: string, question: Question, signal: AbortSignal): AsyncIterable<AnswerEvent>;
 }
@@ -82,7 +95,7 @@ export function openAnswers(deps: AnswerDeps): Answers {
   };
 }
 
-type Ask = (userId: string, question: Question, listener: Listener) => Promise<CompletionRow>;
+type Ask = (userId: string, question: Question, listener: Listener) => Promise<Answer>;
 
 /** Who waits for an answer that is being made. */
 interface Listener {
@@ -141,26 +154,30 @@ async function answerNow(
   userId: string,
   question: Question,
   { id, say, signal }: Listener,
-): Promise<CompletionRow> {
+): Promise<Answer> {
   const { mode, input } = question;
+  // before any look at what a delete may take away
+  const forgetCount = await readForgetCount(deps.db, userId);
   const adapter = await chooseServable(deps, userId, question);
   const context = await contextOf(deps.db, userId, mode, input);
   const messages = renderPrompt(mode, input, context.values);
-  const events = deps.engine.generate(
-    {
-      promptIds: deps.tokenizer.encodeChat(messages, { addGenerationPrompt: true }),
-      adapter: adapter && { sha256: adapter.sha256, dir: deps.store.pathOf(adapter.sha256) },
-      maxTokens: question.maxTokens,
-      temperature: question.temperature,
-      topP: question.topP,
-      seed: question.seed,
-      stop: question.stop,
-      userId,
-    },
-    signal,
-  );
-  const { kind: _, ...said } = await hearOut(events, say);
-  return storeCompletion(deps.db, userId, {
+  const request: EngineRequest = {
+    promptIds: deps.tokenizer.encodeChat(messages, { addGenerationPrompt: true }),
+    adapter: adapter && { sha256: adapter.sha256, dir: deps.store.pathOf(adapter.sha256) },
+    maxTokens: question.maxTokens,
+    temperature: question.temperature,
+    topP: question.topP,
+    seed: question.seed,
+    stop: question.stop,
+    topLogprobs: question.topLogprobs,
+    output: mode.output?.shape,
+    userId,
+  };
+  const { clock, engine } = deps;
+  const deadline = { deadlineMs: question.deadlineMs, clock, signal };
+  const events = untilDeadline((ended) => engine.generate(request, ended), deadline);
+  const { kind: _, logprobs, ...said } = await hearOut(events, say);
+  const stored = await storeCompletion(deps.db, userId, {
     id,
     clientId: question.clientId,
     mode: mode.key,
@@ -168,8 +185,10 @@ async function answerNow(
     context,
     adapter,
     ...said,
-    createdAt: new Date(deps.clock.now()),
+    createdAt: new Date(clock.now()),
+    forgetCount,
   });
+  return { ...stored, logprobs };
 }
 
 /** The adapter of the question's choice. One that turns out to be damaged is withdrawn by the asking, so that choosing

@@ -31,6 +31,8 @@ export interface SourceCatalog {
   readonly sources: readonly string[];
   /** Why the data is no record of the source, naming the field; null when it is one. */
   validateRecord(source: string, data: Json): string | null;
+  /** The fields by which modes look for records of the source. */
+  lookupFields(source: string): readonly string[];
   /** The modes that declare the source. */
   modesOf(source: string): readonly { readonly key: string }[];
 }

@@ -1,11 +1,13 @@
 // The records that prompts show besides their input: looked up the same way for training and for answering.
 
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import { keysOf, openRowsWith } from '../db/sealed-columns.ts';
 import type { Json } from '../lib/canonical-json.ts';
+import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
 import { type Lookup, lookupKey, lookupsOf } from '../modes/prompt.ts';
+import type { UserKeys } from '../sealing/user-keys.ts';
 import { distinctRefs, type RecordRef } from './record-ref.ts';
 
 /** A record that is not deleted. */
@@ -36,22 +38,40 @@ export async function findInDatabase(
   lookups: readonly Lookup[],
 ): Promise<Finder> {
   const matches: LiveRecord[] = [];
+  if (lookups.length === 0) return findAmong(matches, lookups);
+  const keys = await keysOf(db, userId);
   for (const { source, field } of fieldsOf(lookups)) {
     const wanted = lookups.filter(({ rule }) => rule.source === source && rule.field === field);
-    const hashes = [...new Set(wanted.map(({ key }) => md5(key)))];
-    // as the index has it, which takes texts of any length only as their hash
-    const hash = sql<string>`md5(lower((data->>${sql.lit(field)}) collate "C"))`;
+    const tags = [...new Set(wanted.map(({ key }) => keys.tag(key)))];
     const rows = await db
-      .selectFrom('records')
-      .select(['source', 'recordId', 'data'])
-      .where('userId', '=', userId)
-      .where('source', '=', source)
-      .where('deleted', '=', false)
-      .where(hash, 'in', hashes)
+      .selectFrom('recordLookups as lookup')
+      .innerJoin('records', (join) =>
+        join
+          .onRef('records.userId', '=', 'lookup.userId')
+          .onRef('records.source', '=', 'lookup.source')
+          .onRef('records.recordId', '=', 'lookup.recordId'),
+      )
+      .select(['records.source', 'records.recordId', 'records.data'])
+      .where('lookup.userId', '=', userId)
+      .where('lookup.source', '=', source)
+      .where('lookup.field', '=', field)
+      .where(sql<boolean>`lookup.key = any(${tags}::text[])`)
+      .where('records.deleted', '=', false)
       .execute();
-    matches.push(...rows);
+    matches.push(...openRecords(keys, rows));
   }
   return findAmong(matches, lookups);
+}
+
+/** Rows of records that are not deleted. */
+export function openRecords(
+  keys: UserKeys,
+  rows: readonly (RecordRef & { readonly data: Uint8Array | null })[],
+): LiveRecord[] {
+  return openRowsWith(keys, 'records', rows).map(({ source, recordId, data }) => ({
+    ...{ source, recordId },
+    data: must(data, 'a record that is not deleted has data'),
+  }));
 }
 
 /** What a prompt shows besides its input, and whose content that is. */
@@ -85,7 +105,7 @@ export async function contextOf(
 }
 
 /** The key under which lookups of `field` find the record. */
-export function keyOf(record: LiveRecord, field: string): string {
+export function keyOf(record: Pick<LiveRecord, 'data'>, field: string): string {
   const value = (record.data as Readonly<Record<string, Json>>)[field];
   return typeof value === 'string' ? lookupKey(value) : '';
 }
@@ -93,10 +113,6 @@ export function keyOf(record: LiveRecord, field: string): string {
 function fieldsOf(lookups: readonly Lookup[]): { source: string; field: string }[] {
   const fields = lookups.map(({ rule: { source, field } }) => ({ source, field }));
   return [...new Map(fields.map((pair) => [nameOf(pair.source, pair.field, ''), pair])).values()];
-}
-
-function md5(text: string): string {
-  return createHash('md5').update(text).digest('hex');
 }
 
 function nameOf(source: string, field: string, key: string): string {

@@ -2,9 +2,12 @@
 
 import type { Db } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
+import { keysOf, openRow, openRows, sealRow } from '../db/sealed-columns.ts';
+import { lockUser } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
-import { AppError } from '../lib/errors.ts';
+import { AppError, must } from '../lib/errors.ts';
 import { textFlaw } from '../lib/storable.ts';
+import { isRevoked, revoked } from './revoked-devices.ts';
 
 /** Long enough for a UUID with a prefix, short enough for an index. */
 const MAX_NAME_CHARS = 200;
@@ -25,20 +28,30 @@ export async function registerDevice(
 ): Promise<DeviceRow> {
   const { deviceId, name, platform } = introduction;
   const now = new Date(deps.clock.now());
-  checkName('deviceId', deviceId);
-  checkName('name', name);
-  checkName('platform', platform);
-  return await deps.db
-    .insertInto('devices')
-    .values({ userId, deviceId, name, platform, lastSeenAt: now })
-    .onConflict((conflict) =>
-      conflict.columns(['userId', 'deviceId']).doUpdateSet({ name, platform, lastSeenAt: now }),
-    )
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  checkDeviceText('deviceId', deviceId);
+  checkDeviceText('name', name);
+  checkDeviceText('platform', platform);
+  if (await isRevoked(deps.db, userId, deviceId)) throw revoked(deviceId);
+  return await deps.db.transaction().execute(async (tx) => {
+    await lockUser(tx, userId);
+    const row = { userId, deviceId, name, platform, lastSeenAt: now };
+    const sealed = sealRow(await keysOf(tx, userId), 'devices', row);
+    const stored = await tx
+      .insertInto('devices')
+      .values(sealed)
+      .onConflict((conflict) =>
+        conflict
+          .columns(['userId', 'deviceId'])
+          .doUpdateSet({ name: sealed.name, platform, lastSeenAt: now }),
+      )
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    return must(await openRow(tx, 'devices', userId, stored), 'the device that was stored');
+  });
 }
 
-function checkName(field: string, text: string): void {
+/** Throws BAD_INPUT for a text that no device has as its name or platform. */
+export function checkDeviceText(field: string, text: string): void {
   const flaw =
     text.length === 0 || text.length > MAX_NAME_CHARS
       ? `must have from 1 to ${MAX_NAME_CHARS} characters; it has ${text.length}`
@@ -46,15 +59,26 @@ function checkName(field: string, text: string): void {
   if (flaw !== null) throw new AppError('BAD_INPUT', `${field} ${flaw}.`);
 }
 
-/** The user's device of that name. Throws NOT_FOUND naming it and the remedy. */
+/** The user's device of that name. Throws NOT_FOUND naming it and the remedy, FORBIDDEN when it was revoked. */
 export async function findDevice(db: Db, userId: string, deviceId: string): Promise<DeviceRow> {
   const named = db
     .selectFrom('devices')
-    .selectAll()
-    .where('userId', '=', userId)
-    .where('deviceId', '=', deviceId);
-  const device = textFlaw(deviceId) === null ? await named.executeTakeFirst() : undefined;
-  if (device !== undefined) return device;
+    .leftJoin('revokedDevices', (join) =>
+      join
+        .onRef('revokedDevices.userId', '=', 'devices.userId')
+        .onRef('revokedDevices.deviceId', '=', 'devices.deviceId'),
+    )
+    .selectAll('devices')
+    .select('revokedDevices.revokedAt')
+    .where('devices.userId', '=', userId)
+    .where('devices.deviceId', '=', deviceId);
+  const row = textFlaw(deviceId) === null ? await named.executeTakeFirst() : undefined;
+  const device = await openRow(db, 'devices', userId, row);
+  if (device !== undefined) {
+    const { revokedAt, ...found } = device;
+    if (revokedAt !== null) throw revoked(deviceId);
+    return found;
+  }
   throw new AppError(
     'NOT_FOUND',
     `No device ${JSON.stringify(deviceId)} is registered; call registerDevice first.`,
@@ -67,13 +91,14 @@ export async function touchDevice(db: Db, deviceRowId: string, now: Date): Promi
 }
 
 /** The user's devices, by name. */
-export function listDevices(db: Db, userId: string): Promise<DeviceRow[]> {
-  return db
+export async function listDevices(db: Db, userId: string): Promise<DeviceRow[]> {
+  const rows = await db
     .selectFrom('devices')
     .selectAll()
     .where('userId', '=', userId)
     .orderBy('deviceId')
     .execute();
+  return openRows(db, 'devices', userId, rows);
 }
 
 /** Those of the rows that are the user's devices, in no order. */
@@ -83,10 +108,11 @@ export async function devicesById(
   ids: readonly string[],
 ): Promise<DeviceRow[]> {
   if (ids.length === 0) return [];
-  return await db
+  const rows = await db
     .selectFrom('devices')
     .selectAll()
     .where('userId', '=', userId)
     .where('id', 'in', ids)
     .execute();
+  return openRows(db, 'devices', userId, rows);
 }

@@ -3,6 +3,7 @@
 
 import type { Db, Tx } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
+import { keysOf, openRowsWith } from '../db/sealed-columns.ts';
 import { lockUser, nextChangeSeq } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
@@ -109,7 +110,7 @@ async function applyChanges(
   if (deleted.length > 0) await deps.onDelete(tx, device.userId, deleted);
   const firstSeq = await nextChangeSeq(tx, device.userId, applicable.length);
   const numbered = numberChanges(changes, firstSeq);
-  await writeChanges(tx, device, numbered, now);
+  await writeChanges(tx, device, numbered, { now, lookupFields: deps.catalog.lookupFields });
   await queueRuns(tx, device.userId, modesChangedBy(deps.catalog, changes), { now });
   return numbered.map(({ mutationId, reason, changeSeq }) => {
     const outcome = changeSeq === null ? 'REJECTED' : 'APPLIED';
@@ -148,11 +149,13 @@ async function repeatAnswers(
     .where('mutationId', '>=', first)
     .where('mutationId', '<=', last)
     .execute();
-  const answers = new Map(stored.map((answer) => [answer.mutationId, answer]));
+  const keys = await keysOf(tx, device.userId);
+  const opened = openRowsWith(keys, 'mutations', stored);
+  const answers = new Map(opened.map((answer) => [answer.mutationId, answer]));
   return changes.map(({ mutationId, payloadSha256 }) => {
     const answer = must(answers.get(mutationId), 'every applied mutationId has a stored answer');
     const { reason, changeSeq } = answer;
-    return answer.payloadSha256 === payloadSha256
+    return answer.payloadSha256 === keys.tag(payloadSha256)
       ? { mutationId, outcome: 'DUPLICATE', reason, changeSeq }
       : { mutationId, outcome: 'REJECTED', reason: 'CONFLICT', changeSeq: null };
   });

@@ -1,8 +1,9 @@
 // The newest state of the user's data items, as clients read it; deleted ones are not there.
 
 import type { Db } from '../db/database.ts';
-import { type Page, type PageArgs, page } from '../db/page.ts';
+import { openPage, type Page, type PageArgs, page } from '../db/page.ts';
 import type { RecordRow } from '../db/schema.ts';
+import { openRows } from '../db/sealed-columns.ts';
 import { AppError } from '../lib/errors.ts';
 import { textFlaw } from '../lib/storable.ts';
 
@@ -18,7 +19,8 @@ export async function pageRecords(
   const flaw = source === null ? null : textFlaw(source);
   if (flaw !== null) throw new AppError('BAD_INPUT', `source ${flaw}.`);
   const rows = source === null ? all : all.where('source', '=', source);
-  return await page(rows, { column: 'changeSeq', order: 'asc' }, args);
+  const found = await page(rows, { column: 'changeSeq', order: 'asc' }, args);
+  return openPage(db, 'records', userId, found);
 }
 
 /** Those of the rows that are the user's records and not deleted, in no order. */
@@ -28,7 +30,8 @@ export async function recordsById(
   ids: readonly string[],
 ): Promise<RecordRow[]> {
   if (ids.length === 0) return [];
-  return await existing(db, userId).where('id', 'in', ids).execute();
+  const rows = await existing(db, userId).where('id', 'in', ids).execute();
+  return openRows(db, 'records', userId, rows);
 }
 
 function existing(db: Db, userId: string) {

@@ -1,6 +1,10 @@
 import type { Tx } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
-import type { PreparedChange } from './change.ts';
+import { keysOf, sealRow } from '../db/sealed-columns.ts';
+import type { UserKeys } from '../sealing/user-keys.ts';
+import type { PreparedChange, SourceCatalog } from './change.ts';
+import { keyOf } from './context.ts';
+import { isOneOf } from './record-ref.ts';
 
 /** A change with its place in the user's order; null: rejected. */
 export interface NumberedChange extends PreparedChange {
@@ -13,21 +17,23 @@ export async function writeChanges(
   tx: Tx,
   device: DeviceRow,
   changes: readonly NumberedChange[],
-  now: Date,
+  { now, lookupFields }: { now: Date } & Pick<SourceCatalog, 'lookupFields'>,
 ): Promise<void> {
+  const keys = await keysOf(tx, device.userId);
   await tx
     .insertInto('mutations')
-    .values(changes.map((change) => answerRow(device, change)))
+    .values(changes.map((change) => answerRow(keys, device, change)))
     .execute();
   // of several changes to one record the last one wins, and an upsert may touch a row only once
-  const newest = new Map<string, ReturnType<typeof recordRow>>();
+  const newest = new Map<string, RecordState>();
   for (const change of changes) {
     const { source, recordId, changeSeq } = change;
     if (changeSeq !== null) {
-      newest.set(JSON.stringify([source, recordId]), recordRow(device, change, changeSeq));
+      newest.set(JSON.stringify([source, recordId]), recordState(device, change, changeSeq));
     }
   }
-  await writeRecords(tx, [...newest.values()]);
+  await writeRecords(tx, keys, [...newest.values()]);
+  await writeLookups(tx, keys, { states: [...newest.values()], lookupFields });
   const lastMutationId = device.lastMutationId + changes.length;
   await tx
     .updateTable('devices')
@@ -36,30 +42,26 @@ export async function writeChanges(
     .execute();
 }
 
-function answerRow(device: DeviceRow, change: NumberedChange) {
+function answerRow(keys: UserKeys, device: DeviceRow, change: NumberedChange) {
   const { mutationId, payloadSha256, reason, changeSeq } = change;
   const outcome = changeSeq === null ? ('REJECTED' as const) : ('APPLIED' as const);
-  return { deviceRowId: device.id, mutationId, payloadSha256, outcome, reason, changeSeq };
+  const row = { deviceRowId: device.id, mutationId, outcome, reason, changeSeq };
+  return { ...sealRow(keys, 'mutations', row), payloadSha256: keys.tag(payloadSha256) };
 }
 
-function recordRow(device: DeviceRow, change: NumberedChange, changeSeq: number) {
+type RecordState = ReturnType<typeof recordState>;
+
+function recordState(device: DeviceRow, change: NumberedChange, changeSeq: number) {
   const { source, recordId, data, occurredAt } = change;
-  return {
-    userId: device.userId,
-    source,
-    recordId,
-    data: data === null ? null : JSON.stringify(data),
-    deleted: data === null,
-    changeSeq,
-    occurredAt,
-  };
+  const deleted = data === null;
+  return { userId: device.userId, source, recordId, data, deleted, changeSeq, occurredAt };
 }
 
-async function writeRecords(tx: Tx, rows: readonly ReturnType<typeof recordRow>[]): Promise<void> {
-  if (rows.length === 0) return;
+async function writeRecords(tx: Tx, keys: UserKeys, states: readonly RecordState[]): Promise<void> {
+  if (states.length === 0) return;
   await tx
     .insertInto('records')
-    .values(rows)
+    .values(states.map((state) => sealRow(keys, 'records', state)))
     .onConflict((conflict) =>
       conflict.columns(['userId', 'source', 'recordId']).doUpdateSet(({ ref }) => ({
         data: ref('excluded.data'),
@@ -69,4 +71,32 @@ async function writeRecords(tx: Tx, rows: readonly ReturnType<typeof recordRow>[
       })),
     )
     .execute();
+}
+
+/** Keeps by what the records are found, where some mode looks for records of their source. */
+export async function writeLookups(
+  tx: Tx,
+  keys: UserKeys,
+  {
+    states,
+    lookupFields,
+  }: {
+    states: readonly Pick<RecordState, 'userId' | 'source' | 'recordId' | 'data'>[];
+  } & Pick<SourceCatalog, 'lookupFields'>,
+): Promise<void> {
+  const sought = states.filter(({ source }) => lookupFields(source).length > 0);
+  const [first] = sought;
+  if (first === undefined) return;
+  await tx
+    .deleteFrom('recordLookups')
+    .where('userId', '=', first.userId)
+    .where(isOneOf(sought))
+    .execute();
+  const rows = sought.flatMap(({ userId, source, recordId, data }) =>
+    lookupFields(source).flatMap((field) => {
+      const key = data === null ? '' : keyOf({ data }, field);
+      return key === '' ? [] : [{ userId, source, recordId, field, key: keys.tag(key) }];
+    }),
+  );
+  if (rows.length > 0) await tx.insertInto('recordLookups').values(rows).execute();
 }

@@ -2,7 +2,13 @@
 // schema, which is versioned with the SDK; every failure is an ApiError that says whether to try again.
 
 import type { Clock } from '../lib/clock.ts';
-import type { Acknowledgement, FeedAnswer, PushAnswer, ReportMessage } from '../sync/protocol.ts';
+import type {
+  Acknowledgement,
+  AdapterMessage,
+  FeedAnswer,
+  PushAnswer,
+  ReportMessage,
+} from '../sync/protocol.ts';
 import type { NumberedChange } from './outbox.ts';
 
 /** Longest wait for an answer to an operation. */
@@ -52,7 +58,7 @@ export interface Registration {
 }
 
 const FILES = 'files { name url sizeBytes sha256 }';
-const ADAPTER = `id version sha256 mode { key } base { sha256 } ${FILES}`;
+const ADAPTER = `id version origin sha256 mode { key } base { sha256 } ${FILES}`;
 
 const DOCUMENTS = {
   Register: `mutation Register($input: RegisterDeviceInput!) { registerDevice(input: $input) {
@@ -60,13 +66,16 @@ const DOCUMENTS = {
   Push: `mutation Push($input: PushChangesInput!) { pushChanges(input: $input) { __typename
     ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
     ... on PushGap { expectedMutationId } } }`,
-  Feed: `query Feed($after: Cursor) { viewer { adapterFeed(after: $after) { __typename
-    ... on AdapterFeedPage { cursor hasMore events { __typename
+  Feed: `query Feed($after: Cursor) { viewer {
+    modes { shippedAdapter { ${ADAPTER} } }
+    adapterFeed(after: $after) { __typename
+    ... on AdapterFeedPage { cursor hasMore checksum events { __typename
       ... on AdapterReady { cursor adapter { ${ADAPTER} } }
       ... on AdapterRevoked { cursor adapterId modeKey reason } } }
-    ... on ResyncRequired { reason } } } }`,
+    ... on ResyncRequired { code reason } } } }`,
   Acknowledge: `mutation Acknowledge($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }`,
   Report: `mutation Report($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }`,
+  Modes: `query Modes { viewer { modes { key definition } } }`,
   Base: `query Base { viewer { modes { base { name sha256 ${FILES} } } } }`,
   Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
     id text finishReason dataThrough adapter { id version sha256 } } }`,
@@ -96,9 +105,15 @@ export class Api {
     return (await this.ask<{ pushChanges: PushAnswer }>('Push', { input }, signal)).pushChanges;
   }
 
-  async feed(after: string | null, signal: AbortSignal): Promise<FeedAnswer> {
-    type Answer = { viewer: { adapterFeed: FeedAnswer } };
-    return (await this.ask<Answer>('Feed', { after }, signal)).viewer.adapterFeed;
+  /** A page of the feed, and the adapters that everyone starts from. */
+  async feed(
+    after: string | null,
+    signal: AbortSignal,
+  ): Promise<{ feed: FeedAnswer; shipped: readonly AdapterMessage[] }> {
+    type Mode = { readonly shippedAdapter: AdapterMessage | null };
+    type Answer = { viewer: { adapterFeed: FeedAnswer; modes: readonly Mode[] } };
+    const { adapterFeed, modes } = (await this.ask<Answer>('Feed', { after }, signal)).viewer;
+    return { feed: adapterFeed, shipped: modes.flatMap((mode) => mode.shippedAdapter ?? []) };
   }
 
   async acknowledge(deviceId: string, word: Acknowledgement, signal: AbortSignal): Promise<void> {

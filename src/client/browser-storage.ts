@@ -1,5 +1,5 @@
-// A device's storage in a browser's IndexedDB: one store for the state, one for files in chunks of [name, position].
-// A file is in memory as a whole while it is read or hashed.
+// A device's storage in a browser: the state in IndexedDB, the files in the origin-private file system, or, where a browser
+// has none, in IndexedDB too, in chunks of [name, position]. A file is in memory as a whole while it is read or hashed.
 
 import type { Json } from '../lib/canonical-json.ts';
 import {
@@ -11,6 +11,7 @@ import {
   type DbTransaction,
   resultOf,
 } from './indexed-db.ts';
+import { type FolderHandle, openOpfsFiles } from './opfs-files.ts';
 import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
 
 const STATE = 'state';
@@ -46,7 +47,7 @@ export async function openBrowserStorage(
           else store.put(value, key);
         }
       }),
-    files: browserFiles(db, (file) => range([file], [file, Number.POSITIVE_INFINITY])),
+    files: (await privateFiles(name, browser)) ?? databaseFiles(db, range),
     close: () => {
       db.close();
       release();
@@ -114,7 +115,27 @@ async function changeOrAbort(
   }
 }
 
-function browserFiles(db: Db, chunksOf: (name: string) => unknown): DeviceFiles {
+/** Null where the browser has no such file system, or does not give it away, as some do in private windows. */
+async function privateFiles(
+  name: string,
+  { navigator }: BrowserGlobals,
+): Promise<DeviceFiles | null> {
+  let root: FolderHandle;
+  try {
+    root = (await navigator.storage?.getDirectory?.()) as FolderHandle;
+  } catch (error) {
+    if ((error as { readonly name?: string }).name !== 'SecurityError') throw error;
+    return null;
+  }
+  if (root === undefined) return null;
+  const folder = await root.getDirectoryHandle(`attune-${encodeURIComponent(name)}`, {
+    create: true,
+  });
+  return await openOpfsFiles(folder);
+}
+
+function databaseFiles(db: Db, range: (from: DbKey, to: DbKey) => unknown): DeviceFiles {
+  const chunksOf = (name: string) => range([name], [name, Number.POSITIVE_INFINITY]);
   const store = () => begin(db, FILES, 'readonly').objectStore(FILES);
   const chunks = async (name: string) =>
     (await resultOf(store().getAll(chunksOf(name)))) as Uint8Array[];

@@ -27,8 +27,8 @@ export interface Expected {
 /** Says whether the signature of the bytes is the key's. */
 export type VerifySignature = (
   key: PublicKey,
-  bytes: Uint8Array,
-  signature: Uint8Array,
+  bytes: Uint8Array<ArrayBuffer>,
+  signature: Uint8Array<ArrayBuffer>,
 ) => Promise<boolean>;
 
 /** WebCrypto's Ed25519: Node 20, Chromium 137, Firefox 129, Safari 17 and later. */
@@ -55,19 +55,34 @@ export async function openEnvelope(
   return null;
 }
 
+type Predicate = AdapterStatement['predicate'];
+
 /** Why the device must not install what the statement speaks of; null when it may. */
 export function refusalOf(statement: AdapterStatement, expected: Expected): string | null {
   const { predicate } = statement;
-  const { adapter } = expected;
   if (statement._type !== STATEMENT_TYPE || statement.predicateType !== PREDICATE_TYPE) {
     return `the manifest is a ${statement.predicateType}`;
   }
+  return otherSubject(predicate, expected) ?? staleness(predicate, expected);
+}
+
+/** Why the statement is not about this adapter for this user; null when it is. */
+function otherSubject(predicate: Predicate, { adapter, user }: Expected): string | null {
   if (predicate.adapterId !== adapter.id || predicate.mode !== adapter.mode.key) {
     return `the manifest is that of ${predicate.mode} ${predicate.adapterId}`;
   }
-  if (expected.user !== null && predicate.user !== expected.user) {
-    return "the manifest is another user's";
+  if (predicate.shipped !== (adapter.origin === 'SHIPPED')) {
+    return `the manifest is that of ${predicate.shipped ? 'a shipped' : "a user's"} adapter`;
   }
+  if (user !== null && predicate.user !== user) return "the manifest is another user's";
+  return listOf(predicate.files) === listOf(adapter.files)
+    ? null
+    : 'the manifest names other files';
+}
+
+/** Why the adapter is not for this device now; null when it is. */
+function staleness(predicate: Predicate, expected: Expected): string | null {
+  const { adapter } = expected;
   if (predicate.version !== adapter.version || predicate.version < expected.newestVersion) {
     return `version ${predicate.version} after version ${expected.newestVersion}`;
   }
@@ -80,9 +95,7 @@ export function refusalOf(statement: AdapterStatement, expected: Expected): stri
   ) {
     return `the manifest expired at ${predicate.expires}`;
   }
-  return listOf(predicate.files) === listOf(adapter.files)
-    ? null
-    : 'the manifest names other files';
+  return null;
 }
 
 function listOf(files: AdapterStatement['predicate']['files']): string {

@@ -1,8 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
 import type { PublicKey } from '../sync/protocol-manifest.ts';
 import type { VerifySignature } from './check-manifest.ts';
+import type { DeviceEngine } from './device-engine.ts';
 import type { DeviceState } from './device-state.ts';
 import type { OnProgress } from './download.ts';
+import type { DeviceLimits } from './local-answers.ts';
 import type { DeviceStorage } from './storage.ts';
 
 /** What a client is made of. */
@@ -25,6 +27,10 @@ export interface ClientOptions {
   readonly trustedKeys?: readonly PublicKey[];
   /** The platform's check of Ed25519 signatures, where it is not WebCrypto's. */
   readonly verify?: VerifySignature;
+  /** Runs the base on this device; left out: the cloud answers everything. */
+  readonly engine?: DeviceEngine;
+  /** When not to answer on the device. */
+  readonly limits?: DeviceLimits;
   readonly clock?: Clock;
   readonly random?: () => number;
   /** Called with every new state; `error` is why it waits or is signed out. */

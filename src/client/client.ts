@@ -1,15 +1,21 @@
 // The device SDK's front door: an app hands it changes and gets adapters. Everything that touches a platform (fetch,
 // WebSocket, disk, time, chance) is handed in, so the same code runs in a browser, in Node and on a phone.
 
-import type { Json } from '../lib/canonical-json.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import type { AdapterMessage, ChangeMessage, ReportMessage } from '../sync/protocol.ts';
+import { keptFiles } from './adapter-files.ts';
 import { ApiError, type ServerAccess } from './api.ts';
 import { backoffMs } from './backoff.ts';
 import { Bell } from './bell.ts';
 import { verifyByWebCrypto } from './check-manifest.ts';
 import type { ClientOptions } from './client-options.ts';
 import { type DeviceEvent, type DeviceState, TRANSITIONS } from './device-state.ts';
+import {
+  type Answer,
+  type CompleteHooks,
+  type CompleteRequest,
+  LocalAnswers,
+} from './local-answers.ts';
 import type { RejectedChange } from './outbox.ts';
 import { forgetFailures } from './shelf.ts';
 import { syncOnce } from './sync-once.ts';
@@ -20,25 +26,12 @@ import { watchFeed } from './watch-feed.ts';
 /** Without a WebSocket the device looks for news this often. */
 const POLL_MS = 60_000;
 
-export type { ClientOptions };
+export type { Answer, ClientOptions, CompleteHooks, CompleteRequest };
 
 /** An installed adapter and its bytes. */
 export interface InstalledAdapter extends AdapterMessage {
   /** The content of one of its files, which was checked when it was installed. */
   read(name: string): Promise<Uint8Array>;
-}
-
-/** What the cloud answered. */
-export interface CloudAnswer {
-  readonly id: string;
-  readonly text: string;
-  readonly finishReason: string;
-  readonly dataThrough: number | null;
-  readonly adapter: {
-    readonly id: string;
-    readonly version: number;
-    readonly sha256: string;
-  } | null;
 }
 
 /** Opens a device and begins to keep it in step with the server. */
@@ -60,6 +53,7 @@ export async function openClient(options: ClientOptions): Promise<AttuneClient> 
     verify: options.verify ?? verifyByWebCrypto,
     keys: options.trustedKeys,
     onProgress: options.onProgress,
+    needsModes: options.engine !== undefined,
   });
   await parts.shelf.update(forgetFailures);
   return new AttuneClient(parts, options, clock);
@@ -70,6 +64,7 @@ export class AttuneClient {
   readonly #parts: SyncParts;
   readonly #options: ClientOptions;
   readonly #clock: Clock;
+  readonly #answers: LocalAnswers;
   readonly #bell = new Bell();
   readonly #running: Promise<void>;
   #state: DeviceState = 'syncing';
@@ -82,6 +77,9 @@ export class AttuneClient {
     this.#parts = parts;
     this.#options = options;
     this.#clock = clock;
+    const { engine, limits } = options;
+    const onReport = () => this.#bell.ring();
+    this.#answers = new LocalAnswers(parts, { engine, limits, onReport });
     this.#running = this.#run();
     // close() reports what ended it
     this.#running.catch(() => undefined);
@@ -120,7 +118,7 @@ export class AttuneClient {
     const installed = (await this.#parts.shelf.read()).slots[mode]?.installed;
     if (!installed) return null;
     const read = async (name: string) => {
-      const file = installed.files.find((one) => one.name === name);
+      const file = keptFiles(installed.files).find((one) => one.name === name);
       if (file === undefined) throw new Error(`the adapter has no file ${name}`);
       return await this.#parts.storage.files.read(file.sha256);
     };
@@ -150,14 +148,11 @@ export class AttuneClient {
     return clientId;
   }
 
-  /** Asks the cloud, which answers with the adapter that this device holds, if it holds one. */
-  async complete(request: { mode: string; input: Json; maxTokens?: number }): Promise<CloudAnswer> {
-    const held = await this.adapter(request.mode);
-    const adapter = held === null ? {} : { adapter: { sha256: held.sha256 } };
-    const input = { clientId: crypto.randomUUID(), ...request, ...adapter };
-    const signal = this.#activity.signal;
-    type Answer = { complete: CloudAnswer };
-    return (await this.#parts.api.ask<Answer>('Complete', { input }, signal)).complete;
+  /** Answers on this device where it can, else in the cloud with the adapter that this device holds, if it holds one.
+   *  An answer of the device is reported to the server when it can be reached. */
+  complete(request: CompleteRequest, hooks: CompleteHooks = {}): Promise<Answer> {
+    const ends = { device: this.#closing.signal, cloud: this.#activity.signal };
+    return this.#answers.complete(request, hooks, ends);
   }
 
   /** Stops talking to the server until resume(); changes are kept meanwhile. */
@@ -169,6 +164,7 @@ export class AttuneClient {
   /** Goes on: after a pause, after signing in again, or at once instead of waiting. */
   async resume(): Promise<void> {
     await this.#parts.shelf.update(forgetFailures);
+    this.#answers.forgetFailures();
     this.#enter('resume');
     this.#bell.ring();
   }
@@ -182,6 +178,7 @@ export class AttuneClient {
     try {
       await this.#running;
     } finally {
+      await this.#answers.close();
       await this.#parts.storage.close();
     }
   }

@@ -1,4 +1,4 @@
-// The parts of IndexedDB and Web Locks that browser-storage.ts uses, as promises. Written out here because the SDK is
+// The parts of IndexedDB, Web Locks and the file system that browser-storage.ts uses, as promises. Written out here because the SDK is
 // compiled without a browser's types.
 
 /** A request of IndexedDB. */
@@ -44,6 +44,7 @@ export interface BrowserGlobals {
   };
   readonly IDBKeyRange: { bound(from: DbKey, to: DbKey): unknown };
   readonly navigator: {
+    readonly storage?: { getDirectory?(): Promise<unknown> };
     readonly locks: {
       request(
         name: string,

@@ -1,19 +1,16 @@
-// A device's storage in a folder: state.jsonl is a journal of writes, one line each with its checksum; files/ has the
-// downloads. The last line may be torn by a crash and then never was; the journal is written anew when it is opened.
+// A device's storage in a folder: state.jsonl is a journal of writes; files/ has the downloads. The journal is
+// written anew when it is opened.
 
 import type { FileHandle } from 'node:fs/promises';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sync, writeFileAtomically } from '../lib/atomic-file.ts';
-import type { Json } from '../lib/canonical-json.ts';
 import { tryFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
-import { sha256, sha256File } from '../lib/sha256.ts';
-import { type DeviceFiles, type DeviceStorage, QuotaError, type Write } from './storage.ts';
+import { sha256File } from '../lib/sha256.ts';
+import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
+import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
 import { Turns } from './turns.ts';
-
-/** Characters of a line's checksum. */
-const CHECKSUM_LENGTH = 16;
 
 /** Opens the storage in the folder, which is made if it is not there. Throws when another client has it open. */
 export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
@@ -22,16 +19,16 @@ export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
   if (lock === null) throw new Error(`another client has ${folder} open`);
   const path = join(folder, 'state.jsonl');
   const state = readJournal((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
-  await writeFileAtomically(path, state.size === 0 ? '' : lineOf([...state]));
+  await writeFileAtomically(path, state.size === 0 ? '' : journalLine([...state]));
   const journal = await open(path, 'a');
   const turns = new Turns();
   return {
     get: (key) => Promise.resolve(state.get(key)),
-    list: (prefix) => Promise.resolve(withPrefix(state, prefix)),
+    list: (prefix) => Promise.resolve(entriesWith(state, prefix)),
     write: (writes) =>
       turns.take(async () => {
-        await keep(journal, lineOf(writes));
-        apply(state, writes);
+        await keep(journal, journalLine(writes));
+        applyWrites(state, writes);
       }),
     files: nodeFiles(join(folder, 'files')),
     close: () =>
@@ -41,35 +38,6 @@ export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
       }),
   };
 }
-
-/** The state after all whole lines. */
-function readJournal(text: string): Map<string, Json> {
-  const state = new Map<string, Json>();
-  for (const line of text.split('\n')) {
-    const content = line.slice(CHECKSUM_LENGTH);
-    // nothing behind a torn line was ever promised
-    if (content === '' || checksum(content) !== line.slice(0, CHECKSUM_LENGTH)) break;
-    apply(state, JSON.parse(content) as Write[]);
-  }
-  return state;
-}
-
-function apply(state: Map<string, Json>, writes: readonly Write[]): void {
-  for (const [key, value] of writes) {
-    if (value === undefined) state.delete(key);
-    else state.set(key, value);
-  }
-}
-
-/** A removal is a key alone. */
-function lineOf(writes: readonly Write[]): string {
-  const content = JSON.stringify(
-    writes.map(([key, value]) => (value === undefined ? [key] : [key, value])),
-  );
-  return `${checksum(content)}${content}\n`;
-}
-
-const checksum = (content: string) => sha256(content).slice(0, CHECKSUM_LENGTH);
 
 /** The line is on the disk, or the journal is as it was. */
 async function keep(journal: FileHandle, line: string): Promise<void> {
@@ -82,11 +50,6 @@ async function keep(journal: FileHandle, line: string): Promise<void> {
     await journal.truncate(size);
     throw quotaOr(error);
   }
-}
-
-function withPrefix(state: ReadonlyMap<string, Json>, prefix: string): (readonly [string, Json])[] {
-  const entries = [...state].filter(([key]) => key.startsWith(prefix));
-  return entries.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function nodeFiles(folder: string): DeviceFiles {
@@ -106,6 +69,7 @@ function nodeFiles(folder: string): DeviceFiles {
     },
     remove: (name) => rm(pathOf(name), { force: true }),
     list: () => readdir(folder),
+    path: pathOf,
   };
 }
 

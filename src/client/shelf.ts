@@ -1,7 +1,9 @@
 // Which adapters a device wants, holds and owes the server a word about: pure steps over one value, which is written as
 // a whole together with the cursor. Knows nothing of files and networks.
 
-import type { Acknowledgement, AdapterMessage, FeedSignal, FileMessage } from '../sync/protocol.ts';
+import type { Acknowledgement, AdapterMessage, FeedStep, FileMessage } from '../sync/protocol.ts';
+import { feedChecksum } from '../sync/protocol-checksum.ts';
+import { keptFiles } from './adapter-files.ts';
 
 /** What a device knows of one mode. */
 export interface Slot {
@@ -15,6 +17,8 @@ export interface Slot {
   readonly failure: string | null;
   /** The highest version that was ever installed here; 0: none was. */
   readonly newestVersion: number;
+  /** The same of what ships with the server, which is numbered by itself. */
+  readonly newestShipped: number;
 }
 
 /** All that a device knows of its adapters. */
@@ -34,17 +38,16 @@ const EMPTY_SLOT: Slot = {
   isConfirmed: true,
   failure: null,
   newestVersion: 0,
+  newestShipped: 0,
 };
 
 /** The shelf after one step of the feed. What is revoked is out of use in this very step. */
-export function takeSignal(shelf: Shelf, signal: FeedSignal): Shelf {
-  if (signal.__typename === 'ResyncRequired') return beginAnew(shelf);
-  const { cursor } = signal;
+export function takeStep(shelf: Shelf, step: FeedStep): Shelf {
   const next =
-    signal.__typename === 'AdapterReady'
-      ? want(shelf, signal.adapter)
-      : drop(shelf, signal.modeKey, signal.adapterId);
-  return { ...next, cursor };
+    step.__typename === 'AdapterReady'
+      ? want(shelf, step.adapter)
+      : drop(shelf, step.modeKey, step.adapterId);
+  return { ...next, cursor: step.cursor };
 }
 
 /** The shelf at the end of the feed: what a resync did not show again is removed. */
@@ -52,17 +55,51 @@ export function reachEnd(shelf: Shelf, cursor: string): Shelf {
   let next: Shelf = { ...shelf, cursor };
   for (const [mode, { installed, isConfirmed }] of Object.entries(shelf.slots)) {
     if (isConfirmed) continue;
-    if (installed !== null) next = drop(next, mode, installed.id);
+    if (installed !== null && isOwn(installed)) next = drop(next, mode, installed.id);
     next = withSlot(next, mode, { isConfirmed: true });
   }
   return next;
+}
+
+/** The shelf that has what ships with the server in each mode of which the user has no adapter, and nowhere else. */
+export function takeShipped(shelf: Shelf, shipped: readonly AdapterMessage[]): Shelf {
+  const modes = new Set([...Object.keys(shelf.slots), ...shipped.map(({ mode }) => mode.key)]);
+  let next = shelf;
+  for (const mode of modes) {
+    const { wanted, installed } = shelf.slots[mode] ?? EMPTY_SLOT;
+    const now = wanted ?? installed;
+    const given = shipped.find((adapter) => adapter.mode.key === mode);
+    if (now?.id === given?.id || [wanted, installed].some((one) => one && isOwn(one))) continue;
+    if (given !== undefined) next = want(next, given);
+    else if (now !== null) next = drop(next, mode, now.id);
+  }
+  return next;
+}
+
+/** Whether the adapter is the user's. */
+function isOwn({ origin }: AdapterMessage): boolean {
+  return origin !== 'SHIPPED';
+}
+
+/** Where a slot keeps the newest version of the adapter's kind. */
+export function newestField(adapter: AdapterMessage): 'newestVersion' | 'newestShipped' {
+  return isOwn(adapter) ? 'newestVersion' : 'newestShipped';
+}
+
+/** The checksum of what the feed has said, as the server counts it. */
+export function checksumOf(shelf: Shelf): string {
+  const entries = Object.entries(shelf.slots).flatMap(([mode, { wanted, installed }]) => {
+    const own = [wanted, installed].find((adapter) => adapter !== null && isOwn(adapter));
+    return own ? [[mode, own.id] as const] : [];
+  });
+  return feedChecksum(entries);
 }
 
 /** The wanted adapter's files are there and right: it takes the place of the one before. */
 export function install(shelf: Shelf, { id, mode, version }: AdapterMessage): Shelf {
   const wanted = shelf.slots[mode.key]?.wanted;
   if (wanted?.id !== id) return shelf;
-  const slot = { ...EMPTY_SLOT, installed: wanted, newestVersion: version };
+  const slot = { installed: wanted, wanted: null, failure: null, [newestField(wanted)]: version };
   const word = { adapterId: id, state: 'INSTALLED' as const, detail: null };
   return owe(withSlot(shelf, mode.key, slot), word);
 }
@@ -114,11 +151,12 @@ export function wantedAdapters(shelf: Shelf): readonly AdapterMessage[] {
 export function filesInUse(shelf: Shelf): readonly FileMessage[] {
   return Object.values(shelf.slots).flatMap(({ wanted, installed }) => [
     ...(wanted?.files ?? []),
-    ...(installed?.files ?? []),
+    ...keptFiles(installed?.files ?? []),
   ]);
 }
 
-function beginAnew(shelf: Shelf): Shelf {
+/** The shelf before the first step of a feed that is read again from null: what is installed stays in use meanwhile. */
+export function beginAnew(shelf: Shelf): Shelf {
   const modes = Object.keys(shelf.slots);
   const forgotten = { wanted: null, isConfirmed: false, failure: null };
   return modes.reduce<Shelf>((next, mode) => withSlot(next, mode, forgotten), {
@@ -139,7 +177,8 @@ function drop(shelf: Shelf, mode: string, adapterId: string): Shelf {
   // without the wanted one the mode has none: the one in use was superseded by it
   if (wanted?.id === adapterId) {
     const next = withSlot(shelf, mode, { wanted: null, failure: null });
-    return installed === null ? next : drop(next, mode, installed.id);
+    const isSuperseded = installed !== null && isOwn(installed) === isOwn(wanted);
+    return isSuperseded ? drop(next, mode, installed.id) : next;
   }
   if (installed?.id !== adapterId) return shelf;
   const word = { adapterId, state: 'REMOVED' as const, detail: null };

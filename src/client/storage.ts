@@ -34,6 +34,8 @@ export interface DeviceFiles {
   /** Removes the file if it is there. */
   remove(name: string): Promise<void>;
   list(): Promise<readonly string[]>;
+  /** Where the file lies, on platforms whose onnxruntime opens files by itself. All files lie in one folder. */
+  path?(name: string): string;
 }
 
 /** The device has no room left. */

@@ -1,20 +1,23 @@
 // One pass of a device over all that it owes the server and the server owes it. Every step is durable before the next
 // begins and can be repeated, so a pass may stop anywhere and the next one finds what is left.
 
-import type { AdapterMessage, FileMessage } from '../sync/protocol.ts';
+import type { FeedAnswer } from '../sync/protocol.ts';
 import { ApiError } from './api.ts';
-import { BadFileError, download } from './download.ts';
+import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
 import {
+  beginAnew,
+  checksumOf,
   fail,
   filesInUse,
   install,
   reachEnd,
   reconcile,
   settleWord,
-  takeSignal,
+  takeShipped,
+  takeStep,
   wantedAdapters,
 } from './shelf.ts';
-import { QuotaError } from './storage.ts';
+import type { ShelfKeeper } from './shelf-keeper.ts';
 import type { SyncParts } from './sync-parts.ts';
 
 /** Makes device and server agree. Throws ApiError, or the signal's reason. */
@@ -22,6 +25,7 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   const { api, device, outbox, reports } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
   await outbox.register(lastMutationId);
+  await parts.modes?.refresh(api, signal);
   await pushAll(parts, signal);
   await catchUp(parts, signal);
   const heldIds = held.map(({ adapter }) => adapter.id);
@@ -49,24 +53,33 @@ async function pushAll({ api, device, outbox }: SyncParts, signal: AbortSignal):
   }
 }
 
+/** Reads the feed to its end, from null once if it has to. */
 async function catchUp({ api, shelf }: SyncParts, signal: AbortSignal): Promise<void> {
-  let resyncs = 0;
+  let hasResynced = false;
   for (let hasMore = true; hasMore; ) {
-    const { cursor } = await shelf.read();
-    const answer = await api.feed(cursor, signal);
-    if (answer.__typename === 'ResyncRequired') {
-      resyncs += 1;
-      if (resyncs > 1)
-        throw new ApiError('RESYNCS', 'the feed does not begin', { isRetryable: true });
-      await shelf.update((now) => takeSignal(now, answer));
+    const { feed: answer, shipped } = await api.feed((await shelf.read()).cursor, signal);
+    const obstacle = await takeAnswer(shelf, answer);
+    if (obstacle === null) {
+      hasMore = answer.__typename === 'AdapterFeedPage' && answer.hasMore;
+      if (!hasMore) await shelf.update((now) => takeShipped(now, shipped));
     } else {
-      hasMore = answer.hasMore;
-      await shelf.update((now) => {
-        const next = answer.events.reduce(takeSignal, now);
-        return hasMore ? { ...next, cursor: answer.cursor } : reachEnd(next, answer.cursor);
-      });
+      if (hasResynced) throw new ApiError('RESYNC', obstacle, { isRetryable: true });
+      hasResynced = true;
+      await shelf.update(beginAnew);
     }
   }
+}
+
+/** Takes a page of the feed; returns why the feed must be read from null, or null when it need not. */
+async function takeAnswer(shelf: ShelfKeeper, answer: FeedAnswer): Promise<string | null> {
+  if (answer.__typename === 'ResyncRequired') return answer.reason;
+  const { events, cursor, hasMore, checksum } = answer;
+  await shelf.update((now) => {
+    const next = events.reduce(takeStep, now);
+    return hasMore ? { ...next, cursor } : reachEnd(next, cursor);
+  });
+  const isRight = checksum === null || checksum === checksumOf(await shelf.read());
+  return isRight ? null : 'the device and the server disagree on what is live';
 }
 
 /** Sends what the device owes, oldest first. */
@@ -95,46 +108,6 @@ async function installWanted(parts: SyncParts, signal: AbortSignal): Promise<voi
       flaw === null ? install(now, adapter) : fail(now, adapter, flaw),
     );
     await sendWords(parts, signal);
-  }
-}
-
-/** Brings the adapter's files onto the disk if its manifest allows it; returns why that cannot be done, or null when it is. */
-async function fetchAdapter(
-  parts: SyncParts,
-  adapter: AdapterMessage,
-  signal: AbortSignal,
-): Promise<string | null> {
-  const { files, mode } = adapter;
-  const newestVersion = (await parts.shelf.read()).slots[mode.key]?.newestVersion ?? 0;
-  const base = (await parts.base.read())?.sha256 ?? null;
-  const refusal = await parts.trust.refusal(adapter, { newestVersion, base }, signal);
-  if (refusal !== null) return refusal;
-  for (const file of files) {
-    const flaw = await fetchChecked(parts, file, signal);
-    if (flaw !== null) return flaw;
-  }
-  return null;
-}
-
-async function fetchChecked(
-  parts: SyncParts,
-  file: FileMessage,
-  signal: AbortSignal,
-): Promise<string | null> {
-  const { api, storage, onProgress } = parts;
-  const deps = { api, files: storage.files, onProgress };
-  try {
-    // wrong bytes may have come from the disk or a proxy: the second time they count as the server's
-    await download(deps, file, signal).catch((error: unknown) => {
-      if (!(error instanceof BadFileError)) throw error;
-      return download(deps, file, signal);
-    });
-    return null;
-  } catch (error) {
-    if (error instanceof BadFileError) return error.message;
-    if (error instanceof QuotaError) return `no room for ${file.name}: ${error.message}`;
-    if (error instanceof ApiError && error.code === 'NOT_FOUND') return `${file.url} is gone`;
-    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { Api, type DeviceName, type ServerAccess } from './api.ts';
 import type { OnProgress } from './download.ts';
+import { KnownModes } from './known-modes.ts';
 import { Outbox } from './outbox.ts';
 import { Reports } from './reports.ts';
 import { ShelfKeeper } from './shelf-keeper.ts';
@@ -17,6 +18,8 @@ export interface SyncParts {
   readonly reports: Reports;
   readonly base: WantedBase;
   readonly trust: Trust;
+  /** null: nothing is answered on this device. */
+  readonly modes: KnownModes | null;
   readonly onProgress: OnProgress;
 }
 
@@ -27,8 +30,13 @@ export function createSyncParts(
   access: ServerAccess,
   {
     onProgress = () => undefined,
+    needsModes = false,
     ...trust
-  }: TrustOptions & { onProgress?: OnProgress | undefined },
+  }: TrustOptions & {
+    onProgress?: OnProgress | undefined;
+    /** Whether the device answers by itself, for which it has to know the modes. */
+    needsModes?: boolean;
+  },
 ): SyncParts {
   const api = new Api(access);
   return {
@@ -40,6 +48,7 @@ export function createSyncParts(
     reports: new Reports(storage),
     base: new WantedBase(storage),
     trust: new Trust(storage, api, trust),
+    modes: needsModes ? new KnownModes(storage) : null,
     onProgress,
   };
 }

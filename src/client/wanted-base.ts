@@ -11,7 +11,8 @@ export interface BaseFiles {
   readonly files: readonly FileMessage[];
 }
 
-interface Kept extends BaseFiles {
+/** A base that was asked for, and how far it is. */
+export interface KeptBase extends BaseFiles {
   readonly isInstalled: boolean;
   /** Why it could not be installed. */
   readonly failure: string | null;
@@ -60,11 +61,11 @@ export class WantedBase {
   }
 
   /** null when the app asked for none. */
-  async read(): Promise<Kept | null> {
-    return ((await this.#storage.get(KEY)) as unknown as Kept | undefined) ?? null;
+  async read(): Promise<KeptBase | null> {
+    return ((await this.#storage.get(KEY)) as unknown as KeptBase | undefined) ?? null;
   }
 
-  #write(kept: Kept): Promise<void> {
+  #write(kept: KeptBase): Promise<void> {
     return this.#storage.write([[KEY, kept as unknown as Json]]);
   }
 }

@@ -1,4 +1,5 @@
 import type { Db } from '../db/database.ts';
+import type { Objective } from '../modes/mode.ts';
 import type { FoldedDataset } from './fold-dataset.ts';
 import { learntSha256 } from './up-to-date.ts';
 
@@ -18,17 +19,26 @@ export interface PastDatasets {
   readonly judged: string | null;
 }
 
+/** What a decision follows from besides the data. */
+export interface DecideOptions {
+  readonly objective: Objective;
+  readonly minHoldout: number;
+  readonly forced: boolean;
+}
+
 /** Decides from the counts and the hash alone. A forced run trains on an unchanged dataset, but not on too little. */
 export function decideRun(
   dataset: FoldedDataset,
   past: PastDatasets,
-  options: { readonly minHoldout: number; readonly forced: boolean },
+  { objective, minHoldout, forced }: DecideOptions,
 ): RunDecision {
-  const { train, holdout } = dataset.splitCounts;
-  if (train === 0 || holdout < options.minHoldout)
-    return { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
+  const suffices = ({ train, holdout }: FoldedDataset['splitCounts']) =>
+    train > 0 && holdout >= minHoldout;
+  const canWrite = suffices(dataset.splitCounts);
+  const canPrefer = objective !== 'SFT' && suffices(dataset.pairCounts);
+  if (!canWrite && !canPrefer) return { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
   const isUnchanged = [past.learnt, past.judged].includes(dataset.row.sha256);
-  if (isUnchanged && !options.forced) return { kind: 'skip', reason: 'UNCHANGED' };
+  if (isUnchanged && !forced) return { kind: 'skip', reason: 'UNCHANGED' };
   return { kind: 'train' };
 }
 

@@ -3,9 +3,10 @@
 
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { findInDatabase, keyOf, type LiveRecord } from '../changes/context.ts';
+import { findInDatabase, keyOf, type LiveRecord, openRecords } from '../changes/context.ts';
 import { distinctRefs, isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
+import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { Mode } from '../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './example.ts';
 
@@ -84,10 +85,11 @@ async function recordsLookingFor(
   point: FoldPoint,
   changed: readonly LiveRecord[],
 ): Promise<readonly RecordRef[]> {
+  const keys = await keysOf(point.tx, point.userId);
   const wanted = point.mode.context.flatMap(({ source, field }) =>
     changed
       .filter((record) => record.source === source)
-      .map((record) => ({ source, key: keyOf(record, field) })),
+      .map((record) => ({ source, key: keys.tag(keyOf(record, field)) })),
   );
   if (wanted.length === 0) return [];
   const rows = await point.tx
@@ -147,17 +149,18 @@ async function endVersions(
     .execute();
 }
 
-function liveRecords(
+async function liveRecords(
   { tx, userId }: FoldPoint,
   refs: readonly RecordRef[],
 ): Promise<readonly LiveRecord[]> {
-  return tx
+  const rows = await tx
     .selectFrom('records')
     .select(['source', 'recordId', 'data'])
     .where('userId', '=', userId)
     .where('deleted', '=', false)
     .where(isOneOf(refs))
     .execute();
+  return openRecords(await keysOf(tx, userId), rows);
 }
 
 async function makeExamples(
@@ -172,26 +175,32 @@ async function makeExamples(
 
 async function insertVersions(point: FoldPoint, made: readonly MadeExample[]): Promise<void> {
   const { tx, userId, mode, seq } = point;
+  const keys = await keysOf(tx, userId);
   const versions = made.map((example) => ({ id: randomUUID(), example }));
-  const rows = versions.map(({ id, example }) => ({
-    id,
-    userId,
-    mode: mode.key,
-    source: example.record.source,
-    recordId: example.record.recordId,
-    ordinal: example.ordinal,
-    split: example.split,
-    messages: JSON.stringify(example.messages),
-    target: example.target,
-    sha256: example.sha256,
-    inputSha256: example.inputSha256,
-    fromSeq: seq,
-  }));
+  const rows = versions.map(({ id, example }) =>
+    sealRow(keys, 'examples', {
+      id,
+      userId,
+      mode: mode.key,
+      source: example.record.source,
+      recordId: example.record.recordId,
+      ordinal: example.ordinal,
+      split: example.split,
+      messages: example.messages,
+      target: example.target,
+      sha256: example.sha256,
+      inputSha256: keys.tag(example.inputSha256),
+      fromSeq: seq,
+    }),
+  );
   const records = versions.flatMap(({ id, example }) =>
     example.records.map((ref) => ({ exampleId: id, userId, ...ref })),
   );
   const lookups = versions.flatMap(({ id, example }) =>
-    example.lookups.map((lookup) => ({ exampleId: id, userId, ...lookup })),
+    example.lookups.map(({ source, key }) => ({
+      ...{ exampleId: id, userId, source },
+      key: keys.tag(key),
+    })),
   );
   for (const part of chunks(rows)) await tx.insertInto('examples').values(part).execute();
   for (const part of chunks(records)) await tx.insertInto('exampleRecords').values(part).execute();

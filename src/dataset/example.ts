@@ -7,6 +7,7 @@ import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import type { ChatMessage } from '../lib/chat-message.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { ExampleRule, Mode } from '../modes/mode.ts';
+import { asAnswer } from '../modes/output.ts';
 import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../modes/prompt.ts';
 import { TemplateError } from '../modes/template.ts';
 import { cutTexts, isBinary, isTarget, textsOf } from './clean.ts';
@@ -58,9 +59,9 @@ function applyRule(mode: Mode, rule: ExampleRule, data: Json) {
     if (!rule.when(variables)) return null;
     const fields = Object.entries(rule.input).map(([name, t]) => [name, t.render(variables)]);
     const input: Json = Object.fromEntries(fields);
-    const target = rule.target.render(variables);
+    const target = asAnswer(mode, rule.target.render(variables));
     const isFit = mode.checkInput(input) === null && !textsOf(input).some(isBinary);
-    return isFit && isTarget(target) ? { input, target } : null;
+    return isFit && target !== null && isTarget(target) ? { input, target } : null;
   } catch (error) {
     // A record of a shape that the rule does not foresee teaches nothing; it must not stop all others.
     if (error instanceof TemplateError) return null;
@@ -97,7 +98,8 @@ function cutFields(values: Readonly<Record<string, Json>>): Readonly<Record<stri
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, cutTexts(value)]));
 }
 
-function exampleSha256({ split, messages, target }: Omit<Example, 'sha256'>): string {
+/** SHA-256 over split, messages and target. */
+export function exampleSha256({ split, messages, target }: Omit<Example, 'sha256'>): string {
   const prompt = messages.map(({ role, content }) => [role, content]);
   return sha256(canonicalJson([split, prompt, target]));
 }

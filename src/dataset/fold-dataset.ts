@@ -5,23 +5,23 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '../db/database.ts';
 import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
+import { openRows } from '../db/sealed-columns.ts';
 import { lockUser, nextChangeSeq } from '../db/user-row.ts';
+import { replacePreferences } from '../feedback/replace-preferences.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
 import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './clean.ts';
-import {
-  type ChangedRecord,
-  endAllVersions,
-  type FoldPoint,
-  remakeExamples,
-} from './example-versions.ts';
+import { endAllVersions, type FoldPoint, remakeExamples } from './example-versions.ts';
 import { datasetSha256 } from './reduce.ts';
+import { splitOfInput } from './split.ts';
 
 /** A dataset as the fold left it. */
 export interface FoldedDataset {
   readonly row: DatasetRow;
   readonly splitCounts: Readonly<Record<Split, number>>;
+  /** Of preferences, as splitCounts is of examples. */
+  readonly pairCounts: Readonly<Record<Split, number>>;
 }
 
 /** Changes folded in one transaction, during which the user can push nothing: what a first import is cut into. */
@@ -37,7 +37,7 @@ export async function foldDataset(
   for (;;) {
     const folded = await db.transaction().execute(async (tx) => {
       const point = await openFold(tx, userId, mode);
-      const isDone = await foldSomeChanges(point);
+      const isDone = await foldSomeChanges(point, now);
       return isDone ? nameDataset(point, now) : null;
     });
     if (folded !== null) return folded;
@@ -66,10 +66,10 @@ async function openFold(tx: Tx, userId: string, mode: Mode): Promise<FoldPoint> 
 }
 
 /** Folds the oldest changes that are not folded yet; returns whether none is left. */
-async function foldSomeChanges(point: FoldPoint): Promise<boolean> {
+async function foldSomeChanges(point: FoldPoint, now: Date): Promise<boolean> {
   const { tx, userId, mode, seq } = point;
   const { foldedThrough } = await readState(point);
-  const changed: readonly (ChangedRecord & { changeSeq: number })[] = await tx
+  const rows = await tx
     .selectFrom('records')
     .select(['source', 'recordId', 'data', 'deleted', 'changeSeq'])
     .where('userId', '=', userId)
@@ -78,10 +78,35 @@ async function foldSomeChanges(point: FoldPoint): Promise<boolean> {
     .orderBy('changeSeq')
     .limit(CHANGES_PER_FOLD)
     .execute();
+  const changed = await openRows(tx, 'records', userId, rows);
   await remakeExamples(point, changed);
+  if (mode.preferences.drafts) await pairDrafts(point, now);
   const isDone = changed.length < CHANGES_PER_FOLD;
   await writeState(point, { foldedThrough: isDone ? seq : (changed.at(-1)?.changeSeq ?? seq) });
   return isDone;
+}
+
+/** Prefers what the user wrote to the completions of the same input, where one of its examples came or went. */
+async function pairDrafts({ tx, userId, mode, seq }: FoldPoint, now: Date): Promise<void> {
+  const inputs = await tx
+    .selectFrom('examples')
+    .innerJoin('completions', (join) =>
+      join
+        .onRef('completions.userId', '=', 'examples.userId')
+        .onRef('completions.mode', '=', 'examples.mode')
+        .onRef('completions.inputSha256', '=', 'examples.inputSha256'),
+    )
+    .select('examples.inputSha256')
+    .distinct()
+    .where('examples.userId', '=', userId)
+    .where('examples.mode', '=', mode.key)
+    .where('examples.inputSha256', '<>', '')
+    .where((eb) => eb.or([eb('fromSeq', '=', seq), eb('untilSeq', '=', seq)]))
+    .execute();
+  for (const { inputSha256 } of inputs) {
+    const place = { userId, mode: mode.key, inputSha256 };
+    await replacePreferences(tx, place, { now, seq, drafts: true });
+  }
 }
 
 function readState({ tx, userId, mode }: Omit<FoldPoint, 'seq'>) {
@@ -124,7 +149,11 @@ async function nameDataset(
     .executeTakeFirstOrThrow();
   const preferences = await tx
     .selectFrom('preferences')
-    .select((eb) => [sortedHashes.as('hashes'), eb.fn.countAll<number>().as('total')])
+    .select((eb) => [
+      sortedHashes.as('hashes'),
+      eb.fn.countAll<number>().as('total'),
+      sql<string[]>`coalesce(array_agg(input_sha256), '{}')`.as('inputs'),
+    ])
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
@@ -144,7 +173,18 @@ async function nameDataset(
     .returningAll()
     .executeTakeFirstOrThrow();
   const { train, validation, holdout } = examples;
-  return { row, splitCounts: { train, validation, holdout } };
+  const pairCounts = countSplits(preferences.inputs);
+  return { row, splitCounts: { train, validation, holdout }, pairCounts };
+}
+
+function countSplits(inputs: readonly string[]): FoldedDataset['pairCounts'] {
+  const splits = inputs.map(splitOfInput);
+  const countIn = (part: Split) => splits.filter((split) => split === part).length;
+  return {
+    train: countIn('train'),
+    validation: countIn('validation'),
+    holdout: countIn('holdout'),
+  };
 }
 
 const sortedHashes = sql<string>`coalesce(string_agg(sha256, ${'\n'} order by sha256 collate "C"), '')`;

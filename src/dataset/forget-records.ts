@@ -3,10 +3,13 @@
 
 import { type Selectable, sql } from 'kysely';
 import { revokeAdapters } from '../adapters/revoke.ts';
+import { openRecords } from '../changes/context.ts';
 import { queueRuns } from '../changes/queue-run.ts';
 import { isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
 import type { ExamplesTable } from '../db/dataset-tables.ts';
+import { keysOf } from '../db/sealed-columns.ts';
+import { countForgetting } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 import { inputKey } from '../modes/prompt.ts';
@@ -19,7 +22,7 @@ export interface ForgetDeps {
   readonly clock: Clock;
 }
 
-/** A mode's input by its `inputKey`. */
+/** A mode's input by the keyed hash of its `inputKey`. */
 interface InputRef {
   readonly mode: string;
   readonly inputSha256: string;
@@ -36,6 +39,7 @@ export async function forgetRecords(
 ): Promise<void> {
   const now = new Date(deps.clock.now());
   const scope = { tx, userId, refs };
+  await countForgetting(tx, userId);
   const versions = await findVersions(scope);
   const own = await currentInputs(deps, scope);
   const inputs = [...own, ...madeFrom(refs, versions), ...(await inputsShowing(scope))];
@@ -101,23 +105,31 @@ async function preferencesAbout(
   );
 }
 
-/** A dataset contains what was alive when it was folded, and an adapter what its dataset contains. */
+/** A dataset contains what was alive when it was folded; an adapter holds what its dataset contains, and what the adapter
+ *  holds that its training began from. */
 async function adaptersHolding({ tx, userId }: Scope, parts: readonly Lifetime[]) {
   const adapters = await tx
     .selectFrom('adapters')
-    .innerJoin('datasets', 'datasets.id', 'adapters.datasetId')
-    .select(['adapters.id', 'adapters.mode', 'adapters.status', 'datasets.changeSeq'])
+    .leftJoin('datasets', 'datasets.id', 'adapters.datasetId')
+    .select(['adapters.id', 'adapters.mode', 'adapters.status', 'adapters.startedFromId'])
+    .select('datasets.changeSeq')
     .where('adapters.userId', '=', userId)
-    .where('adapters.status', 'in', ['LIVE', 'SUPERSEDED'])
+    .where('adapters.status', '!=', 'REJECTED')
+    .orderBy('adapters.seq')
     .execute();
-  return adapters.filter(({ mode, changeSeq }) =>
-    parts.some(
+  const holding = new Set<string>();
+  // oldest first: what an adapter began from is known before it
+  for (const { id, mode, changeSeq, startedFromId } of adapters) {
+    const learnt = parts.some(
       (part) =>
         part.mode === mode &&
+        changeSeq !== null &&
         part.fromSeq <= changeSeq &&
         changeSeq < (part.untilSeq ?? Number.POSITIVE_INFINITY),
-    ),
-  );
+    );
+    if (learnt || holding.has(startedFromId ?? '')) holding.add(id);
+  }
+  return adapters.filter(({ id, status }) => holding.has(id) && status !== 'REVOKED');
 }
 
 /** The inputs of the examples that the records would give now, folded or not. */
@@ -125,17 +137,19 @@ async function currentInputs(
   { catalog }: ForgetDeps,
   { tx, userId, refs }: Scope,
 ): Promise<readonly InputRef[]> {
-  const records = await tx
+  const keys = await keysOf(tx, userId);
+  const rows = await tx
     .selectFrom('records')
     .select(['source', 'recordId', 'data'])
     .where('userId', '=', userId)
     .where('deleted', '=', false)
     .where(isOneOf(refs))
     .execute();
+  const records = openRecords(keys, rows);
   return catalog.modes.flatMap((mode) =>
     records
       .flatMap((record) => draftsOf(mode, record))
-      .map(({ input }) => ({ mode: mode.key, inputSha256: inputKey(input) })),
+      .map(({ input }) => ({ mode: mode.key, inputSha256: keys.tag(inputKey(input)) })),
   );
 }
 
@@ -149,7 +163,7 @@ async function eraseFeedback({ tx, userId }: Scope, erased: readonly InputRef[])
     await tx.deleteFrom('preferences').where('userId', '=', userId).where(isErased).execute();
     await tx
       .updateTable('completions')
-      .set({ input: null, context: null, inputSha256: '', text: '', better: null })
+      .set({ input: null, context: null, inputSha256: '', text: null, better: null })
       .where('userId', '=', userId)
       .where(isErased)
       .execute();

@@ -1,11 +1,13 @@
 import type { Db } from '../db/database.ts';
 import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
+import { openRows } from '../db/sealed-columns.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { ChatMessage } from '../lib/chat-message.ts';
 import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
-import { renderPrompt } from '../modes/prompt.ts';
+import { asAnswer } from '../modes/output.ts';
+import { inputKey, renderPrompt } from '../modes/prompt.ts';
 import type { Example } from './example.ts';
 import { byHash, datasetSha256 } from './reduce.ts';
 import { splitOfInput } from './split.ts';
@@ -46,13 +48,13 @@ export async function loadDataset(
 async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<readonly Example[]> {
   const rows = await db
     .selectFrom('examples')
-    .select(['split', 'messages', 'target', 'sha256'])
+    .select(['id', 'split', 'messages', 'target', 'sha256'])
     .where('userId', '=', userId)
     .where('mode', '=', mode)
     .where('untilSeq', 'is', null)
     .where('messages', 'is not', null)
     .execute();
-  return rows
+  return (await openRows(db, 'examples', userId, rows))
     .map((row) => ({
       split: row.split,
       messages: must(row.messages, 'a version with messages was asked for'),
@@ -74,18 +76,21 @@ async function readPreferences(
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
     .execute();
-  return rows
+  return (await openRows(db, 'preferences', userId, rows))
     .map((row) => ({
-      split: splitOfInput(row.inputSha256),
+      split: splitOfInput(
+        inputKey(must(row.input, 'a preference has texts until another replaces it')),
+      ),
       messages: renderPrompt(
         mode,
         must(row.input, 'a preference has texts until another replaces it'),
         (row.context ?? {}) as Readonly<Record<string, Json>>,
       ),
-      chosen: must(row.chosen, 'a preference has texts until another replaces it'),
+      chosen: asAnswer(mode, must(row.chosen, 'a preference has texts until another replaces it')),
       rejected: must(row.rejected, 'a preference has texts until another replaces it'),
       sha256: row.sha256,
       adapterId: row.adapterId,
     }))
+    .filter((pair): pair is typeof pair & { chosen: string } => pair.chosen !== null)
     .sort(byHash);
 }

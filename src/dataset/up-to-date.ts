@@ -46,7 +46,13 @@ function liveAdapter(db: Db, userId: string, mode: string) {
     .executeTakeFirst();
 }
 
-async function hasChangedSince(db: Db, userId: string, mode: Mode, seq: number): Promise<boolean> {
+/** Whether a record of the mode's sources or a preference of the mode is newer than that. */
+export async function hasChangedSince(
+  db: Db,
+  userId: string,
+  mode: Mode,
+  seq: number,
+): Promise<boolean> {
   const record = await db
     .selectFrom('records')
     .select('id')

@@ -9,14 +9,17 @@ import {
   Kysely,
   PostgresDialect,
   type PostgresPool,
+  sql,
   type Transaction,
 } from 'kysely';
 import pg from 'pg';
 import { StartError } from '../lib/start-error.ts';
+import { folderVault, type Vault } from '../sealing/vault.ts';
 import { lockDataFolder } from './data-folder-lock.ts';
 import { migrate } from './migrate.ts';
 import { PglitePool } from './pglite-pool.ts';
 import type { DatabaseSchema } from './schema.ts';
+import { VaultPlugin } from './sealed-columns.ts';
 
 /** Queries outside or inside a transaction. Inside a transaction use only the transaction: PGlite has one session, so
  *  another query would wait for its end, and its end for the query. */
@@ -48,21 +51,38 @@ const INT8_OID = 20;
 export async function openDatabase(options: {
   dataDir: string;
   databaseUrl?: string | undefined;
+  /** Opens what lies sealed (standard: with keys in the data folder). */
+  vault?: Vault;
   /** Told how long each statement took. */
   onQuery?: QueryListener;
 }): Promise<Database> {
   const { dataDir, databaseUrl, onQuery = () => undefined } = options;
+  const use = { onQuery, vault: options.vault ?? folderVault(dataDir) };
   const database =
-    databaseUrl === undefined
-      ? await openPglite(dataDir, onQuery)
-      : openPostgres(databaseUrl, onQuery);
+    databaseUrl === undefined ? await openPglite(dataDir, use) : openPostgres(databaseUrl, use);
   try {
-    await migrate(database.kysely);
+    const made = await migrate(database.kysely);
+    const wasOpen = made.includes('0005-sealed') && !made.includes('0001-first-tables');
+    if (wasOpen) await forgetOldPages(database);
   } catch (error) {
     await database.close();
     throw explain(error, options.databaseUrl);
   }
   return database;
+}
+
+/** What was written before lies on in pages that are not used any more, and in the write-ahead log. Whoever runs a PostgreSQL
+ *  of their own decides about its log; docs/privacy.md says so. */
+async function forgetOldPages({ kysely, kind }: Database): Promise<void> {
+  const log = [
+    'set wal_recycle = off',
+    'select pg_switch_wal()',
+    'checkpoint',
+    'reset wal_recycle',
+  ];
+  const tables = 'devices, mutations, records, examples, example_lookups, completions, preferences';
+  const statements = [`vacuum full ${tables}`, ...(kind === 'pglite' ? log : [])];
+  for (const statement of statements) await sql.raw(statement).execute(kysely);
 }
 
 /** What the network and PostgreSQL say (codes of Node and of SQLSTATE) when the URL leads nowhere. */
@@ -88,7 +108,13 @@ function explain(error: unknown, databaseUrl: string | undefined): unknown {
 
 type QueryListener = (ms: number) => void;
 
-async function openPglite(dataDir: string, onQuery: QueryListener): Promise<Database> {
+/** What comes with every query. */
+interface Use {
+  readonly onQuery: QueryListener;
+  readonly vault: Vault;
+}
+
+async function openPglite(dataDir: string, use: Use): Promise<Database> {
   const lock = await lockDataFolder(dataDir);
   const folder = join(dataDir, 'pg');
   try {
@@ -101,7 +127,7 @@ async function openPglite(dataDir: string, onQuery: QueryListener): Promise<Data
       await lock.release();
     };
     return {
-      kysely: newKysely(pool, onQuery),
+      kysely: newKysely(pool, use),
       pool,
       kind: 'pglite',
       databaseUrl: undefined,
@@ -123,7 +149,7 @@ async function initialise(folder: string): Promise<void> {
   await rename(unfinished, folder);
 }
 
-function openPostgres(databaseUrl: string, onQuery: QueryListener): Database {
+function openPostgres(databaseUrl: string, use: Use): Database {
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8_OID, Number);
   const options = `-c search_path=${SEARCH_PATH.replaceAll(' ', '')}`;
@@ -133,7 +159,7 @@ function openPostgres(databaseUrl: string, onQuery: QueryListener): Database {
   // One that breaks in use fails the query or transaction that uses it, and would end the process besides.
   pool.on('connect', (client) => client.on('error', () => undefined));
   return {
-    kysely: newKysely(pool, onQuery),
+    kysely: newKysely(pool, use),
     pool,
     kind: 'postgres',
     databaseUrl,
@@ -142,11 +168,11 @@ function openPostgres(databaseUrl: string, onQuery: QueryListener): Database {
 }
 
 /** Keys inside JSON values are the user's and stay as they are; only column names change case. */
-function newKysely(pool: PglitePool | pg.Pool, onQuery: QueryListener): Db {
+function newKysely(pool: PglitePool | pg.Pool, { onQuery, vault }: Use): Db {
   // Kysely's type asks for cursors too, which only its stream() uses, and we never stream
   return new Kysely<DatabaseSchema>({
     dialect: new PostgresDialect({ pool: pool as PostgresPool }),
     log: ({ queryDurationMillis }) => onQuery(queryDurationMillis),
-    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true }), new VaultPlugin(vault)],
   });
 }

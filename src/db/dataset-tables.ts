@@ -1,8 +1,7 @@
 // The tables of what records became: examples, what went into them, and the datasets they make up.
 
 import type { Generated } from 'kysely';
-import type { ChatMessage } from '../lib/chat-message.ts';
-import type { NullableJsonb, Timestamp } from './columns.ts';
+import type { NullableSealedColumn, Timestamp } from './columns.ts';
 
 /** Which part of a dataset an example is in. */
 export type Split = 'train' | 'validation' | 'holdout';
@@ -18,11 +17,11 @@ export interface ExamplesTable {
   ordinal: number;
   split: Split;
   /** The rendered prompt and the text to learn; null once the version is superseded or a delete has erased it. */
-  messages: NullableJsonb<readonly ChatMessage[]>;
-  target: string | null;
+  messages: NullableSealedColumn;
+  target: NullableSealedColumn;
   /** SHA-256 over split, prompt and target; empty once a delete has erased the version. */
   sha256: string;
-  /** `inputKey` of the mode's input: completions of the same input are found by it; empty once erased. */
+  /** Keyed hash of the `inputKey` of the mode's input: completions of the same input are found by it; empty once erased. */
   inputSha256: string;
   fromSeq: number;
   untilSeq: number | null;
@@ -41,7 +40,7 @@ export interface ExampleLookupsTable {
   exampleId: string;
   userId: string;
   source: string;
-  /** `lookupKey` of the value that was looked for. */
+  /** Keyed hash of the `lookupKey` of the value that was looked for. */
   key: string;
 }
 

@@ -15,8 +15,10 @@ const TABLES = Object.values({
   facts: 'facts',
   users: 'users',
   devices: 'devices',
+  revokedDevices: 'revoked_devices',
   mutations: 'mutations',
   records: 'records',
+  recordLookups: 'record_lookups',
   modeStates: 'mode_states',
   datasets: 'datasets',
   examples: 'examples',
@@ -32,7 +34,7 @@ const TABLES = Object.values({
 } satisfies Record<keyof DatabaseSchema, string>);
 
 /** Tables that number their rows. */
-const NUMBERED = ['runs', 'adapters', 'completions'];
+const NUMBERED = ['runs', 'adapters', 'completions', 'revoked_devices'];
 
 /** Rows held in memory at a time. */
 const BATCH = 500;

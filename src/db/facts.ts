@@ -24,3 +24,12 @@ export async function recordFact(db: Db, key: string, value: string): Promise<st
     .executeTakeFirstOrThrow();
   return fact.value;
 }
+
+/** Records a fact that may change; the last writer wins. */
+export async function writeFact(db: Db, key: string, value: string): Promise<void> {
+  await db
+    .insertInto('facts')
+    .values({ key, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+    .execute();
+}

@@ -1,20 +1,32 @@
 import { type Kysely, type Migration, Migrator } from 'kysely';
 import { StartError } from '../lib/start-error.ts';
 import { firstTables } from './migrations/0001-first-tables.ts';
+import { feedFloor } from './migrations/0002-feed-floor.ts';
+
+import { lineage } from './migrations/0003-lineage.ts';
+import { revokedDevices } from './migrations/0004-revoked-devices.ts';
+import { sealed } from './migrations/0005-sealed.ts';
+
 import type { DatabaseSchema } from './schema.ts';
 
 /** Every migration under the name that the database remembers it by, in order. Never change one that was released. */
-const MIGRATIONS: Readonly<Record<string, Migration>> = { '0001-first-tables': firstTables };
+const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001-first-tables': firstTables,
+  '0002-feed-floor': feedFloor,
+  '0003-lineage': lineage,
+  '0004-revoked-devices': revokedDevices,
+  '0005-sealed': sealed,
+};
 
 /** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other.
- *  Throws StartError when a newer Attune has changed them. */
-export async function migrate(db: Kysely<DatabaseSchema>): Promise<void> {
+ *  Returns the names of the migrations that were made now. Throws StartError when a newer Attune has changed them. */
+export async function migrate(db: Kysely<DatabaseSchema>): Promise<readonly string[]> {
   const migrator = new Migrator({
     db,
     provider: { getMigrations: () => Promise.resolve(MIGRATIONS) },
   });
   const { error, results } = await migrator.migrateToLatest();
-  if (error === undefined) return;
+  if (error === undefined) return (results ?? []).map(({ migrationName }) => migrationName);
   await refuseNewer(db);
   const failed = results?.find(({ status }) => status === 'Error')?.migrationName ?? 'unknown';
   throw new Error(`cannot bring the database up to date (migration ${failed})`, { cause: error });

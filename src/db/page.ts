@@ -1,8 +1,10 @@
 // Relay connections by keyset: a page is read by the key of its neighbour, never by counting rows.
 
 import { type SelectQueryBuilder, sql } from 'kysely';
-import { AppError } from '../lib/errors.ts';
+import { AppError, must } from '../lib/errors.ts';
+import type { Db } from './database.ts';
 import type { DatabaseSchema } from './schema.ts';
+import { type Opened, openRows, type SealedTable } from './sealed-columns.ts';
 
 /** A connection's arguments as GraphQL hands them over: first/after or last/before. */
 export interface PageArgs {
@@ -55,6 +57,23 @@ export async function page<
       ? await ordered.execute()
       : await ordered.where(sql<boolean>`${key} ${comparison} ${range.from}`).execute();
   return toPage(rows as unknown as Row[], by.column, range);
+}
+
+/** As openRows, for a page of them. */
+export async function openPage<T extends SealedTable, Row extends object>(
+  db: Db,
+  table: T,
+  userId: string,
+  { edges, pageInfo }: Page<Row>,
+): Promise<Page<Opened<T, Row>>> {
+  const nodes = await openRows(
+    db,
+    table,
+    userId,
+    edges.map(({ node }) => node),
+  );
+  const opened = edges.map(({ cursor }, i) => ({ cursor, node: must(nodes[i], 'a row per edge') }));
+  return { edges: opened, pageInfo };
 }
 
 function toPage<Column extends string, Row extends Record<Column, number>>(

@@ -2,14 +2,30 @@
 // Every row that belongs to a user carries userId, and every query on it filters by it.
 
 import type { Generated, Selectable } from 'kysely';
-import type { Json } from '../lib/canonical-json.ts';
+
+import type {
+  CompletionRecordsTable,
+  CompletionsTable,
+  PreferencesTable,
+} from './answer-tables.ts';
+import type {
+  DevicesTable,
+  MutationsTable,
+  RecordLookupsTable,
+  RecordsTable,
+  RevokedDevicesTable,
+} from './change-tables.ts';
 import type { Jsonb, NullableJsonb, NullableTimestamp, Timestamp } from './columns.ts';
+
 import type {
   DatasetsTable,
   ExampleLookupsTable,
   ExampleRecordsTable,
   ExamplesTable,
 } from './dataset-tables.ts';
+
+import type { Lineage } from './lineage.ts';
+import type { Opened } from './sealed-columns.ts';
 
 /** Facts about the database itself, such as the base it was made with. Not `meta`: BullMQ has a table of that name. */
 interface FactsTable {
@@ -20,50 +36,20 @@ interface FactsTable {
 /** A user exists from the first valid token with that `sub`. Its row is the lock for both counters. */
 interface UsersTable {
   id: Generated<string>;
-  subject: string;
+  /** Null once the user was erased: what is left then is an id, and the revocations that open sockets still wait for. */
+  subject: string | null;
   /** The last changeSeq handed out; changes and ratings share this order. */
   changeSeq: Generated<number>;
   /** The last position in the user's adapter feed. */
   feedSeq: Generated<number>;
+  /** The last position that was trimmed from the feed: a cursor that had not come so far has expired. */
+  feedFloor: Generated<number>;
   /** Part of every cursor: a new epoch makes all older cursors resync. */
   feedEpoch: string;
+  /** How often records were deleted: an answer that began before a delete is not kept after it. */
+  forgetCount: Generated<number>;
+  erasedAt: NullableTimestamp;
   createdAt: Timestamp;
-}
-
-interface DevicesTable {
-  id: Generated<string>;
-  userId: string;
-  /** The device's own name, unique within the user. */
-  deviceId: string;
-  name: string;
-  platform: string;
-  lastMutationId: Generated<number>;
-  lastSeenAt: Timestamp;
-}
-
-type ChangeOutcome = 'APPLIED' | 'REJECTED';
-
-/** The stored answer to each mutationId of a device: what makes pushChanges safe to repeat. */
-interface MutationsTable {
-  deviceRowId: string;
-  mutationId: number;
-  /** SHA-256 of the canonical JSON of the change: another payload under the same id is a conflict. */
-  payloadSha256: string;
-  outcome: ChangeOutcome;
-  reason: string | null;
-  changeSeq: number | null;
-}
-
-/** The newest state of each record; a delete leaves a tombstone (data null) so that folding sees it. */
-interface RecordsTable {
-  id: Generated<string>;
-  userId: string;
-  source: string;
-  recordId: string;
-  data: NullableJsonb<Json>;
-  deleted: boolean;
-  changeSeq: number;
-  occurredAt: Timestamp;
 }
 
 /** What the reducer and the registry remember per (user, mode). */
@@ -105,6 +91,11 @@ interface RunsTable {
   step: Generated<number>;
   totalSteps: Generated<number>;
   losses: Jsonb<readonly number[]>;
+  /** Of the last step; null before the first one. */
+  learningRate: number | null;
+  tokensPerSecond: number | null;
+  /** An estimate; an early stop makes it too long. */
+  secondsLeft: number | null;
   reason: string | null;
   datasetId: string | null;
   adapterId: string | null;
@@ -130,6 +121,8 @@ export interface Evaluation {
   readonly baseLoss: number | null;
   readonly previousLoss: number | null;
   readonly preferenceAccuracy: number | null;
+  readonly probeLoss: number | null;
+  readonly baseProbeLoss: number | null;
   readonly passed: boolean;
   readonly reason: string;
 }
@@ -147,7 +140,10 @@ export interface AdaptersTable {
   status: AdapterStatus;
   origin: AdapterOrigin;
   baseSha256: string;
+  /** The adapter that was live when its run began, or that a rollback brought back. */
   parentId: string | null;
+  /** The adapter whose weights it began from, a shipped one too; null: from nothing. */
+  startedFromId: string | null;
   datasetId: string | null;
   runId: string | null;
   rank: number;
@@ -156,8 +152,15 @@ export interface AdaptersTable {
   /** Empty when rejected: nothing is kept. */
   files: Jsonb<readonly StoredFile[]>;
   evaluation: NullableJsonb<Evaluation>;
+  /** Null where it is not known: trained elsewhere. */
+  lineage: NullableJsonb<Lineage>;
+  /** Of the preferences it learnt from, the share about answers of the adapter that was live when its run began; null
+   *  where there were none. */
+  onPolicyShare: number | null;
   /** The dataset's changeSeq: the adapter knew every change up to here. */
   dataThrough: number | null;
+  /** True once the files of a revoked adapter have been removed. */
+  bytesGone: Generated<boolean>;
   createdAt: Timestamp;
 }
 
@@ -184,75 +187,15 @@ export interface HeldAdaptersTable {
   since: Timestamp;
 }
 
-/** Why an answer ended. */
-export type FinishReason = 'STOP' | 'LENGTH' | 'CANCELLED';
-/** What the user thought of an answer. */
-export type Verdict = 'UP' | 'DOWN';
-
-interface CompletionsTable {
-  id: Generated<string>;
-  seq: Generated<number>;
-  userId: string;
-  mode: string;
-  /** The caller's own id, unique within the user. */
-  clientId: string | null;
-  /** Null (and text and inputSha256 empty) once a delete of the record it was made from has erased it. */
-  input: NullableJsonb<Json>;
-  /** What the prompt showed besides the input, such as a contact. */
-  context: NullableJsonb<Json>;
-  inputSha256: string;
-  text: string;
-  adapterId: string | null;
-  dataThrough: number | null;
-  promptTokens: number;
-  completionTokens: number;
-  finishReason: FinishReason;
-  verdict: Verdict | null;
-  better: string | null;
-  /** The completion of the same input that the user preferred to this one. */
-  preferredId: string | null;
-  ratedAt: NullableTimestamp;
-  createdAt: Timestamp;
-}
-
-/** Every record whose content the prompt of a completion showed besides its input. */
-interface CompletionRecordsTable {
-  completionId: string;
-  userId: string;
-  source: string;
-  recordId: string;
-}
-
-/** A chosen and a rejected answer to one input, made from ratings; it has a place in the user's change order and is
- *  part of the datasets folded at changeSeq <= n < untilSeq. */
-interface PreferencesTable {
-  id: Generated<string>;
-  userId: string;
-  mode: string;
-  /** The completion whose text was rejected. */
-  completionId: string;
-  /** The adapter that wrote the rejected text; null: the bare base. */
-  adapterId: string | null;
-  /** The texts are null once another rating has replaced the pair. */
-  input: NullableJsonb<Json>;
-  context: NullableJsonb<Json>;
-  inputSha256: string;
-  chosen: string | null;
-  rejected: string | null;
-  /** SHA-256 over input, context, chosen and rejected. */
-  sha256: string;
-  changeSeq: number;
-  untilSeq: number | null;
-  createdAt: Timestamp;
-}
-
 /** All tables. */
 export interface DatabaseSchema {
   facts: FactsTable;
   users: UsersTable;
   devices: DevicesTable;
+  revokedDevices: RevokedDevicesTable;
   mutations: MutationsTable;
   records: RecordsTable;
+  recordLookups: RecordLookupsTable;
   examples: ExamplesTable;
   exampleRecords: ExampleRecordsTable;
   exampleLookups: ExampleLookupsTable;
@@ -270,9 +213,11 @@ export interface DatabaseSchema {
 /** A user. */
 export type UserRow = Selectable<UsersTable>;
 /** A user's device. */
-export type DeviceRow = Selectable<DevicesTable>;
+export type DeviceRow = Opened<'devices', Selectable<DevicesTable>>;
+/** A device whose tokens are no longer taken. */
+export type RevokedDeviceRow = Selectable<RevokedDevicesTable>;
 /** The newest state of one of a user's records. */
-export type RecordRow = Selectable<RecordsTable>;
+export type RecordRow = Opened<'records', Selectable<RecordsTable>>;
 /** A dataset by name and size. */
 export type DatasetRow = Selectable<DatasetsTable>;
 /** A training run. */
@@ -281,5 +226,7 @@ export type RunRow = Selectable<RunsTable>;
 export type AdapterRow = Selectable<AdaptersTable>;
 /** An event of a user's feed. */
 export type FeedEventRow = Selectable<FeedEventsTable>;
-/** A completion and its rating. */
-export type CompletionRow = Selectable<CompletionsTable>;
+/** A completion and its rating; its text is empty once it was erased. */
+export type CompletionRow = Omit<Opened<'completions', Selectable<CompletionsTable>>, 'text'> & {
+  readonly text: string;
+};

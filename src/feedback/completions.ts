@@ -1,9 +1,15 @@
 // The answers that were given, by the server or by a device: kept to be shown, repeated and rated.
 
+import { randomUUID } from 'node:crypto';
 import type { PromptContext } from '../changes/context.ts';
+import type { FinishReason } from '../db/answer-tables.ts';
 import type { Db } from '../db/database.ts';
-import { type Page, type PageArgs, page } from '../db/page.ts';
-import type { CompletionRow, FinishReason } from '../db/schema.ts';
+
+import { openPage, type Page, type PageArgs, page } from '../db/page.ts';
+import type { CompletionRow } from '../db/schema.ts';
+import { keysOf, openRows, sealRow } from '../db/sealed-columns.ts';
+
+import { lockUser } from '../db/user-row.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
 import { inputKey } from '../modes/prompt.ts';
@@ -23,37 +29,54 @@ export interface NewCompletion {
   readonly completionTokens: number;
   readonly finishReason: FinishReason;
   readonly createdAt: Date;
+  /** The user's forgetCount from before the first look at records; absent: nothing was looked at. */
+  readonly forgetCount?: number;
 }
 
-/** Stores an answer; of several with one clientId the first is kept and returned. */
+/** Stores an answer; of several with one clientId the first is kept and returned. An answer during which records of the
+ *  user were deleted is returned, but not kept: prompt or adapter may have held them. Throws UNAUTHENTICATED when the user
+ *  was erased meanwhile. */
 export function storeCompletion(
   db: Db,
   userId: string,
-  { context, adapter, ...completion }: NewCompletion,
+  { context, adapter, forgetCount, ...completion }: NewCompletion,
 ): Promise<CompletionRow> {
   const row = {
     ...completion,
+    id: completion.id ?? randomUUID(),
     userId,
-    // a model may write U+0000, which the database cannot keep
+    // a model may write U+0000, which devices need not be able to show
     text: completion.text.replaceAll('\0', '\ufffd'),
-    input: JSON.stringify(completion.input),
-    context: JSON.stringify(context.values),
-    inputSha256: inputKey(completion.input),
+    context: context.values,
     adapterId: adapter?.id ?? null,
     dataThrough: adapter === null ? null : (adapter.dataThrough ?? 0),
   };
   return db.transaction().execute(async (tx) => {
+    const user = await lockUser(tx, userId);
+    if (forgetCount !== undefined && forgetCount !== user.forgetCount) return unkept(row);
+    const keys = await keysOf(tx, userId);
+    const inputSha256 = keys.tag(inputKey(completion.input));
     const stored = await tx
       .insertInto('completions')
-      .values(row)
+      .values({ ...sealRow(keys, 'completions', row), inputSha256 })
       .onConflict((conflict) => conflict.columns(['userId', 'clientId']).doNothing())
-      .returningAll()
+      .returning('id')
       .executeTakeFirst();
     if (stored === undefined) return firstOf(tx, userId, completion.clientId);
     const shown = context.shown.map((ref) => ({ completionId: stored.id, userId, ...ref }));
     if (shown.length > 0) await tx.insertInto('completionRecords').values(shown).execute();
-    return stored;
+    return must(await completionById(tx, userId, stored.id), 'the completion that was stored');
   });
+}
+
+/** What its caller is told of an answer that is not kept. */
+function unkept(
+  row: Omit<NewCompletion, 'id' | 'context' | 'adapter' | 'forgetCount'> &
+    Pick<CompletionRow, 'id' | 'userId' | 'adapterId' | 'dataThrough'>,
+): CompletionRow {
+  const erased = { input: null, context: null, inputSha256: '' };
+  const unrated = { verdict: null, better: null, preferredId: null, ratedAt: null };
+  return { ...row, ...erased, ...unrated, seq: 0 };
 }
 
 async function firstOf(db: Db, userId: string, clientId: string | null): Promise<CompletionRow> {
@@ -67,10 +90,8 @@ export async function completionByClientId(
   userId: string,
   clientId: string,
 ): Promise<CompletionRow | null> {
-  const completion = await completionsOf(db, userId)
-    .where('clientId', '=', clientId)
-    .executeTakeFirst();
-  return completion ?? null;
+  const rows = await completionsOf(db, userId).where('clientId', '=', clientId).execute();
+  return (await openCompletions(db, userId, rows))[0] ?? null;
 }
 
 /** The user's completion of that id; null when there is none. */
@@ -84,17 +105,28 @@ export async function completionById(
 }
 
 /** The user's completions of these ids, in any order. */
-export function completionsById(
+export async function completionsById(
   db: Db,
   userId: string,
   ids: readonly string[],
 ): Promise<CompletionRow[]> {
-  if (ids.length === 0) return Promise.resolve([]);
-  return completionsOf(db, userId).where('id', 'in', ids).execute();
+  if (ids.length === 0) return [];
+  const rows = await completionsOf(db, userId).where('id', 'in', ids).execute();
+  return openCompletions(db, userId, rows);
+}
+
+/** Rows of the user's completions; those that were erased have an empty text. */
+export async function openCompletions<Row extends { readonly text: Uint8Array | null }>(
+  db: Db,
+  userId: string,
+  rows: readonly Row[],
+) {
+  const opened = await openRows(db, 'completions', userId, rows);
+  return opened.map((row) => ({ ...row, text: row.text ?? '' }));
 }
 
 /** A page of the user's completions, newest first. */
-export function pageCompletions(
+export async function pageCompletions(
   db: Db,
   userId: string,
   filter: { mode?: string | null | undefined },
@@ -103,7 +135,13 @@ export function pageCompletions(
   const all = completionsOf(db, userId);
   const mode = filter.mode ?? null;
   const rows = mode === null ? all : all.where('mode', '=', mode);
-  return page(rows, { column: 'seq', order: 'desc' }, args);
+  const found = await page(rows, { column: 'seq', order: 'desc' }, args);
+  const { edges, pageInfo } = await openPage(db, 'completions', userId, found);
+  const shown = edges.map(({ cursor, node }) => ({
+    cursor,
+    node: { ...node, text: node.text ?? '' },
+  }));
+  return { edges: shown, pageInfo };
 }
 
 function completionsOf(db: Db, userId: string) {

@@ -22,9 +22,10 @@ export interface PreferencePair {
 
 /** The pairs in the ratings of one input's completions. A completion is rejected in favour of the text that the user
  *  would rather have had, of the completion that the user preferred, and, on a thumb down, of the newest one with a
- *  thumb up. A lone thumb makes no pair. */
+ *  thumb up; and in favour of each of `ownTexts`, what the user wrote instead. A lone thumb makes no pair. */
 export function preferencePairs(
   completions: readonly RatedCompletion[],
+  ownTexts: readonly string[] = [],
 ): readonly PreferencePair[] {
   const byId = new Map(completions.map((completion) => [completion.id, completion]));
   const liked = completions
@@ -34,7 +35,7 @@ export function preferencePairs(
     const { better, preferredId, verdict } = rejected;
     const preferred = preferredId === null ? undefined : byId.get(preferredId)?.text;
     const thumb = verdict === 'DOWN' ? liked?.text : undefined;
-    const chosen = [better ?? undefined, preferred, thumb];
+    const chosen = [better ?? undefined, preferred, thumb, ...ownTexts];
     return chosen.flatMap((text) => (text === undefined ? [] : [makePair(text, rejected)]));
   });
   const differing = pairs.filter(({ chosen, rejected }) => chosen.trim() !== rejected.text.trim());

@@ -1,6 +1,10 @@
 import { queueRuns } from '../changes/queue-run.ts';
+import type { Verdict } from '../db/answer-tables.ts';
 import type { Db, Tx } from '../db/database.ts';
-import type { CompletionRow, Verdict } from '../db/schema.ts';
+
+import type { CompletionRow } from '../db/schema.ts';
+import { keysOf, sealRow } from '../db/sealed-columns.ts';
+
 import { lockUser } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
@@ -48,15 +52,20 @@ export async function rateCompletion(
     const completion = await findCompletion(tx, userId, 'completionId', input.completionId);
     await checkPreferred(tx, completion, rating.preferredId);
     if (completion.ratedAt !== null && isSame(completion, rating)) return completion;
-    const updated = await tx
+    const sealed = sealRow(await keysOf(tx, userId), 'completions', {
+      ...rating,
+      id: completion.id,
+    });
+    await tx
       .updateTable('completions')
-      .set({ ...rating, ratedAt: now })
+      .set({ ...sealed, ratedAt: now })
       .where('id', '=', completion.id)
-      .returningAll()
-      .executeTakeFirstOrThrow();
-    await replacePreferences(tx, completion, now);
-    const isServed = deps.catalog.modes.some(({ key }) => key === completion.mode);
-    if (isServed) await queueRuns(tx, userId, [completion.mode], { now });
+      .execute();
+    const updated = { ...completion, ...rating, ratedAt: now };
+    const mode = deps.catalog.modes.find(({ key }) => key === completion.mode);
+    const drafts = mode?.preferences.drafts ?? false;
+    await replacePreferences(tx, completion, { now, drafts });
+    if (mode !== undefined) await queueRuns(tx, userId, [completion.mode], { now });
     return updated;
   });
   for (const topic of [OUTBOX_TOPIC, runsTopic(userId)]) deps.wakeups.wake(topic);

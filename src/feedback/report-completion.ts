@@ -2,6 +2,7 @@ import { contextOf } from '../changes/context.ts';
 import { findDevice } from '../changes/devices.ts';
 import type { Db } from '../db/database.ts';
 import type { CompletionRow } from '../db/schema.ts';
+import { readForgetCount } from '../db/user-row.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { ChatMessage } from '../lib/chat-message.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -55,6 +56,7 @@ export async function reportCompletion(
   const input = parseInput(mode, report.input);
   checkText('text', report.text, MAX_TEXT_CHARACTERS);
   const adapter = await findAdapter(db, userId, mode, report.adapterId);
+  const forgetCount = await readForgetCount(db, userId);
   const context = await contextOf(db, userId, mode, input);
   return storeCompletion(db, userId, {
     clientId: report.clientId,
@@ -66,6 +68,7 @@ export async function reportCompletion(
     ...deps.countTokens(renderPrompt(mode, input, context.values), report.text),
     finishReason: 'STOP',
     createdAt: new Date(deps.clock.now()),
+    forgetCount,
   });
 }
 

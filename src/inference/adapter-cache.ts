@@ -1,7 +1,7 @@
 // Adapters in memory, by the hash of their content: a new version is another entry, never a changed one. Who may use an
 // adapter is not known here; that is asked on every request, before it comes to the engine.
 
-import type { AdapterImage } from './adapter-image.ts';
+import type { AdapterImage } from './core/adapter-image.ts';
 import type { AdapterFolder } from './engine-protocol.ts';
 
 interface Entry {

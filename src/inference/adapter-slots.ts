@@ -5,7 +5,7 @@ import type { LlamaConfig } from '../model/llama-config.ts';
 import { MAX_LORA_RANK } from '../model/lora.ts';
 import { type LoraInput, loraInputs, paddedRank } from '../model/lora-stack.ts';
 import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
-import type { AdapterImage } from './adapter-image.ts';
+import type { AdapterImage } from './core/adapter-image.ts';
 
 /** A fixed number of slots. The system hands out their memory as it is first touched. */
 export class AdapterSlots {

@@ -1,12 +1,13 @@
 // The rows of one length class that decode together, a token per step. It keeps their cache and their adapters in step:
 // row b of the one belongs to slot b of the other.
 
+import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
 import { AdapterSlots } from './adapter-slots.ts';
-import { bucketOf, KvBlock } from './kv-block.ts';
-import type { ModelRunner } from './model-runner.ts';
+import { bucketOf, KvBlock } from './core/kv-block.ts';
+import type { ModelRunner } from './core/model-runner.ts';
+import type { Sequence } from './core/sequence.ts';
 import type { LengthClass } from './scheduler.ts';
-import type { Sequence } from './sequence.ts';
 
 /** Sequences whose prompts are behind them. */
 export class DecodeGroup {
@@ -61,8 +62,21 @@ export class DecodeGroup {
     return logits;
   }
 
-  /** All rows pay for the longest, so the bucket is no longer than that one and its next position need. */
-  #fitBucket(): void {
-    this.#block.setBucket(bucketOf(Math.max(0, ...this.#rows.map((row) => row.past + 1))));
+  /** Runs the only row's last token and a guess of what follows it. Returns the logits behind each of them. */
+  runAlong(runner: ModelRunner, guess: readonly number[]): Promise<readonly Float32Array[]> {
+    const row = must(this.#rows[0], 'the only row');
+    const ids = [...row.nextIds(), ...guess];
+    this.#fitBucket(ids.length);
+    return runner.runAll({
+      block: this.#block,
+      lora: this.#slots.feeds(),
+      ids: [ids],
+      past: [row.past],
+    });
+  }
+
+  /** All rows pay for the longest, so the bucket is no longer than that one and its next positions need. */
+  #fitBucket(next = 1): void {
+    this.#block.setBucket(bucketOf(Math.max(0, ...this.#rows.map((row) => row.past + next))));
   }
 }

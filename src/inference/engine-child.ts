@@ -6,6 +6,7 @@ import { AsyncQueue } from '../lib/async-queue.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { forkScript } from '../lib/fork-script.ts';
+import type { TokenLogprob } from './core/logprobs.ts';
 import type {
   AdapterFolder,
   EngineCommand,
@@ -13,6 +14,7 @@ import type {
   EngineReport,
   EngineRequest,
   EngineSettings,
+  FinishReason,
   RequestEvent,
 } from './engine-protocol.ts';
 import { fromWireError } from './wire-error.ts';
@@ -20,6 +22,13 @@ import { fromWireError } from './wire-error.ts';
 const SCRIPT = new URL('./engine-process.ts', import.meta.url);
 /** How long the run under way may take to end. */
 const STOP_MS = 900;
+
+/** The process has ended; what it worked on can be asked again of the next one. */
+export class EngineGoneError extends AppError {
+  constructor(how: string) {
+    super('UNAVAILABLE', 'the engine stopped while it worked on this; try again', { cause: how });
+  }
+}
 
 type Inbox = AsyncQueue<RequestEvent | { readonly kind: 'cancelled' }>;
 
@@ -42,7 +51,7 @@ export class EngineChild {
     this.ended = exits.then(([[code, signal]]) => {
       const how = `the engine ended (code ${code}, signal ${signal}): ${stderr().trim() || 'no output'}`;
       this.#hasEnded = true;
-      for (const inbox of this.#inboxes.values()) inbox.fail(gone(how));
+      for (const inbox of this.#inboxes.values()) inbox.fail(new EngineGoneError(how));
       return how;
     });
   }
@@ -70,7 +79,7 @@ export class EngineChild {
   /** Answers a request. When the signal aborts, the answer ends as CANCELLED with what there was of it.
    *  Throws the engine's AppErrors, and UNAVAILABLE when the process dies. */
   async *generate(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-    if (this.#hasEnded) throw gone('it had ended before');
+    if (this.#hasEnded) throw new EngineGoneError('it had ended before');
     const id = this.#nextId;
     this.#nextId += 1;
     const inbox: Inbox = new AsyncQueue();
@@ -80,7 +89,7 @@ export class EngineChild {
     this.#send({ kind: 'generate', id, request });
     if (signal.aborted) cancel();
     try {
-      yield* answerFrom(inbox, request.promptIds.length);
+      yield* answerFrom(inbox, request);
     } finally {
       signal.removeEventListener('abort', cancel);
       this.#inboxes.delete(id);
@@ -118,28 +127,25 @@ export class EngineChild {
   }
 }
 
-async function* answerFrom(inbox: Inbox, promptTokens: number): AsyncGenerator<EngineEvent> {
+async function* answerFrom(inbox: Inbox, request: EngineRequest): AsyncGenerator<EngineEvent> {
   let text = '';
   let completionTokens = 0;
-  const done = (finishReason: 'STOP' | 'LENGTH' | 'CANCELLED'): EngineEvent => ({
+  const logprobs: TokenLogprob[] = [];
+  const done = (finishReason: FinishReason): EngineEvent => ({
     kind: 'done',
     finishReason,
     text,
-    promptTokens,
+    promptTokens: request.promptIds.length,
     completionTokens,
+    ...(request.topLogprobs !== undefined && { logprobs }),
   });
   for await (const event of inbox) {
     if (event.kind === 'error') throw fromWireError(event.error);
     if (event.kind === 'cancelled') return yield done('CANCELLED');
     completionTokens = event.tokens;
     if (event.kind === 'done') return yield done(event.finishReason);
+    if (event.logprob !== undefined) logprobs.push(event.logprob);
     text += event.text;
-    yield { kind: 'text', text: event.text };
+    if (event.text !== '') yield { kind: 'text', text: event.text };
   }
-}
-
-function gone(how: string): AppError {
-  return new AppError('UNAVAILABLE', 'the engine stopped while it worked on this; try again', {
-    cause: how,
-  });
 }

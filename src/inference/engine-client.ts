@@ -4,15 +4,16 @@
 import { cancellable } from '../lib/cancellable.ts';
 import { type Clock, rest, systemClock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
-import { EngineChild } from './engine-child.ts';
+import { EngineChild, EngineGoneError } from './engine-child.ts';
 import type { AdapterFolder, EngineEvent, EngineRequest } from './engine-protocol.ts';
 
 /** Answers requests with one base and any of its adapters. */
 export interface Engine {
   /** The answer in pieces, then `done`. Aborting the signal, or leaving the iteration, frees the row at once; the
    *  aborted answer still ends with `done`, as CANCELLED.
-   *  Throws BAD_INPUT for a prompt that does not fit the context, OVERLOADED when the queue is full, and UNAVAILABLE
-   *  when the engine dies meanwhile or cannot be started. */
+   *  An answer of which nothing has come is begun anew when the engine dies.
+   *  Throws BAD_INPUT for a prompt that does not fit the context, OVERLOADED when the queue is full, UNAVAILABLE
+   *  when the engine dies in the middle or again or cannot be started, and AdapterError for an adapter that is unfit. */
   generate(request: EngineRequest, signal: AbortSignal): AsyncIterableIterator<EngineEvent>;
   /** Loads an adapter that will soon be asked for. */
   warm(adapter: AdapterFolder): void;
@@ -29,6 +30,8 @@ export interface EngineOptions {
   readonly kvBytes?: number;
   /** The most memory for adapters that no request uses at the moment (default 512 MiB). */
   readonly adapterBytes?: number;
+  /** Whether a row that decodes alone guesses several tokens at a time (default false; prompt-lookup.ts). */
+  readonly speculation?: boolean;
   readonly clock?: Clock;
   /** Told why the engine is started again. */
   readonly onRestart?: (reason: string) => void;
@@ -38,6 +41,10 @@ const MIB = 2 ** 20;
 const DEFAULT_KV_BYTES = 1536 * MIB;
 const DEFAULT_ADAPTER_BYTES = 512 * MIB;
 
+/** How often an answer is begun: one whose engine dies before the first token has another try, and one that kills every
+ *  engine is given up. */
+const MAX_ATTEMPTS = 2;
+
 /** Waits between attempts to start an engine that does not start. */
 const RETRY_MS = [1000, 2000, 5000, 10_000, 30_000];
 
@@ -45,7 +52,8 @@ const RETRY_MS = [1000, 2000, 5000, 10_000, 30_000];
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { baseDir, threads, clock = systemClock, onRestart = () => undefined } = options;
   const { kvBytes = DEFAULT_KV_BYTES, adapterBytes = DEFAULT_ADAPTER_BYTES } = options;
-  const settings = { baseDir, threads, kvBytes, adapterBytes };
+  const { speculation = false } = options;
+  const settings = { baseDir, threads, kvBytes, adapterBytes, speculation };
   const start = () => EngineChild.start(settings, clock);
   return new SupervisedEngine(await start(), { start, clock, onRestart });
 }
@@ -90,8 +98,22 @@ class SupervisedEngine implements Engine {
 
   async *#generate(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
     this.#closing.signal.throwIfAborted();
-    const child = await this.#child;
-    yield* child.generate(request, signal);
+    for (let attempt = 1; ; attempt += 1) {
+      const starting = this.#child;
+      const child = await Promise.race([starting, aborted(signal)]);
+      if (child === null) return yield unheard(request);
+      let hasSpoken = false;
+      try {
+        for await (const event of child.generate(request, signal)) {
+          hasSpoken = true;
+          yield event;
+        }
+        return;
+      } catch (error) {
+        const isReplaced = error instanceof EngineGoneError && this.#child !== starting;
+        if (hasSpoken || !isReplaced || attempt >= MAX_ATTEMPTS) throw error;
+      }
+    }
   }
 
   async #supervise(first: EngineChild): Promise<void> {
@@ -123,6 +145,23 @@ class SupervisedEngine implements Engine {
     }
     return null;
   }
+}
+
+/** Resolves to null when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    signal.addEventListener('abort', () => resolve(null), { once: true });
+  });
+}
+
+/** The end of an answer that was cancelled before an engine had heard of it. */
+function unheard({ promptIds, topLogprobs }: EngineRequest): EngineEvent {
+  return {
+    ...{ kind: 'done', finishReason: 'CANCELLED', text: '', completionTokens: 0 },
+    promptTokens: promptIds.length,
+    ...(topLogprobs !== undefined && { logprobs: [] }),
+  };
 }
 
 function unavailable(what: string, cause?: unknown): AppError {

@@ -2,7 +2,7 @@
 
 import { StartError } from '../lib/start-error.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
-import { bucketOf, kvBytesPerToken } from './kv-block.ts';
+import { bucketOf, kvBytesPerToken } from './core/kv-block.ts';
 import type { LengthClass, SchedulerLimits } from './scheduler.ts';
 
 /** Where short rows end. A run costs each row the longest one's length, but a run more costs reading all weights again:

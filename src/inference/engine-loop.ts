@@ -6,24 +6,29 @@ import { AppError, must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { AdapterCache, PinnedAdapter } from './adapter-cache.ts';
-import { type AdapterImage, zeroImage } from './adapter-image.ts';
+import { type AdapterImage, zeroImage } from './core/adapter-image.ts';
+import { roomFor } from './core/generation.ts';
+import { bucketOf } from './core/kv-block.ts';
+import type { ModelRunner } from './core/model-runner.ts';
+import { OutputGuide } from './core/output-guide.ts';
+import { Sequence, type SequenceStep } from './core/sequence.ts';
+import { Vocabulary } from './core/vocabulary.ts';
 import { Doorbell } from './doorbell.ts';
 import { DrainRate } from './drain-rate.ts';
 import type { AdapterFolder, EngineRequest, RequestEvent } from './engine-protocol.ts';
-import { bucketOf } from './kv-block.ts';
-import type { ModelRunner } from './model-runner.ts';
 import { RunningRows } from './running-rows.ts';
 import * as scheduler from './scheduler.ts';
-import { Sequence } from './sequence.ts';
 import { toWireError } from './wire-error.ts';
 
 /** What the loop works with. */
 export interface EngineLoopOptions {
   readonly config: LlamaConfig;
   readonly runner: ModelRunner;
-  readonly tokenizer: Pick<Tokenizer, 'eosTokenIds' | 'stream'>;
+  readonly tokenizer: Pick<Tokenizer, 'decode' | 'eosTokenIds' | 'stream' | 'vocabulary'>;
   readonly adapters: AdapterCache;
   readonly limits: scheduler.SchedulerLimits;
+  /** Whether a row that decodes alone guesses several tokens at a time (prompt-lookup.ts). */
+  readonly speculation: boolean;
   readonly clock: Clock;
   /** For requests without a seed of their own. */
   readonly randomSeed: () => number;
@@ -37,6 +42,7 @@ interface Job {
   readonly request: EngineRequest;
   readonly maxTokens: number;
   readonly pinned: PinnedAdapter | null;
+  readonly guide: OutputGuide | null;
   /** Null until the adapter is in memory. */
   image: AdapterImage | null;
   /** Null while it waits. */
@@ -52,6 +58,8 @@ export class EngineLoop {
   readonly #jobOf = new WeakMap<Sequence, Job>();
   readonly #doorbell = new Doorbell();
   readonly #drainRate = new DrainRate();
+  /** Made when the first answer of a shape is wanted. */
+  #vocabulary: Vocabulary | null = null;
   #schedule = scheduler.EMPTY_SCHEDULE;
   /** Jobs to end before the next run, with the error to report: null for those that nobody waits for any more. */
   #endings = new Map<number, Error | null>();
@@ -105,13 +113,14 @@ export class EngineLoop {
     const maxTokens = Math.min(request.maxTokens, roomFor(request, config));
     const reservedTokens = bucketOf(request.promptIds.length + maxTokens);
     const lengthClass = scheduler.lengthClassOf(limits, reservedTokens);
+    const guide = this.#guideOf(request);
     const ticket = { id, userId: request.userId, lengthClass, reservedTokens };
     const schedule = scheduler.enqueue(this.#schedule, ticket, limits);
     if (schedule === null) throw this.#overloaded();
     this.#schedule = schedule;
     const pinned = request.adapter === null ? null : adapters.pin(request.adapter);
     const image = pinned === null ? this.#noAdapter : null;
-    const job: Job = { id, request, maxTokens, pinned, image, sequence: null };
+    const job: Job = { id, request, maxTokens, pinned, guide, image, sequence: null };
     this.#jobs.set(id, job);
     pinned?.image.then(
       (loaded) => {
@@ -120,6 +129,13 @@ export class EngineLoop {
       },
       (error: Error) => this.#endLater(id, error),
     );
+  }
+
+  #guideOf({ output }: EngineRequest): OutputGuide | null {
+    if (output === undefined) return null;
+    const { tokenizer, config } = this.#options;
+    this.#vocabulary ??= new Vocabulary(tokenizer.vocabulary(), config.vocabSize);
+    return new OutputGuide(this.#vocabulary, output);
   }
 
   #overloaded(): AppError {
@@ -150,7 +166,7 @@ export class EngineLoop {
       if (next === null) return;
       this.#schedule = next.schedule;
       const job = this.#job(next.started.id);
-      const { request, maxTokens } = job;
+      const { request, maxTokens, guide } = job;
       const { tokenizer, randomSeed } = this.#options;
       const adapter = must(job.image, 'an adapter in memory');
       const sequence = new Sequence({
@@ -158,6 +174,7 @@ export class EngineLoop {
         adapter,
         tokenizer,
         maxTokens,
+        guide,
         randomSeed: randomSeed(),
       });
       job.sequence = sequence;
@@ -188,23 +205,38 @@ export class EngineLoop {
     const jobs = this.#rows
       .decoding(lengthClass)
       .map((sequence) => must(this.#jobOf.get(sequence), 'a job of the sequence'));
+    const [only, another] = jobs;
+    const alone = this.#options.speculation && another === undefined ? only?.sequence : null;
+    const guess = alone?.guess() ?? [];
     try {
-      const logits = await this.#rows.decode(lengthClass);
-      for (const [b, job] of jobs.entries()) this.#choose(job, logits[b]);
+      if (only !== undefined && guess.length > 0) {
+        const logits = await this.#rows.decodeAlong(lengthClass, guess);
+        this.#take(only, (sequence) => sequence.chooseAlong(guess, logits));
+      } else {
+        const logits = await this.#rows.decode(lengthClass);
+        for (const [b, job] of jobs.entries()) this.#choose(job, logits[b]);
+      }
     } catch (error) {
       for (const job of jobs) this.#fail(job, error);
     }
     this.#flush();
   }
 
-  /** A row whose logits are broken fails alone. */
   #choose(job: Job, logits: Float32Array | undefined): void {
+    this.#take(job, (sequence) => [sequence.choose(must(logits, 'logits of the row'))]);
+  }
+
+  /** A row whose logits are broken fails alone. */
+  #take(job: Job, choose: (sequence: Sequence) => readonly SequenceStep[]): void {
     const { id } = job;
     const sequence = must(job.sequence, 'a started job');
     try {
-      const { text, finishReason } = sequence.choose(must(logits, 'logits of the row'));
+      const steps = choose(sequence);
       const tokens = sequence.tokenCount;
-      if (text !== '') this.#events.push({ kind: 'text', id, text, tokens });
+      for (const { text, logprob } of steps)
+        if (text !== '' || logprob !== null)
+          this.#events.push({ kind: 'text', id, text, tokens, ...(logprob && { logprob }) });
+      const finishReason = steps.at(-1)?.finishReason ?? null;
       if (finishReason === null) return;
       this.#events.push({ kind: 'done', id, finishReason, tokens });
     } catch (error) {
@@ -255,15 +287,4 @@ export class EngineLoop {
   #job(id: number): Job {
     return must(this.#jobs.get(id), `job ${id}`);
   }
-}
-
-/** How many tokens fit behind the prompt. Throws BAD_INPUT when there is no prompt, or no room behind it. */
-function roomFor({ promptIds }: EngineRequest, { contextLength }: LlamaConfig): number {
-  const length = promptIds.length;
-  if (length === 0) throw new AppError('BAD_INPUT', 'the prompt is empty');
-  if (length < contextLength) return contextLength - length;
-  throw new AppError(
-    'BAD_INPUT',
-    `the prompt has ${length} tokens, and with an answer the model reads at most ${contextLength}: shorten the input`,
-  );
 }

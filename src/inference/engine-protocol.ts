@@ -1,6 +1,8 @@
 // What a request to the engine is, what comes back, and the messages between the server and the engine's process.
 
 import type { ErrorCode } from '../lib/errors.ts';
+import type { Generation } from './core/generation.ts';
+import type { TokenLogprob } from './core/logprobs.ts';
 
 /** An adapter folder in PEFT format; `sha256` is that of its adapter_model.safetensors and names it in every cache. */
 export interface AdapterFolder {
@@ -8,21 +10,10 @@ export interface AdapterFolder {
   readonly dir: string;
 }
 
-/** One answer that is wanted. */
-export interface EngineRequest {
-  readonly promptIds: readonly number[];
+/** An answer that is wanted of the engine. */
+export interface EngineRequest extends Generation {
   /** Null: the bare base model. */
   readonly adapter: AdapterFolder | null;
-  /** Above 0; the context may end the answer sooner. */
-  readonly maxTokens: number;
-  /** 0: greedy, and then the same text every time. */
-  readonly temperature: number;
-  /** Above 0, at most 1. */
-  readonly topP: number;
-  /** Null: another one each time. */
-  readonly seed: number | null;
-  /** The answer ends before the first of these. None is empty. */
-  readonly stop: readonly string[];
   /** Whose turn it is: users share the engine fairly. */
   readonly userId: string;
 }
@@ -40,6 +31,8 @@ export type EngineEvent =
       readonly promptTokens: number;
       /** Tokens that the model wrote, an end token included. */
       readonly completionTokens: number;
+      /** Of each token, where it was asked for. */
+      readonly logprobs?: readonly TokenLogprob[];
     };
 
 /** An error as a message between processes. */
@@ -48,12 +41,20 @@ export interface WireError {
   readonly code: ErrorCode | null;
   readonly message: string;
   readonly retryAfterMs?: number;
+  /** The adapter whose fault it is, by its name. */
+  readonly adapter?: string;
   readonly stack?: string;
 }
 
 /** What one step of the engine did for one request. */
 export type RequestEvent =
-  | { readonly kind: 'text'; readonly id: number; readonly text: string; readonly tokens: number }
+  | {
+      readonly kind: 'text';
+      readonly id: number;
+      readonly text: string;
+      readonly tokens: number;
+      readonly logprob?: TokenLogprob;
+    }
   | {
       readonly kind: 'done';
       readonly id: number;
@@ -71,6 +72,8 @@ export interface EngineSettings {
   readonly kvBytes: number;
   /** The most memory that adapters may take which no request uses. */
   readonly adapterBytes: number;
+  /** Whether a row that decodes alone guesses several tokens at a time (prompt-lookup.ts). */
+  readonly speculation: boolean;
 }
 
 /** Server to engine. `start` comes first, once. */

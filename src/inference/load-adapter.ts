@@ -1,36 +1,38 @@
 // From an adapter's folder to its image in memory, with every check that keeps a wrong or damaged adapter from speaking.
 
-import { join } from 'node:path';
-import { PEFT_FILES, readPeftFolder } from '../adapters/peft.ts';
-import { sha256File } from '../lib/sha256.ts';
+import { readPeftFolder } from '../adapters/peft.ts';
 import type { Base } from '../model/base-package.ts';
-import type { LoraAdapter } from '../model/lora.ts';
-import { type AdapterImage, adapterImage } from './adapter-image.ts';
+import { AdapterError } from './adapter-error.ts';
+import { Canary } from './canary.ts';
+import { type AdapterImage, adapterImage } from './core/adapter-image.ts';
+import type { ModelRunner } from './core/model-runner.ts';
 import type { AdapterFolder } from './engine-protocol.ts';
 
-const [, TENSORS_FILE] = PEFT_FILES;
+/** Adapters whose canary is remembered, about 100 bytes each: the same bytes give the same logits. */
+const MAX_PROVEN = 100_000;
 
-/** Reads an adapter. Throws when its bytes are not those its name promises, when a tensor is missing, misshapen, unknown or
- *  not finite, when it belongs to another base, and when it would change nothing. None of that is the asking user's to
- *  mend, and messages name files: so it is never an AppError. */
-export async function loadAdapter(folder: AdapterFolder, base: Base): Promise<AdapterImage> {
-  try {
-    return adapterImage(base.config, await readAdapter(folder, base));
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`adapter ${folder.sha256} cannot be used: ${reason}`, { cause });
-  }
+/** Loads an adapter. Throws AdapterError when its bytes are not those its name promises, when a tensor is missing,
+ *  misshapen, unknown or not finite, when the rank is too large, when it belongs to another base, and when the model
+ *  answers with it as without it or not at all. */
+export type LoadAdapter = (folder: AdapterFolder) => Promise<AdapterImage>;
+
+/** Makes the loader of one base's adapters; the runner runs that base. */
+export function adapterLoader(base: Base, runner: ModelRunner): LoadAdapter {
+  const canary = new Canary(runner, base.config);
+  const proven = new Set<string>();
+  return async (folder) => {
+    try {
+      const image = await readImage(folder, base);
+      if (!proven.has(folder.sha256)) await canary.check(image);
+      if (proven.size < MAX_PROVEN) proven.add(folder.sha256);
+      return image;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new AdapterError(reason, { sha256: folder.sha256, cause });
+    }
+  };
 }
 
-async function readAdapter({ dir, sha256 }: AdapterFolder, base: Base): Promise<LoraAdapter> {
-  const path = join(dir, TENSORS_FILE);
-  const actual = await sha256File(path);
-  if (actual !== sha256) throw new Error(`${path} has SHA-256 ${actual}`);
-  const adapter = await readPeftFolder(dir, base);
-  if (changesNothing(adapter)) throw new Error(`it changes nothing: all B in ${path} are zero`);
-  return adapter;
-}
-
-function changesNothing({ tensors }: LoraAdapter): boolean {
-  return tensors.every(({ b }) => b.every((value) => value === 0));
+async function readImage({ dir, sha256 }: AdapterFolder, base: Base): Promise<AdapterImage> {
+  return adapterImage(base.config, await readPeftFolder(dir, base, sha256));
 }

@@ -6,27 +6,32 @@ import { loadTokenizer, openBase } from '../model/base-package.ts';
 import { decodePackage } from '../model/decode-package.ts';
 import { AdapterCache } from './adapter-cache.ts';
 import { engineLimits } from './engine-limits.ts';
-import { EngineLoop } from './engine-loop.ts';
+import { EngineLoop, type EngineLoopOptions } from './engine-loop.ts';
 import type { EngineSettings, RequestEvent } from './engine-protocol.ts';
 import { exactWeightSign } from './integer-products.ts';
-import { loadAdapter } from './load-adapter.ts';
-import { ModelRunner } from './model-runner.ts';
+import { adapterLoader } from './load-adapter.ts';
+import { openRunner } from './open-runner.ts';
 
-/** Opens the base's decode graph, made on first use, and an engine on it. */
+type EngineTokenizer = EngineLoopOptions['tokenizer'];
+
+/** Opens the base's decode graph, made on first use, and an engine on it. A bench may put something around the tokenizer,
+ *  to see each token. */
 export async function openEngine(
   settings: EngineSettings,
   report: (events: readonly RequestEvent[]) => void,
+  around: (tokenizer: EngineTokenizer) => EngineTokenizer = (tokenizer) => tokenizer,
 ): Promise<EngineLoop> {
   const base = await openBase(settings.baseDir);
   const limits = engineLimits(base.config, settings.kvBytes);
   const graph = await decodePackage(base, await exactWeightSign());
-  const runner = await ModelRunner.open(graph, base.config, settings.threads);
+  const runner = await openRunner(graph, base.config, settings.threads);
   return new EngineLoop({
     config: base.config,
     runner,
-    tokenizer: await loadTokenizer(base),
-    adapters: new AdapterCache((folder) => loadAdapter(folder, base), settings.adapterBytes),
+    tokenizer: around(await loadTokenizer(base)),
+    adapters: new AdapterCache(adapterLoader(base, runner), settings.adapterBytes),
     limits,
+    speculation: settings.speculation,
     clock: systemClock,
     randomSeed: () => randomInt(2 ** 31),
     report,

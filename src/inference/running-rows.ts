@@ -3,11 +3,11 @@
 
 import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
+import { bucketOf, KvBlock } from './core/kv-block.ts';
+import type { ModelRunner } from './core/model-runner.ts';
+import type { Sequence } from './core/sequence.ts';
 import { DecodeGroup } from './decode-group.ts';
-import { bucketOf, KvBlock } from './kv-block.ts';
-import type { ModelRunner } from './model-runner.ts';
 import type { LengthClass } from './scheduler.ts';
-import type { Sequence } from './sequence.ts';
 
 /** Where a sequence's prompt is read. */
 interface Lane {
@@ -62,6 +62,11 @@ export class RunningRows {
   /** Runs one token of every decoding row of a class. Returns the logits of each, f32[V], in the order of `decoding`. */
   decode(lengthClass: number): Promise<readonly Float32Array[]> {
     return this.#group(lengthClass).run(this.#runner);
+  }
+
+  /** Runs the last token of a class's only row and a guess of what follows. Returns the logits behind each, f32[V]. */
+  decodeAlong(lengthClass: number, guess: readonly number[]): Promise<readonly Float32Array[]> {
+    return this.#group(lengthClass).runAlong(this.#runner, guess);
   }
 
   /** Forgets a sequence, wherever it is. */

@@ -20,6 +20,9 @@ export const runsTopic = (userId: string): string => `runs:${userId}`;
 /** A run waits to be handed to the queue. */
 export const OUTBOX_TOPIC = 'outbox';
 
+/** A device's tokens are no longer taken. */
+export const REVOKED_DEVICES_TOPIC = 'revoked-devices';
+
 /** Wakeups within this process. */
 export interface LocalWakeups extends Wakeups {
   /** Wakes every follower: for when hints may have been lost. */

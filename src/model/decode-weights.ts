@@ -8,8 +8,8 @@ import { matmul } from '../graph/ops/matrix.ts';
 import { concat } from '../graph/ops/reshape.ts';
 import { f32 } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
-import { derive } from './base-derived.ts';
-import type { Base } from './base-package.ts';
+import { derive, derivedFile } from './base-derived.ts';
+import type { Base, BaseFile } from './base-package.ts';
 import { int8Linear, rowConstants } from './int8-linear.ts';
 import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.ts';
 import { type DecodeWeights, type DecodeWeightsOver, EMBEDDING_NAME } from './llama-decode.ts';
@@ -49,12 +49,17 @@ export function int8WeightsName(sign: WeightSign): string {
   return `decode-${sign}.v2.safetensors`;
 }
 
-/** The 8-bit weights, derived from the package once. The graph must lie in the base's folder. */
-export async function int8DecodeWeights(base: Base, sign: WeightSign): Promise<DecodeWeightsOver> {
-  const path = await derive(base, int8WeightsName(sign), (target) =>
-    writeInt8Weights(base, sign, target),
-  );
-  const tensor = openWeightFile(path);
+/** The 8-bit weights, derived from the package once. The graph must lie in their folder; `nameOf` is what they are called
+ *  there, when that is not the base's. */
+export async function int8DecodeWeights(
+  base: Base,
+  sign: WeightSign,
+  nameOf?: (file: BaseFile) => string,
+): Promise<DecodeWeightsOver> {
+  const own = int8WeightsName(sign);
+  const path = await derive(base, own, (target) => writeInt8Weights(base, sign, target));
+  const file = must(await derivedFile(base, own), `${own}, which was just made`);
+  const tensor = openWeightFile(path, nameOf?.(file) ?? own);
   const matrix = (name: string) => ({
     values: tensor(name),
     scales: tensor(`${name}.scales`),

@@ -114,7 +114,7 @@ const OUTER_NAMES: Readonly<Record<string, string>> = {
 const LAYER_NAME = /^model\.layers\.(\d+)\.(.+)\.weight$/;
 
 /** What GGUF calls a tensor with this Hugging Face name. */
-function ggufName(name: string): string {
+export function ggufName(name: string): string {
   const [, layer, module = ''] = LAYER_NAME.exec(name) ?? [];
   return OUTER_NAMES[name] ?? `blk.${layer}.${MODULE_NAMES[module]}.weight`;
 }

@@ -11,7 +11,8 @@ import { templateSource, tokenText } from './chat-template.ts';
 import type { LlamaCheckpoint } from './checkpoint.ts';
 import { parseHfConfig } from './hf-config.ts';
 import { type LlamaConfig, llamaTensors } from './llama-config.ts';
-import { readSafetensors, type Safetensors } from './safetensors.ts';
+import { readSafetensors } from './safetensors.ts';
+import type { Safetensors } from './safetensors-tensors.ts';
 import { parseTokenizerJson } from './tokenizer-json.ts';
 
 type JsonObject = { readonly [key: string]: Json };

@@ -12,6 +12,7 @@ import {
   controlTokens,
   isByteLevel,
   type TokenizerJson,
+  tokenBytes,
   tokenIds,
   withoutTokens,
 } from './tokenizer-json.ts';
@@ -33,6 +34,7 @@ export function createTokenizer(source: TokenizerSource): Tokenizer {
   const control = new ControlTokens(controlTokens(tokenizerJson, extraIds));
   const applyChatTemplate = compileChatTemplate(source.tokenizerConfig, source.label);
   const { encode, decode } = plainCoder(source, control);
+  const plainJson = withoutTokens(tokenizerJson, control.tokens);
 
   const encodeChat: Tokenizer['encodeChat'] = (messages, options) => {
     const disguised = messages.map(({ role, content }) => ({
@@ -49,6 +51,7 @@ export function createTokenizer(source: TokenizerSource): Tokenizer {
     encodeChat,
     applyChatTemplate,
     stream: () => openTokenStream(decode),
+    vocabulary: () => tokenBytes(plainJson),
     bosTokenId,
     eosTokenIds: [...new Set([...(turnEnd === null ? [] : [turnEnd]), ...eosTokenIds])],
     vocabSize: [...tokenIds(tokenizerJson).values()].reduce((a, b) => Math.max(a, b), 0) + 1,

@@ -40,17 +40,15 @@ export type DecodeWeightsOver = (ids: Tensor) => DecodeWeights;
 export interface DecodeGraphOptions {
   readonly config: LlamaConfig;
   readonly weights: DecodeWeightsOver;
-  /** Logits of each row's last new position (what decoding needs), or of every new position (what scoring needs). */
-  readonly logits: 'last' | 'all';
 }
 
 /** B rows, S new positions each, T cached ones (of which past_mask hides those that a row does not have), LoRA rank R.
- *  ids, positions i64[B,S]
- *  past_mask f32[B,1,1,T]: 0 or -1e9;  new_mask f32[1,1,S*G,S]: the same, causal; row s*G+g is query head g of position s
- *  past_key.l, past_value.l f32[B,KV,T,D]
+ *  ids, positions i64[B,S];  asked i64[A]: the new positions whose logits are wanted, -1 for the last
+ *  past_mask f32[B,1,1,1,T]: 0 or -1e9;  new_mask f32[S,S]: the same, causal
+ *  past_key.l, past_value.l f32[B,KV,1,T,D]
  *  lora_a.l.site f32[B,modules*R,in], lora_b.l.site f32[B,R,out] or [B,blocks,R,width] (see lora-stack.ts; zero: no adapter)
- *  ->  logits f32[B,1 or S,V];  fresh f32[B, layers*2*KV, S, D]: per layer the new keys, then the new values */
-export function decodeGraph({ config, weights: over, logits }: DecodeGraphOptions): Graph {
+ *  ->  logits f32[B,A,V];  fresh f32[B, layers*2*KV, 1, S, D]: per layer the new keys, then the new values */
+export function decodeGraph({ config, weights: over }: DecodeGraphOptions): Graph {
   const model = modelOf(config, over);
   const { weights } = model;
   let hidden = gather(weights.tensor(EMBEDDING_NAME), model.ids); // f32[B, S, H]
@@ -63,7 +61,7 @@ export function decodeGraph({ config, weights: over, logits }: DecodeGraphOption
     const expanded = feedForward(middle.normed, model, layer);
     ({ normed, sum: hidden } = afterNorm(model, middle.sum, expanded, normName(config, layer + 1)));
   }
-  const asked = logits === 'last' ? gather(normed, i64([-1]), 1) : normed;
+  const asked = gather(normed, input('asked', 'i64', ['A']), 1); // f32[B, A, H]
   const outputs = { logits: weights.head(asked), fresh: concat(fresh, 1) };
   return shareSubexpressions(buildGraph('decode', outputs));
 }
@@ -82,16 +80,15 @@ interface Model {
 
 function modelOf(config: LlamaConfig, over: DecodeWeightsOver): Model {
   const ids = input('ids', 'i64', ['B', 'S']);
-  const pastMask = input('past_mask', 'f32', ['B', 1, 1, 'T']);
-  const queries = config.headCount / config.kvHeadCount;
+  const pastMask = input('past_mask', 'f32', ['B', 1, 1, 1, 'T']);
   return {
     config,
     weights: over(ids),
     ids,
     positions: input('positions', 'i64', ['B', 'S']),
     pastMask,
-    newMask: input('new_mask', 'f32', [1, 1, queries === 1 ? 'S' : `${queries}*S`, 'S']),
-    spans: concat([sizeOf(pastMask, 3), sizeOf(ids, 1)], 0),
+    newMask: input('new_mask', 'f32', ['S', 'S']),
+    spans: concat([sizeOf(pastMask, 4), sizeOf(ids, 1)], 0),
   };
 }
 
@@ -111,7 +108,8 @@ function afterNorm({ config, weights }: Model, hidden: Tensor, update: Tensor, n
 }
 
 /** The new positions look at the cached ones and, causally, at each other.   x f32[B,S,H]
- *  G query heads share a k/v head and lie under each other as rows of one product. */
+ *  G query heads share a k/v head. Each is a product of its own, since a product of one row reads the cache where it lies, and
+ *  one of several rows packs a copy of it first. */
 function attention(x: Tensor, model: Model, layer: number) {
   const { headCount, kvHeadCount: KV, headSize: D } = model.config;
   const G = headCount / KV;
@@ -119,21 +117,23 @@ function attention(x: Tensor, model: Model, layer: number) {
   const [qk, v] = pair(split(linear(x, model, layer, 'qkv'), [(headCount + KV) * D, KV * D], 2));
   const turned = rotaryEmbedding(qk, { positions, ...weights.rope });
   const [q, k] = pair(split(turned, [headCount * D, KV * D], 2));
-  const byHead = (heads: Tensor, width: number) =>
-    transpose(reshape(heads, [0, 0, KV, width]), [0, 2, 1, 3]); // f32[B, KV, S, width]
-  const queries = reshape(byHead(q, G * D), [0, 0, -1, D]); // f32[B, KV, S*G, D]
-  const keys = byHead(k, D);
-  const values = byHead(v, D);
-  const cache = (name: string) => input(`${name}.${layer}`, 'f32', ['B', KV, 'T', D]);
+  const queries = byHead(q, [KV, G], D); // f32[B, KV, G, S, D]
+  const keys = byHead(k, [KV, 1], D); // f32[B, KV, 1, S, D]
+  const values = byHead(v, [KV, 1], D);
+  const cache = (name: string) => input(`${name}.${layer}`, 'f32', ['B', KV, 1, 'T', D]);
   const pastScores = add(matmul(queries, cache('past_key'), { transB: true }), model.pastMask);
   const newScores = add(matmul(queries, keys, { transB: true }), model.newMask);
-  const shares = softmax(concat([pastScores, newScores], 3)); // f32[B, KV, S*G, T+S]
-  const [pastShares, newShares] = pair(split(shares, spans, 3));
+  const shares = softmax(concat([pastScores, newScores], 4)); // f32[B, KV, G, S, T+S]
+  const [pastShares, newShares] = pair(split(shares, spans, 4));
   const context = add(matmul(pastShares, cache('past_value')), matmul(newShares, values));
-  const byPosition = concat([i64([0, 0]), sizeOf(model.ids, 1), i64([G * D])], 0);
-  const merged = transpose(reshape(context, byPosition), [0, 2, 1, 3]); // f32[B, S, KV, G*D]
+  const merged = transpose(context, [0, 3, 1, 2, 4]); // f32[B, S, KV, G, D]
   const output = linear(reshape(merged, [0, 0, headCount * D]), model, layer, 'o');
   return { output, keys, values };
+}
+
+/** Gives each head its rows.   x f32[B,S,heads*D]   returns f32[B,KV,G,S,D] for heads [KV, G] */
+function byHead(x: Tensor, heads: readonly [number, number], D: number): Tensor {
+  return transpose(reshape(x, [0, 0, ...heads, D]), [0, 2, 3, 1, 4]);
 }
 
 function feedForward(x: Tensor, model: Model, layer: number): Tensor {

@@ -2,6 +2,8 @@
 
 import { DTYPE_BYTES, type Dtype, LENGTH_BYTES } from './safetensors-header.ts';
 
+const SPACE = 0x20;
+
 /** What a header says of a tensor. */
 export interface TensorShape {
   readonly dtype: Dtype;
@@ -26,7 +28,7 @@ export function encodeSafetensors(
 ): Uint8Array {
   const { header, names } = planHeader(tensors, metadata);
   const chunks = names.map((name) => tensorBytes(name, tensors.get(name) as TensorData));
-  return Buffer.concat([header, ...chunks]);
+  return concatBytes([header, ...chunks]);
 }
 
 /** The file's beginning, up to the first number, for writers that stream the tensors. Largest type first and then by name,
@@ -51,12 +53,22 @@ export function planHeader(
 }
 
 function encodeHeader(json: string, alignBytes: number): Uint8Array {
-  const text = Buffer.from(json);
+  const text = new TextEncoder().encode(json);
   const dataStart = Math.ceil((LENGTH_BYTES + text.length) / alignBytes) * alignBytes;
-  const header = Buffer.alloc(dataStart, ' ');
-  header.writeBigUInt64LE(BigInt(dataStart - LENGTH_BYTES));
-  text.copy(header, LENGTH_BYTES);
+  const header = new Uint8Array(dataStart).fill(SPACE);
+  new DataView(header.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
+  header.set(text, LENGTH_BYTES);
   return header;
+}
+
+function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 function byTypeThenName(tensors: ReadonlyMap<string, TensorShape>) {

@@ -1,23 +1,8 @@
-// Reads safetensors files tensor by tensor, so that a large file needs no more memory than its largest tensor.
+// Safetensors files on a disk.
 
 import { statSync } from 'node:fs';
-import { badFile } from './bad-file.ts';
 import { readFileRange } from './file-range.ts';
-import { float32FromBfloat16, float32FromBytes, float32FromHalf } from './half.ts';
-import {
-  type Dtype,
-  headerLength,
-  LENGTH_BYTES,
-  parseHeader,
-  type SafetensorsHeader,
-} from './safetensors-header.ts';
-
-/** An open safetensors file or block of bytes; holds no file handle. */
-export interface Safetensors extends SafetensorsHeader {
-  /** The tensor's numbers in row-major order, widened to float32; memory of its own.
-   *  Throws BAD_INPUT for an unknown name or a type other than F32, F16 and BF16. */
-  read(name: string): Float32Array;
-}
+import { openTensors, type Safetensors } from './safetensors-tensors.ts';
 
 /** Opens the file; its header is checked here, so that a truncated or damaged file is refused before any work.
  *  Throws BAD_INPUT naming the file and the tensor. */
@@ -25,36 +10,3 @@ export function readSafetensors(path: string): Safetensors {
   const fileBytes = statSync(path).size;
   return openTensors((offset, length) => readFileRange(path, offset, length), fileBytes, path);
 }
-
-/** As readSafetensors, over bytes in memory; `label` names them in errors. */
-export function parseSafetensors(bytes: Uint8Array, label: string): Safetensors {
-  return openTensors((offset, length) => bytes.slice(offset, offset + length), bytes.length, label);
-}
-
-/** The bytes from `offset` on, fewer at the end of the file; memory of their own. */
-type ReadBytes = (offset: number, length: number) => Uint8Array;
-
-function openTensors(readBytes: ReadBytes, fileBytes: number, label: string): Safetensors {
-  const length = headerLength(readBytes(0, LENGTH_BYTES), fileBytes, label);
-  const header = parseHeader(readBytes(LENGTH_BYTES, length), fileBytes, label);
-  const read = (name: string) => {
-    const entry = header.tensors.get(name);
-    if (entry === undefined) throw badFile(`${label} has no tensor ${name}`);
-    const widen = WIDEN[entry.dtype];
-    if (widen === undefined)
-      throw badFile(
-        `${label}, tensor ${name}: ${entry.dtype} is not readable, expected F32, F16 or BF16`,
-      );
-    const bytes = readBytes(entry.offsetBytes, entry.sizeBytes);
-    if (bytes.length !== entry.sizeBytes)
-      throw badFile(`${label}, tensor ${name}: the file has become shorter since it was opened`);
-    return widen(bytes);
-  };
-  return { ...header, read };
-}
-
-const WIDEN: Partial<Record<Dtype, (bytes: Uint8Array) => Float32Array>> = {
-  F32: float32FromBytes,
-  F16: float32FromHalf,
-  BF16: float32FromBfloat16,
-};

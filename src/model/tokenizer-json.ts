@@ -2,6 +2,7 @@
 
 import type { Json } from '../lib/canonical-json.ts';
 import { badFile } from './bad-file.ts';
+import { BYTE_CHARACTERS } from './byte-level.ts';
 import type { ControlToken } from './control-tokens.ts';
 
 /** A checked tokenizer.json, as far as we look into it. */
@@ -80,6 +81,29 @@ export function withoutTokens(
       merges: merges.filter((merge) => !contents.has(parts(merge).join(''))),
     },
   };
+}
+
+/** The bytes of each token by its id. Vocabularies write them in GPT-2's byte characters, or as SentencePiece does: a space
+ *  as U+2581, and bytes that are no character as <0xE2>. */
+export function tokenBytes(json: TokenizerJson): ReadonlyMap<number, Uint8Array> {
+  const added = json.added_tokens.map(({ id, content }) => [id, utf8.encode(content)] as const);
+  const read = isByteLevel(json) ? fromByteCharacters : fromSentencePiece;
+  const vocab = Object.entries(json.model.vocab).map(([text, id]) => [id, read(text)] as const);
+  return new Map([...vocab, ...added]);
+}
+
+const utf8 = new TextEncoder();
+const BYTES = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
+
+function fromByteCharacters(token: string): Uint8Array {
+  return Uint8Array.from(token, (character) => BYTES.get(character) ?? 0);
+}
+
+function fromSentencePiece(token: string): Uint8Array {
+  const byte = /^<0x([0-9A-F]{2})>$/.exec(token)?.[1];
+  return byte === undefined
+    ? utf8.encode(token.replaceAll('\u2581', ' '))
+    : Uint8Array.of(Number.parseInt(byte, 16));
 }
 
 /** Whether tokens are written in GPT-2's byte characters. */

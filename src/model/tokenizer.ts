@@ -21,6 +21,8 @@ export interface Tokenizer {
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions): string;
   /** Decodes an answer that is still being written. */
   stream(): TokenStream;
+  /** The bytes of text that each token writes, by id; those that steer the model write none and are missing. */
+  vocabulary(): ReadonlyMap<number, Uint8Array>;
   /** Every token that ends an answer. The first is what ends a turn in the chat template: training targets end with it. */
   readonly eosTokenIds: readonly number[];
   readonly bosTokenId: number | null;

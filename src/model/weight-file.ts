@@ -13,9 +13,8 @@ const DTYPES: Readonly<Record<string, DType>> = { F32: 'f32', I8: 'i8', U8: 'u8'
 /** Finds a tensor by name; the same object every time. */
 export type WeightFile = (name: string) => Tensor;
 
-/** Opens a file for graphs that lie in the same folder. A tensor is F32, I8 or U8. */
-export function openWeightFile(path: string): WeightFile {
-  const file = basename(path);
+/** Opens a file for graphs that lie in the same folder, where it is called `file`. A tensor is F32, I8 or U8. */
+export function openWeightFile(path: string, file = basename(path)): WeightFile {
   const { tensors } = readSafetensors(path);
   const made = new Map<string, Tensor>();
   return (name) => {

@@ -51,6 +51,11 @@ function checkShippedAdapter(dir: string) {
   };
 }
 
+function lookupFields(modes: readonly Mode[], source: string): readonly string[] {
+  const rules = modes.flatMap(({ context }) => context).filter((rule) => rule.source === source);
+  return [...new Set(rules.map(({ field }) => field))];
+}
+
 /** The catalog of these modes and of the checks of their sources. */
 function makeCatalog(modes: readonly Mode[], sources: ReadonlyMap<string, Check>): ModeCatalog {
   const byKey = new Map(modes.map((mode) => [mode.key, mode]));
@@ -63,6 +68,7 @@ function makeCatalog(modes: readonly Mode[], sources: ReadonlyMap<string, Check>
       if (mode !== undefined) return mode;
       throw new AppError('NOT_FOUND', `no mode "${key}"; known modes: ${known(byKey.keys())}`);
     },
+    lookupFields: (source) => lookupFields(modes, source),
     modesOf: (source) => modes.filter((mode) => mode.sources.includes(source)),
     validateRecord(source, data) {
       const check = sources.get(source);

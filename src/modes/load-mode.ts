@@ -7,9 +7,17 @@ import { sha256 } from '../lib/sha256.ts';
 import { LORA_MODULES } from '../model/lora.ts';
 import type { ContextRule, ExampleRule, Mode } from './mode.ts';
 import { ModeFileError } from './mode-file-error.ts';
-import { type ExampleEntry, MODE_FILE_SCHEMA, type ModeFile } from './mode-file-schema.ts';
+import {
+  type ExampleEntry,
+  GATE_DEFAULTS,
+  INCREMENTAL_DEFAULTS,
+  MODE_FILE_SCHEMA,
+  type ModeFile,
+  PREFERENCE_DEFAULTS,
+} from './mode-file-schema.ts';
+import { type ModeOutput, modeOutput } from './output.ts';
 import { type Check, compileFaultFinder, type JsonSchema } from './schema-check.ts';
-import { compileSchemaAt, type Source } from './source.ts';
+import { atPath, compileSchemaAt, type Source } from './source.ts';
 import { compileConditionAt, compileTemplateAt, type TemplateSite } from './template-site.ts';
 import { type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
@@ -31,19 +39,25 @@ export async function loadMode(path: string, sources: ReadonlyMap<string, Source
   const draft = { yaml, file, sources };
   checkKey(draft);
   checkSources(draft);
-  const { key, title, description, objective, trigger, gate, training, decode } = file;
+  const { key, title, description, objective, trigger, training, decode } = file;
+  const { context = {}, prompt } = file;
+  const { targets, ...size } = file.lora;
+  const lora = { ...size, modules: targets === 'all' ? LORA_MODULES : targets };
+  const output = readOutput(draft);
+  const shape = output === null ? {} : { output: output.shape };
   return {
-    ...{ key, title, description, objective, trigger, gate, training, decode },
+    ...{ key, title, description, objective, trigger, training, decode },
+    gate: { ...GATE_DEFAULTS, ...file.gate },
+    incremental: { ...INCREMENTAL_DEFAULTS, ...file.incremental },
+    preferences: { ...PREFERENCE_DEFAULTS, ...file.preferences },
     sources: file.sources,
     checkInput: refuseBlank(file.input, compileSchemaAt(yaml, ['input'], file.input, 'input')),
     context: readContext(draft),
     prompt: readPrompt(draft),
     examples: readExamples(draft),
-    lora: {
-      rank: file.lora.rank,
-      alpha: file.lora.alpha,
-      modules: file.lora.targets === 'all' ? LORA_MODULES : file.lora.targets,
-    },
+    lora,
+    definition: { context, prompt, lora, decode, ...shape },
+    output,
     shippedAdapter: file.shippedAdapter ? resolve(dirname(path), file.shippedAdapter) : null,
     shapeSha256: shapeOf(file),
   };
@@ -113,6 +127,17 @@ function readContext(draft: Draft): readonly ContextRule[] {
   });
 }
 
+/** A stop string could cut the JSON anywhere, so there is none beside a schema. */
+function readOutput({ yaml, file }: Draft): ModeOutput | null {
+  if (file.output === undefined) return null;
+  const { schema } = file.output;
+  if (file.decode.stop.length > 0)
+    fail(yaml, ['decode', 'stop'], 'an answer of a schema ends by itself: stop must be []');
+  const path = ['output', 'schema'];
+  const check = compileSchemaAt(yaml, path, schema, 'output');
+  return atPath(yaml, path, () => modeOutput(schema, check));
+}
+
 function readPrompt(draft: Draft): Mode['prompt'] {
   const context = Object.entries(draft.file.context ?? {}).map(
     ([name, { source }]) => [name, draft.sources.get(source)?.schema ?? {}] as const,
@@ -164,7 +189,7 @@ function checkInputFields({ yaml, file }: Draft, path: Path, rule: ExampleEntry)
   if (missing !== undefined) fail(yaml, path, `the mode's input needs "${missing}"`);
 }
 
-function shapeOf({ input, context, prompt, examples }: ModeFile): string {
-  const shape = { input, context: context ?? {}, prompt, examples };
+function shapeOf({ input, context, prompt, examples, output }: ModeFile): string {
+  const shape = { input, context: context ?? {}, prompt, examples, ...(output && { output }) };
   return sha256(canonicalJson(shape as unknown as Json));
 }

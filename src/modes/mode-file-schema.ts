@@ -1,6 +1,13 @@
 import type { Json } from '../lib/canonical-json.ts';
 import { LORA_MODULES, type LoraModule, MAX_LORA_RANK } from '../model/lora.ts';
-import type { GateChoices, Objective, TrainingChoices } from './mode.ts';
+import type { ContextEntry } from './definition.ts';
+import type {
+  GateChoices,
+  IncrementalChoices,
+  Objective,
+  PreferenceChoices,
+  TrainingChoices,
+} from './mode.ts';
 import type { JsonSchema } from './schema-check.ts';
 
 const text: JsonSchema = { type: 'string', minLength: 1 };
@@ -19,6 +26,23 @@ function listOf(items: Json, minItems: number): JsonSchema {
 function integer(minimum: number, maximum: number): JsonSchema {
   return { type: 'integer', minimum, maximum };
 }
+
+/** What a mode that does not say otherwise does; docs/modes.md repeats it. */
+export const INCREMENTAL_DEFAULTS: IncrementalChoices = {
+  rebuildShare: 0.3,
+  epochs: 2,
+  learningRateShare: 0.5,
+  replay: 2,
+};
+
+/** As INCREMENTAL_DEFAULTS. */
+export const PREFERENCE_DEFAULTS: PreferenceChoices = { reference: 'base', drafts: false };
+
+/** As INCREMENTAL_DEFAULTS; docs/lab-log.md has what adapters of the shipped modes cost on the probe. */
+export const GATE_DEFAULTS: Pick<GateChoices, 'probeMarginNats' | 'watchRatings'> = {
+  probeMarginNats: 1,
+  watchRatings: true,
+};
 
 /** The shape of `modes/<key>.yaml`; docs/modes.md explains every field. */
 export const MODE_FILE_SCHEMA: JsonSchema = exactly(
@@ -52,31 +76,57 @@ export const MODE_FILE_SCHEMA: JsonSchema = exactly(
         1,
       ),
     },
-    lora: exactly({
-      rank: integer(1, MAX_LORA_RANK),
-      alpha: positive,
-      targets: {
-        if: { type: 'string' },
-        // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own keyword
-        then: { const: 'all' },
-        else: { ...listOf({ enum: [...LORA_MODULES] }, 1), uniqueItems: true },
+    lora: exactly(
+      {
+        rank: integer(1, MAX_LORA_RANK),
+        alpha: positive,
+        targets: {
+          if: { type: 'string' },
+          // biome-ignore lint/suspicious/noThenProperty: JSON Schema's own keyword
+          then: { const: 'all' },
+          else: { ...listOf({ enum: [...LORA_MODULES] }, 1), uniqueItems: true },
+        },
+        topLayers: integer(1, 1000),
       },
-    }),
+      'topLayers',
+    ),
     training: exactly({
       learningRate: positive,
       epochs: integer(1, 1000),
       batchSize: integer(1, 256),
       maxTokens: integer(16, 8192),
     }),
+    incremental: exactly(
+      {
+        rebuildShare: { type: 'number', minimum: 0, maximum: 1 },
+        epochs: integer(1, 1000),
+        learningRateShare: positive,
+        replay: { type: 'number', minimum: 0 },
+      },
+      ...Object.keys(INCREMENTAL_DEFAULTS),
+    ),
+    preferences: exactly(
+      { reference: { enum: ['base', 'start'] }, drafts: { type: 'boolean' } },
+      ...Object.keys(PREFERENCE_DEFAULTS),
+    ),
     trigger: exactly({ debounceMs: integer(0, 24 * 3_600_000) }),
-    gate: exactly({
-      marginNats: { type: 'number', minimum: 0 },
-      minHoldout: integer(1, 1_000_000),
-    }),
+    gate: exactly(
+      {
+        marginNats: { type: 'number', minimum: 0 },
+        minHoldout: integer(1, 1_000_000),
+        probeMarginNats: { type: 'number', minimum: 0 },
+        watchRatings: { type: 'boolean' },
+      },
+      ...Object.keys(GATE_DEFAULTS),
+    ),
     decode: exactly({ maxTokens: integer(1, 8192), stop: listOf(text, 0) }),
+    output: exactly({ schema: { type: 'object' } }),
     shippedAdapter: text,
   },
   'context',
+  'output',
+  'incremental',
+  'preferences',
   'shippedAdapter',
 );
 
@@ -98,19 +148,16 @@ export interface ModeFile {
     readonly rank: number;
     readonly alpha: number;
     readonly targets: 'all' | readonly LoraModule[];
+    readonly topLayers?: number;
   };
   readonly training: TrainingChoices;
+  readonly incremental?: Partial<IncrementalChoices>;
+  readonly preferences?: Partial<PreferenceChoices>;
   readonly trigger: { readonly debounceMs: number };
-  readonly gate: GateChoices;
+  readonly gate: Omit<GateChoices, keyof typeof GATE_DEFAULTS> & Partial<GateChoices>;
   readonly decode: { readonly maxTokens: number; readonly stop: readonly string[] };
+  readonly output?: { readonly schema: JsonSchema };
   readonly shippedAdapter?: string;
-}
-
-/** An entry of `context`. */
-export interface ContextEntry {
-  readonly source: string;
-  readonly where: string;
-  readonly equals: string;
 }
 
 /** An entry of `examples`. */

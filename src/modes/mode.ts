@@ -1,5 +1,7 @@
 import type { Json } from '../lib/canonical-json.ts';
 import type { LoraModule } from '../model/lora.ts';
+import type { ModeDefinition } from './definition.ts';
+import type { ModeOutput } from './output.ts';
 import type { MessageTemplate, Template, Variables } from './template.ts';
 
 /** What an adapter is trained to do: to write the target, to prefer the chosen answer, or first one and then the other. */
@@ -37,13 +39,21 @@ export interface Mode {
     readonly rank: number;
     readonly alpha: number;
     readonly modules: readonly LoraModule[];
+    /** So many layers, counted from the last one, are adapted; absent: all of them. */
+    readonly topLayers?: number;
   };
   readonly training: TrainingChoices;
+  readonly incremental: IncrementalChoices;
+  readonly preferences: PreferenceChoices;
   readonly trigger: { readonly debounceMs: number };
   readonly gate: GateChoices;
   readonly decode: { readonly maxTokens: number; readonly stop: readonly string[] };
+  /** Null: any text. */
+  readonly output: ModeOutput | null;
   /** Folder of the PEFT adapter that everyone starts from. */
   readonly shippedAdapter: string | null;
+  /** What devices are told of it. */
+  readonly definition: ModeDefinition;
   /** SHA-256 over all that shapes the examples: another one means that they must be made anew. */
   readonly shapeSha256: string;
 }
@@ -56,12 +66,36 @@ export interface TrainingChoices {
   readonly maxTokens: number;
 }
 
+/** How runs after the first one go on from the live adapter. */
+export interface IncrementalChoices {
+  /** Once the examples and preferences that came or went since the last run from scratch are more than this share of
+   *  those that there are, the next run is from scratch; 0: every one is. */
+  readonly rebuildShare: number;
+  readonly epochs: number;
+  /** Its share of `training.learningRate`. */
+  readonly learningRateShare: number;
+  /** Old examples that are repeated for each new one. */
+  readonly replay: number;
+}
+
+/** What a mode that learns preferences makes of them. */
+export interface PreferenceChoices {
+  /** The model not to stray from: the base (with the shipped adapter), or what the run begins from. */
+  readonly reference: 'base' | 'start';
+  /** Whether what the user wrote to an input is preferred to the completions of it. */
+  readonly drafts: boolean;
+}
+
 /** When a candidate may be published. */
 export interface GateChoices {
   /** How much worse per token than the live adapter it may be at most (nats). */
   readonly marginNats: number;
   /** With fewer held-out examples nothing is trained. */
   readonly minHoldout: number;
+  /** How much worse per token than the base it may be at most on text that no user wrote (nats). */
+  readonly probeMarginNats: number;
+  /** Whether a live version that is rated clearly worse than the one before it is rolled back. */
+  readonly watchRatings: boolean;
 }
 
 /** All modes and sources of a server; made once, at the start. */
@@ -70,6 +104,8 @@ export interface ModeCatalog {
   readonly sources: readonly string[];
   /** Throws NOT_FOUND naming the key and the known ones. */
   mode(key: string): Mode;
+  /** The fields by which the modes look for records of the source. */
+  lookupFields(source: string): readonly string[];
   /** The modes that declare the source. */
   modesOf(source: string): readonly Mode[];
   /** Why a record does not fit its source, naming the field; null when it does. */

@@ -55,7 +55,7 @@ const metaAjv = new Ajv();
 
 /** An Ajv each, so that the `$id` of one schema cannot clash with another's. */
 function compileStrictly(schema: JsonSchema) {
-  const ajv = new Ajv({ meta: false, validateSchema: false });
+  const ajv = new Ajv({ meta: false, validateSchema: false, allowUnionTypes: true });
   formatsPlugin.default(ajv);
   try {
     return ajv.compile(schema);

@@ -28,8 +28,13 @@ export function compileSchemaAt(
   schema: JsonSchema,
   root: string,
 ): Check {
+  return atPath(file, path, () => compileSchema(schema, root));
+}
+
+/** What `work` makes of the schema at a path of a file; a fault in the schema becomes a ModeFileError with its line. */
+export function atPath<T>(file: YamlFile, path: Path, work: () => T): T {
   try {
-    return compileSchema(schema, root);
+    return work();
   } catch (cause) {
     if (!(cause instanceof SchemaError)) throw cause;
     const line = file.lineOf([...path, ...cause.path]);

@@ -20,6 +20,9 @@ export interface Metrics {
   readonly tokens: Counter;
   /** Answers by how they ended. */
   readonly answers: Counter<'outcome'>;
+  /** Operations that ended, over either transport, by kind (refused: nothing was run) and by the code of the first error
+   *  or OK. */
+  readonly operations: Counter<'kind' | 'code'>;
   /** Seconds per SQL statement. */
   readonly sqlSeconds: Histogram;
   /** What the figures are called. */
@@ -50,6 +53,12 @@ export function openMetrics(): Metrics & { watch(db: Db, countSockets: () => num
       name: 'attune_answers_total',
       help: 'Answers by how they ended.',
       labelNames: ['outcome'],
+      registers,
+    }),
+    operations: new Counter({
+      name: 'attune_operations_total',
+      help: 'Operations that ended, by kind (refused: not run) and code (OK, or the first error).',
+      labelNames: ['kind', 'code'],
       registers,
     }),
     sqlSeconds: histogram('attune_sql_seconds', 'Time per SQL statement.'),

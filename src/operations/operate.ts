@@ -2,7 +2,7 @@
 
 import { mkdir, statfs } from 'node:fs/promises';
 import { openAdapterStore } from '../adapters/store.ts';
-import { blobDirOf, type Config } from '../config.ts';
+import { blobDirOf, type Config, keysDirOf } from '../config.ts';
 import { checkDatabase } from '../db/check-database.ts';
 import { type Db, openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -10,6 +10,7 @@ import { checkRedis } from '../lib/redis-check.ts';
 import { findBase } from '../model/base-install.ts';
 import { loadCatalog } from '../modes/catalog.ts';
 import { listRuns, listUsers, retryFailedRuns } from '../runs/run-reports.ts';
+import { folderVault } from '../sealing/vault.ts';
 import { backUp, type Copied, restore } from './backup.ts';
 import { diagnose } from './doctor.ts';
 
@@ -90,7 +91,9 @@ function copiedLine({ rows, adapters, damaged }: Copied): string {
 }
 
 async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {
-  const database = await openDatabase(config);
+  const { dataDir, databaseUrl } = config;
+  const vault = folderVault(keysDirOf(config));
+  const database = await openDatabase({ dataDir, databaseUrl, vault });
   try {
     return await ask(database.kysely);
   } finally {

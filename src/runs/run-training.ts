@@ -11,7 +11,7 @@ import {
   publishAdapter,
   recordRejected,
 } from '../adapters/publish.ts';
-import { liveAdapter } from '../adapters/registry.ts';
+import { liveAdapter, shippedAdapters } from '../adapters/registry.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import { decideRun, pastDatasets } from '../dataset/decide-run.ts';
 import { foldDataset } from '../dataset/fold-dataset.ts';
@@ -19,16 +19,20 @@ import { loadDataset, type TrainingSet } from '../dataset/load-dataset.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
+import { must } from '../lib/errors.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
 import type { Base } from '../model/base-package.ts';
 import type { Mode, ModeCatalog } from '../modes/mode.ts';
 import { UntrainableError } from '../training/core/untrainable-error.ts';
 import { decideGate } from '../training/gate.ts';
-import { recipeOf } from '../training/recipe.ts';
+import { type Recipe, recipeOf } from '../training/recipe.ts';
 import type { runTrainer } from '../training/trainer.ts';
-import type { TrainingProgress, TrainingResult } from '../training/training-job.ts';
+import type { StartingPoint, TrainingResult, WarmStart } from '../training/training-job.ts';
 import { checkpointDir, removeOldCheckpoints } from './old-checkpoints.ts';
-import { type Claim, claimRun, endRun, handBack, nameDataset, reportProgress } from './run.ts';
+import { onPolicyShare } from './on-policy-share.ts';
+import { planRun, type RunPlan } from './plan-run.ts';
+import { NewerData, progressWriter } from './progress.ts';
+import { type Claim, claimRun, endRun, handBack, NEWER_DATA, nameDataset } from './run.ts';
 import { newScratch } from './scratch.ts';
 
 /** What a run works with. */
@@ -73,7 +77,7 @@ export async function runTraining(
   try {
     await work(deps, claim);
   } catch (error) {
-    await conclude(deps, claim, { error, isLast });
+    await endWith(deps, claim, { error, isLast });
   } finally {
     announce();
     await removeOldCheckpoints(deps.db, deps.workDir);
@@ -85,8 +89,9 @@ async function work(deps: RunDeps, claim: Claim): Promise<void> {
   const past = await pastDatasets(deps.db, claim.userId, claim.mode);
   const dataset = await foldDataset(deps.db, claim.userId, mode, now(deps));
   await nameDataset(deps.db, claim, dataset.row.id);
-  const { minHoldout } = mode.gate;
-  const decision = decideRun(dataset, past, { minHoldout, forced: claim.forced });
+  const { objective, gate } = mode;
+  const { minHoldout } = gate;
+  const decision = decideRun(dataset, past, { objective, minHoldout, forced: claim.forced });
   if (decision.kind === 'skip') {
     await endRun(deps.db, claim, { status: 'SKIPPED', reason: decision.reason, now: now(deps) });
     return;
@@ -105,38 +110,80 @@ interface Material {
 }
 
 async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): Promise<void> {
-  const live = await liveAdapter(deps.db, claim.userId, claim.mode);
+  const before = await adaptersBefore(deps, claim);
   const scratch = await newScratch(deps.workDir);
   try {
-    const startedAt = deps.clock.now();
-    const result = await train(deps, claim, {
-      ...material,
-      live,
-      outDir: join(scratch, 'adapter'),
+    const { mode, trainingSet, dataset } = material;
+    const recipe = recipeOf(mode, deps.base.config);
+    const { incremental } = mode;
+    const { forced, userId } = claim;
+    const facts = { ...before, dataset, recipe, incremental, forced };
+    const plan = await planRun(deps.db, facts);
+    const attempt = { ...material, ...before, recipe, scratch };
+    const first = await trainAs(deps, claim, { ...attempt, plan });
+    const isDone = first.evaluation.passed || plan.kind === 'rebuild';
+    const made = isDone
+      ? first
+      : await trainAs(deps, claim, {
+          ...attempt,
+          plan: { kind: 'rebuild', reason: 'GATE_FAILED' },
+        });
+    const current = before.live ?? before.shipped;
+    await conclude(deps, claim, {
+      ...made,
+      onPolicyShare: await onPolicyShare(deps.db, userId, trainingSet, current),
     });
-    const evaluation = decideGate(result.measures, {
-      ...material.mode.gate,
-      objective: material.mode.objective,
-    });
-    const figures = { runId: claim.runId, trainerMs: deps.clock.now() - startedAt };
-    const candidate: Candidate = {
-      sha256: tensorsOf(result).sha256,
-      rank: material.mode.lora.rank,
-      baseSha256: deps.base.sha256,
-      datasetId: material.dataset.id,
-      dataThrough: material.dataset.changeSeq,
-      parentId: live?.id ?? null,
-      evaluation,
-    };
-    if (!evaluation.passed) {
-      await recordRejected(deps, claim, candidate);
-      return;
-    }
-    const { files } = await deps.store.put(result.adapterDir);
-    deps.onPublished(await publishAdapter(deps, claim, { ...candidate, files }), figures);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** What answers for the user when the run begins. */
+async function adaptersBefore({ db, base }: RunDeps, { userId, mode }: Claim) {
+  const live = await liveAdapter(db, userId, mode);
+  const [shipped = null] = await shippedAdapters(db, base.sha256, [mode]);
+  return { live, shipped };
+}
+
+/** A candidate, where its files are, and what it cost. */
+interface Made extends Omit<Candidate, 'onPolicyShare'> {
+  readonly adapterDir: string;
+  readonly trainerMs: number;
+}
+
+async function trainAs(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<Made> {
+  const startedAt = deps.clock.now();
+  const { mode, dataset, live, shipped, plan } = attempt;
+  const result = await train(deps, claim, attempt);
+  const start = plan.kind === 'warm' ? plan.from : shipped;
+  return {
+    adapterDir: result.adapterDir,
+    trainerMs: deps.clock.now() - startedAt,
+    sha256: tensorsOf(result).sha256,
+    rank: result.rank,
+    baseSha256: deps.base.sha256,
+    datasetId: dataset.id,
+    dataThrough: dataset.changeSeq,
+    parentId: live?.id ?? null,
+    startedFromId: start?.id ?? null,
+    lineage: result.lineage,
+    evaluation: decideGate(result.measures, { ...mode.gate, objective: mode.objective }),
+  };
+}
+
+/** Publishes what passed the gate, records what did not. */
+async function conclude(
+  deps: RunDeps,
+  claim: Claim,
+  { adapterDir, trainerMs, ...candidate }: Made & Candidate,
+): Promise<void> {
+  if (!candidate.evaluation.passed) {
+    await recordRejected(deps, claim, candidate);
+    return;
+  }
+  const { files } = await deps.store.put(adapterDir);
+  const adapter = await publishAdapter(deps, claim, { ...candidate, files });
+  deps.onPublished(adapter, { runId: claim.runId, trainerMs });
 }
 
 function tensorsOf({ files, adapterDir }: TrainingResult): { readonly sha256: string } {
@@ -145,23 +192,35 @@ function tensorsOf({ files, adapterDir }: TrainingResult): { readonly sha256: st
   return tensors;
 }
 
-async function train(
-  deps: RunDeps,
-  claim: Claim,
-  material: Material & { live: AdapterRow | null; outDir: string },
-): Promise<TrainingResult> {
+/** One training of a run. */
+interface Attempt extends Material {
+  readonly recipe: Recipe;
+  readonly live: AdapterRow | null;
+  readonly shipped: AdapterRow | null;
+  readonly plan: RunPlan;
+  readonly scratch: string;
+}
+
+async function train(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<TrainingResult> {
+  const { mode, dataset, trainingSet, live, shipped, plan } = attempt;
   const lost = new AbortController();
-  const progress = reporter(deps, claim, (error) => lost.abort(error));
-  const { mode, dataset, trainingSet, live, outDir } = material;
+  const isSecond = plan.kind === 'rebuild' && plan.reason === 'GATE_FAILED';
+  const progress = progressWriter({
+    ...{ db: deps.db, wakeups: deps.wakeups, claim, mode },
+    dataThrough: isSecond ? null : dataset.changeSeq,
+    onLost: (error) => lost.abort(error),
+  });
   const result = await deps.train(
     {
       baseDir: deps.base.dir,
-      recipe: recipeOf(mode, deps.base.config),
+      recipe: attempt.recipe,
       datasetSha256: dataset.sha256,
       examples: trainingSet.examples,
       preferences: trainingSet.preferences,
-      liveAdapterDir: live === null ? null : deps.store.pathOf(live.sha256),
-      outDir,
+      shipped: shipped === null ? undefined : pointOf(deps, shipped),
+      warmStart: plan.kind === 'warm' ? warmStartOf(deps, plan) : undefined,
+      liveAdapterDir: dirOf(deps, live ?? shipped),
+      outDir: join(attempt.scratch, plan.kind),
       checkpointDir: checkpointDir(deps.workDir, claim.runId),
     },
     { onProgress: progress.report, signal: AbortSignal.any([lost.signal, deps.shutdown]) },
@@ -170,44 +229,28 @@ async function train(
   return result;
 }
 
-/** Writes the newest progress, one write at a time; tells `onLost` when the claim is gone or cannot be written. */
-function reporter(deps: RunDeps, claim: Claim, onLost: (error: unknown) => void) {
-  const losses: number[] = [];
-  let newest: TrainingProgress | null = null;
-  let writing: Promise<void> | null = null;
-  const write = async () => {
-    while (newest !== null) {
-      const { step, totalSteps } = newest;
-      newest = null;
-      const isHeld = await reportProgress(deps.db, claim, { step, totalSteps, losses });
-      if (!isHeld) throw new ClaimLost(`run ${claim.runId} was cancelled or claimed again`);
-      deps.wakeups.wake(runsTopic(claim.userId));
-    }
-  };
-  return {
-    report: (progress: TrainingProgress) => {
-      losses.push(progress.loss);
-      newest = progress;
-      writing ??= write()
-        .catch(onLost)
-        .finally(() => {
-          writing = null;
-        });
-    },
-    written: async () => {
-      await writing;
-    },
-  };
+function warmStartOf(deps: RunDeps, { from, learnt }: RunPlan & { kind: 'warm' }): WarmStart {
+  const { datasetSha256 } = must(from.lineage, 'a start has a lineage');
+  return { ...pointOf(deps, from), datasetSha256, learnt: [...learnt] };
+}
+
+function pointOf(deps: RunDeps, { sha256 }: AdapterRow): StartingPoint {
+  return { adapterDir: deps.store.pathOf(sha256), sha256 };
+}
+
+function dirOf(deps: RunDeps, adapter: AdapterRow | null): string | null {
+  return adapter === null ? null : deps.store.pathOf(adapter.sha256);
 }
 
 /** Writes the end that an error means, or throws it on for another try. */
-async function conclude(
+async function endWith(
   deps: RunDeps,
   claim: Claim,
   { error, isLast }: { error: unknown; isLast: boolean },
 ): Promise<void> {
   if (error instanceof ClaimLost) return;
   if (deps.shutdown.aborted) return handBack(deps.db, claim, now(deps));
+  if (error instanceof NewerData) return handBack(deps.db, claim, now(deps), NEWER_DATA);
   // The adapter that the gate compared with was revoked or rolled back meanwhile: compare again
   if (error instanceof LiveAdapterChanged) return handBack(deps.db, claim, now(deps));
   const isFinal = error instanceof UntrainableError;

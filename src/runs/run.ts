@@ -1,8 +1,10 @@
 // One training attempt as rows: claimed by one worker, reported on, and ended once.
 // The attempt number is the fencing token: whoever claims a run raises it, and only the newest claim may write.
 
+import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { RunRow } from '../db/schema.ts';
+import { lockUser } from '../db/user-row.ts';
 
 /** The right to work on a run; every write names it and does nothing once another claim was made. */
 export interface Claim {
@@ -54,11 +56,16 @@ async function cancel(tx: Db, ids: readonly string[], now: Date): Promise<void> 
     .execute();
 }
 
+const FROM_THE_START = {
+  ...{ step: 0, totalSteps: 0, losses: '[]' },
+  ...{ learningRate: null, tokensPerSecond: null, secondsLeft: null },
+};
+
 async function start(tx: Db, run: RunRow, now: Date): Promise<Claim> {
   const attempt = run.attempt + 1;
   await tx
     .updateTable('runs')
-    .set({ status: 'RUNNING', attempt, startedAt: now, step: 0, totalSteps: 0, losses: '[]' })
+    .set({ status: 'RUNNING', attempt, startedAt: now, ...FROM_THE_START })
     .where('id', '=', run.id)
     .execute();
   return { runId: run.id, attempt, userId: run.userId, mode: run.mode, forced: run.forced };
@@ -77,18 +84,19 @@ function held(db: Db, claim: Claim) {
 export interface Progress {
   readonly step: number;
   readonly totalSteps: number;
+  readonly learningRate: number;
+  readonly tokensPerSecond: number;
+  readonly secondsLeft: number;
   /** Training loss so far, oldest first (nats per target token). */
   readonly losses: readonly number[];
 }
 
 /** Writes the progress; returns false once the claim is lost (cancelled, or claimed by another worker). */
 export async function reportProgress(db: Db, claim: Claim, progress: Progress): Promise<boolean> {
+  const { step, totalSteps, learningRate, tokensPerSecond, secondsLeft } = progress;
+  const losses = JSON.stringify(progress.losses);
   const result = await held(db, claim)
-    .set({
-      step: progress.step,
-      totalSteps: progress.totalSteps,
-      losses: JSON.stringify(progress.losses),
-    })
+    .set({ step, totalSteps, learningRate, tokensPerSecond, secondsLeft, losses })
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }
@@ -120,21 +128,57 @@ export async function nameDataset(db: Db, claim: Claim, datasetId: string): Prom
   await held(db, claim).set({ datasetId }).execute();
 }
 
-/** Hands the run back to the queue (a shutdown): it waits again, unless a newer one already does. */
-export async function handBack(db: Db, claim: Claim, now: Date): Promise<void> {
+/** Whether another run of the same (user, mode) waits. */
+export async function isAnotherWaiting(db: Db, claim: Claim): Promise<boolean> {
+  return (await waitingRun(db, claim)) !== undefined;
+}
+
+function waitingRun(db: Db, { userId, mode }: Claim) {
+  return db
+    .selectFrom('runs')
+    .select('id')
+    .where('userId', '=', userId)
+    .where('mode', '=', mode)
+    .where('status', '=', 'QUEUED')
+    .executeTakeFirst();
+}
+
+/** Why a run that gave way to newer data was cancelled. */
+export const NEWER_DATA = 'NEWER_DATA';
+
+/** How many runs of the (user, mode) gave way to newer data since one came to an end. */
+export async function timesGivenWay(db: Db, { userId, mode }: Claim): Promise<number> {
+  const runs = db.selectFrom('runs').where('userId', '=', userId).where('mode', '=', mode);
+  const lastEnd = runs
+    .where('status', 'in', ['PUBLISHED', 'REJECTED', 'SKIPPED', 'FAILED'])
+    .select(({ fn }) => fn.coalesce(fn.max('seq'), sql<number>`0`).as('seq'));
+  const { count } = await runs
+    .where('status', '=', 'CANCELLED')
+    .where('reason', '=', NEWER_DATA)
+    .where('seq', '>', lastEnd)
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+/** Hands the run back to the queue: it waits again. Where a newer one already does, that one takes its place, a rebuild
+ *  if this one is, and this one is CANCELLED with the reason. */
+export async function handBack(
+  db: Db,
+  claim: Claim,
+  now: Date,
+  reason = 'a newer run waits',
+): Promise<void> {
   await db.transaction().execute(async (tx) => {
-    const waiting = await tx
-      .selectFrom('runs')
-      .select('id')
-      .where('userId', '=', claim.userId)
-      .where('mode', '=', claim.mode)
-      .where('status', '=', 'QUEUED')
-      .forUpdate()
-      .executeTakeFirst();
-    if (waiting !== undefined) {
-      await endRun(tx, claim, { status: 'CANCELLED', reason: 'a newer run waits', now });
+    // as all who change a user's waiting run: else one could be queued between the look and the write
+    await lockUser(tx, claim.userId);
+    const waiting = await waitingRun(tx, claim);
+    if (waiting === undefined) {
+      await held(tx, claim).set({ status: 'QUEUED', enqueuedAt: null, startedAt: null }).execute();
       return;
     }
-    await held(tx, claim).set({ status: 'QUEUED', enqueuedAt: null, startedAt: null }).execute();
+    const isCancelled = await endRun(tx, claim, { status: 'CANCELLED', reason, now });
+    if (!isCancelled || !claim.forced) return;
+    await tx.updateTable('runs').set({ forced: true }).where('id', '=', waiting.id).execute();
   });
 }

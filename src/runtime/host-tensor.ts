@@ -1,4 +1,6 @@
-import { Tensor } from 'onnxruntime-node';
+// Tensors in this process's memory. Knows no engine: the same code runs on onnxruntime-node, -web and -react-native, each
+// of which takes no tensors but its own.
+
 import type { DType, TensorData } from '../graph/dtype.ts';
 
 const ORT_TYPES = {
@@ -9,9 +11,16 @@ const ORT_TYPES = {
   i8: 'int8',
   u8: 'uint8',
   bool: 'bool',
-} as const satisfies Partial<Record<DType, Tensor.Type>>;
+} as const satisfies Partial<Record<DType, string>>;
 
 type HostDType = keyof typeof ORT_TYPES;
+
+/** Makes the engine's own view of a tensor, over the same memory. */
+export type MakeNative<T> = (
+  ortType: (typeof ORT_TYPES)[HostDType],
+  data: TensorData,
+  dims: readonly number[],
+) => T;
 
 /** A tensor in this process's memory, fed to or fetched from a session. Make it once and use it in many runs: its elements may be
  *  changed in place between runs, and nothing is copied on the way in. */
@@ -19,7 +28,8 @@ export class HostTensor {
   readonly dtype: HostDType;
   readonly dims: readonly number[];
   readonly data: TensorData;
-  readonly #ort: Tensor;
+  #native: unknown = null;
+  #madeBy: MakeNative<unknown> | null = null;
 
   constructor(dtype: HostDType, data: TensorData, dims: readonly number[]) {
     const count = dims.reduce((product, dim) => product * dim, 1);
@@ -31,17 +41,15 @@ export class HostTensor {
     this.dtype = dtype;
     this.dims = Object.freeze([...dims]);
     this.data = data;
-    this.#ort = new Tensor(ORT_TYPES[dtype], data as Float32Array, dims);
   }
 
-  /** For session.ts only: what the binding takes. */
-  static unwrap(tensor: HostTensor): Tensor {
-    return tensor.#ort;
-  }
-
-  /** For session.ts only: what the binding gave. */
-  static wrap(tensor: Tensor): HostTensor {
-    return new HostTensor(dtypeOf(tensor.type), tensor.data as TensorData, tensor.dims);
+  /** For ort-session.ts only: the engine's view of it, made once. */
+  static unwrap<T>(tensor: HostTensor, make: MakeNative<T>): T {
+    if (tensor.#madeBy !== make) {
+      tensor.#native = make(ORT_TYPES[tensor.dtype], tensor.data, tensor.dims);
+      tensor.#madeBy = make;
+    }
+    return tensor.#native as T;
   }
 }
 

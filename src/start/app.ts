@@ -6,12 +6,13 @@ import { openAnswers } from '../answers/answers.ts';
 import { openJwksAuthenticator } from '../auth/jwks.ts';
 import type { Authenticator } from '../auth/token-claims.ts';
 import { openAuthenticator } from '../auth/tokens.ts';
+import { openRevokedDevices, type RevokedDevices } from '../changes/revoked-devices.ts';
 import { type Config, keysDirOf } from '../config.ts';
 import { forgetRecords } from '../dataset/forget-records.ts';
 import { type Engine, startEngine } from '../inference/engine-client.ts';
 import { systemClock } from '../lib/clock.ts';
 import { type Base, loadTokenizer } from '../model/base-package.ts';
-import { decodeFiles } from '../model/decode-package.ts';
+import { deviceFiles } from '../model/decode-package.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { measuredEngine } from '../operations/measured-engine.ts';
 import { checkAddress, startServer } from '../server.ts';
@@ -53,7 +54,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     );
     const tokenizer = await loadTokenizer(parts.base);
     const manifestKeys = await openManifestKeys(keysDirOf(config));
-    const services = { ...(await servicesOf(parts, engine, tokenizer)), manifestKeys };
+    const revokedDevices = opened.add(await openRevoked(parts, logger));
+    const own = await servicesOf(parts, engine, tokenizer);
+    const services = { ...own, manifestKeys, revokedDevices };
     const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
     const authenticator = await openTokens(config, logger);
     const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
@@ -65,6 +68,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         port: config.port,
         schema: buildSchema(),
         operations: operations.router,
+        onOperation: (outcome) => parts.metrics.operations.inc(outcome),
         ...{ services, authenticator, logger, protection },
       }),
     );
@@ -84,6 +88,11 @@ function openTokens(config: Config, logger: AppOptions['logger']): Promise<Authe
   return openAuthenticator(keysDirOf(config), systemClock);
 }
 
+function openRevoked(parts: Parts, logger: AppOptions['logger']): Promise<RevokedDevices> {
+  const onError = (err: unknown) => logger.error({ err }, 'revoked devices cannot be read');
+  return openRevokedDevices({ ...parts, onError });
+}
+
 async function openEngine(
   config: Config,
   { base, metrics }: Parts,
@@ -93,6 +102,7 @@ async function openEngine(
   const engine = await startEngine({
     baseDir: base.dir,
     threads: config.threads,
+    speculation: config.speculation,
     onRestart: (reason) => logger.error({ reason }, 'the engine died; it is started again'),
   });
   return measuredEngine(engine, metrics);
@@ -102,12 +112,11 @@ async function servicesOf(
   parts: Parts,
   engine: Engine,
   tokenizer: Tokenizer,
-): Promise<Omit<Services, 'manifestKeys'>> {
+): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
   const { db, base, catalog, clock } = parts;
   return {
     ...parts,
-    // what the engine runs, a device may run as well
-    base: { ...base, files: [...base.files, ...(await decodeFiles(base))] },
+    base: { ...base, files: await deviceFiles(base) },
     answers: openAnswers({ ...parts, engine, tokenizer, baseSha256: base.sha256 }),
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords({ catalog, clock }, tx, userId, records),

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { pino } from 'pino';
 import { type JobShares, type Jobs, startJobs } from '../../jobs/start.ts';
 import { openAdapterStore } from '../adapters/store.ts';
-import { blobDirOf, type Config } from '../config.ts';
+import { indexLookups } from '../changes/index-lookups.ts';
+import { blobDirOf, type Config, keysDirOf } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
 import { parseModelReference } from '../model/model-reference.ts';
@@ -12,6 +13,7 @@ import { loadCatalog } from '../modes/catalog.ts';
 import { openMetrics } from '../operations/metrics.ts';
 import { guardedStore } from '../runs/guarded-store.ts';
 import type { RunDeps } from '../runs/run-training.ts';
+import { folderVault } from '../sealing/vault.ts';
 import { runTrainer } from '../training/trainer.ts';
 import type { Closers } from './closers.ts';
 import { installModel } from './install-model.ts';
@@ -38,7 +40,7 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   const catalog = await loadCatalog(config.modesDir, { only: config.modes });
   const database = opened.add(
     await openDatabase({
-      ...{ dataDir, databaseUrl },
+      ...{ dataDir, databaseUrl, vault: folderVault(keysDirOf(config)) },
       onQuery: (ms) => metrics.sqlSeconds.observe(ms / 1000),
     }),
   );
@@ -48,6 +50,7 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   const store = await openAdapterStore(blobDirOf(config));
   const parts = { db: database.kysely, catalog, base, store, clock: systemClock };
   await shipAdapters(parts);
+  await indexLookups(database.kysely, catalog);
   signal.throwIfAborted();
   const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
   const wakeups = opened.add(await openWakeups(config, database, onError));

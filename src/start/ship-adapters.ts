@@ -1,3 +1,4 @@
+import { readLineage } from '../adapters/lineage.ts';
 import { readPeftFolder } from '../adapters/peft.ts';
 import { registerShipped } from '../adapters/shipped.ts';
 import type { AdapterStore } from '../adapters/store.ts';
@@ -22,7 +23,8 @@ export async function shipAdapters(parts: {
     shipped.map(async ({ mode, folder }) => {
       const { shape } = await readPeftFolder(folder, base);
       const stored = await store.put(folder);
-      return { mode, baseSha256: base.sha256, rank: shape.rank, ...stored };
+      const lineage = await readLineage(folder);
+      return { mode, baseSha256: base.sha256, rank: shape.rank, lineage, ...stored };
     }),
   );
   await registerShipped(db, registered, new Date(clock.now()));

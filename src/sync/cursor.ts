@@ -31,20 +31,25 @@ export function encodeCursor(secret: Uint8Array, userId: string, position: FeedP
   return withSignature(secret, userId, Buffer.from(payload).toString('base64url'));
 }
 
-/** The position of a cursor; null unless this very cursor was made for this user with this secret. */
+/** Why a cursor has no position: it was not made for this user with this secret, or by an older or newer server. */
+export type CursorFlaw = 'UNKNOWN_CURSOR' | 'OTHER_SCHEMA';
+
+/** The position of a cursor, if this very cursor was made for this user with this secret. */
 export function decodeCursor(
   secret: Uint8Array,
   userId: string,
   cursor: string,
-): FeedPosition | null {
+): FeedPosition | CursorFlaw {
   const payload = cursor.slice(0, cursor.indexOf('.'));
   const expected = Buffer.from(withSignature(secret, userId, payload));
   const given = Buffer.from(cursor);
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
+    return 'UNKNOWN_CURSOR';
+  }
   const [version, epoch, seq, freshThrough] = JSON.parse(
     Buffer.from(payload, 'base64url').toString(),
   ) as [number, string, number, number];
-  return version === VERSION ? { epoch, seq, freshThrough } : null;
+  return version === VERSION ? { epoch, seq, freshThrough } : 'OTHER_SCHEMA';
 }
 
 function withSignature(secret: Uint8Array, userId: string, payload: string): string {

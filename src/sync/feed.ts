@@ -1,11 +1,15 @@
 // A user's adapter feed, read page by page or followed. The table is the truth; wakeups only say when to look again.
 
+import { eventsThatMatter } from '../adapters/feed-events.ts';
 import { adaptersById } from '../adapters/registry.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, FeedEventRow } from '../db/schema.ts';
+import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
+import { toGlobalId } from '../lib/global-id.ts';
 import { feedTopic, type Wakeups } from '../lib/wakeups.ts';
-import { decodeCursor, encodeCursor, type FeedPosition } from './cursor.ts';
+import { type CursorFlaw, decodeCursor, encodeCursor, type FeedPosition } from './cursor.ts';
+import { feedChecksum } from './protocol-checksum.ts';
 
 /** Most events in one page. */
 const MAX_EVENTS = 100;
@@ -13,6 +17,7 @@ const MAX_EVENTS = 100;
 /** What reading the feed needs. */
 export interface FeedDeps {
   readonly db: Db;
+  readonly clock: Clock;
   /** Signs cursors: readCursorSecret. */
   readonly cursorSecret: Uint8Array;
 }
@@ -28,9 +33,14 @@ export type FeedEvent =
       readonly reason: string;
     };
 
+/** Why a cursor leads nowhere. NEW_EPOCH: the feed began anew since. AHEAD: the feed is shorter. EXPIRED: what came after
+ *  the cursor was trimmed. */
+export type ResyncCode = CursorFlaw | 'NEW_EPOCH' | 'AHEAD' | 'EXPIRED';
+
 /** The device must drop its state and start from null. */
 export interface Resync {
   readonly kind: 'resync';
+  readonly code: ResyncCode;
   readonly reason: string;
 }
 
@@ -40,6 +50,8 @@ export interface FeedPage {
   readonly events: readonly FeedEvent[];
   readonly cursor: string;
   readonly hasMore: boolean;
+  /** How far the feed reached when the page was read. */
+  readonly feedSeq: number;
 }
 
 /** The next events after a cursor, every one of them. From null: the live adapters, and the revocations of adapters that
@@ -55,12 +67,12 @@ export async function readFeed(
   }
   const feed = await deps.db
     .selectFrom('users')
-    .select(['feedSeq', 'feedEpoch'])
+    .select(['feedSeq', 'feedEpoch', 'feedFloor'])
     .where('id', '=', userId)
     .executeTakeFirstOrThrow();
   const start = startOf(deps, userId, after, feed);
   if ('kind' in start) return start;
-  const rows = await readRows(deps.db, userId, start, first + 1);
+  const rows = await readRows(deps, userId, start, first + 1);
   const shown = rows.slice(0, first);
   const hasMore = rows.length > first;
   // what was left out below the end of the feed was left out for good
@@ -71,7 +83,32 @@ export async function readFeed(
     events: await toEvents(deps.db, userId, shown, at),
     cursor: at(Math.max(start.seq, shown.at(-1)?.seq ?? 0, end)),
     hasMore,
+    feedSeq: feed.feedSeq,
   };
+}
+
+/** The checksum of what a device holds that has taken every event up to the end of this page; null in the middle of the
+ *  feed, and when something has happened since the page was read. */
+export async function checksumAfter(
+  { db }: Pick<FeedDeps, 'db'>,
+  userId: string,
+  page: FeedPage,
+): Promise<string | null> {
+  if (page.hasMore) return null;
+  const live = await db
+    .selectFrom('adapters')
+    .select(['mode', 'id'])
+    .where('userId', '=', userId)
+    .where('status', '=', 'LIVE')
+    .execute();
+  const { feedSeq } = await db
+    .selectFrom('users')
+    .select('feedSeq')
+    .where('id', '=', userId)
+    .executeTakeFirstOrThrow();
+  // every change of what is live takes a place in the feed
+  if (feedSeq !== page.feedSeq) return null;
+  return feedChecksum(live.map(({ mode, id }) => [mode, toGlobalId('Adapter', id)]));
 }
 
 /** The feed after a cursor, for ever: what is there, then what comes, with nothing lost between the two. Ends when the
@@ -102,30 +139,35 @@ function startOf(
   deps: FeedDeps,
   userId: string,
   after: string | null,
-  feed: { feedSeq: number; feedEpoch: string },
+  feed: { feedSeq: number; feedEpoch: string; feedFloor: number },
 ): FeedPosition | Resync {
   if (after === null) return { epoch: feed.feedEpoch, seq: 0, freshThrough: feed.feedSeq };
   const position = decodeCursor(deps.cursorSecret, userId, after);
-  if (position === null) return resync('the cursor is none of this feed');
-  if (position.epoch !== feed.feedEpoch) return resync('the feed has begun anew since');
-  if (position.seq > feed.feedSeq) return resync('the cursor is ahead of the feed');
+  if (typeof position === 'string') return resync(position);
+  if (position.epoch !== feed.feedEpoch) return resync('NEW_EPOCH');
+  if (position.seq > feed.feedSeq) return resync('AHEAD');
+  // who began from null needs nothing of what was trimmed up to there
+  if (Math.max(position.seq, position.freshThrough) < feed.feedFloor) return resync('EXPIRED');
   return position;
 }
 
-const resync = (reason: string): Resync => ({ kind: 'resync', reason });
+const REASONS: Readonly<Record<ResyncCode, string>> = {
+  UNKNOWN_CURSOR: 'the cursor is none of this feed',
+  OTHER_SCHEMA: 'the cursor was made by another version of the server',
+  NEW_EPOCH: 'the feed has begun anew since',
+  AHEAD: 'the cursor is ahead of the feed',
+  EXPIRED: 'the cursor is so old that what came after it is no longer kept',
+};
+
+const resync = (code: ResyncCode): Resync => ({ kind: 'resync', code, reason: REASONS[code] });
 
 function readRows(
-  db: Db,
+  { db, clock }: FeedDeps,
   userId: string,
   start: FeedPosition,
   limit: number,
 ): Promise<FeedEventRow[]> {
-  const held = db.selectFrom('heldAdapters').select('adapterId').where('userId', '=', userId);
-  const live = db
-    .selectFrom('adapters')
-    .select('id')
-    .where('userId', '=', userId)
-    .where('status', '=', 'LIVE');
+  const now = new Date(clock.now());
   return db
     .selectFrom('feedEvents')
     .selectAll()
@@ -134,8 +176,7 @@ function readRows(
     .where((eb) =>
       eb.or([
         eb('seq', '>', start.freshThrough),
-        eb.and([eb('kind', '=', 'READY'), eb('adapterId', 'in', live)]),
-        eb.and([eb('kind', '=', 'REVOKED'), eb('adapterId', 'in', held)]),
+        eb('seq', 'in', eventsThatMatter(db, userId, now)),
       ]),
     )
     .orderBy('seq')

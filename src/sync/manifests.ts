@@ -73,6 +73,7 @@ async function statementOf(
       user: toGlobalId('User', userId),
       adapterId: toGlobalId('Adapter', adapter.id),
       mode: adapter.mode,
+      shipped: adapter.userId === null,
       version: adapter.version,
       base: adapter.baseSha256,
       files,

@@ -7,7 +7,7 @@ import type { FileMessage } from './protocol.ts';
 export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 /** Other fields in the predicate need another name. */
-export const PREDICATE_TYPE = 'urn:attune:adapter-manifest:v1';
+export const PREDICATE_TYPE = 'urn:attune:adapter-manifest:v2';
 
 /** A DSSE envelope as JSON carries it. */
 export interface Envelope {
@@ -29,6 +29,8 @@ export interface AdapterStatement {
     readonly user: string;
     readonly adapterId: string;
     readonly mode: string;
+    /** Everyone's, with version numbers of its own. */
+    readonly shipped: boolean;
     /** Grows with every publication; a rollback is a higher version with old bytes. */
     readonly version: number;
     readonly base: string;
@@ -53,7 +55,7 @@ export interface PublicKey {
 }
 
 /** The bytes that are signed: DSSE's pre-authentication encoding, so that no other document's signature fits. */
-export function signedBytes(payloadType: string, payload: Uint8Array): Uint8Array {
+export function signedBytes(payloadType: string, payload: Uint8Array): Uint8Array<ArrayBuffer> {
   const encoder = new TextEncoder();
   const typeLength = encoder.encode(payloadType).length;
   const head = encoder.encode(`DSSEv1 ${typeLength} ${payloadType} ${payload.length} `);

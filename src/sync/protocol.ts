@@ -48,6 +48,8 @@ export interface FileMessage {
 export interface AdapterMessage {
   readonly id: string;
   readonly version: number;
+  /** SHIPPED: everyone's, numbered by itself, in use where the user has none of the mode; the feed does not speak of it. */
+  readonly origin: 'SERVER' | 'DEVICE' | 'SHIPPED' | 'ROLLBACK';
   readonly sha256: string;
   readonly mode: { readonly key: string };
   readonly base: { readonly sha256: string };
@@ -55,7 +57,7 @@ export interface AdapterMessage {
 }
 
 /** One step of the feed. */
-export type FeedSignal =
+export type FeedStep =
   | {
       readonly __typename: 'AdapterReady';
       readonly cursor: string;
@@ -67,12 +69,12 @@ export type FeedSignal =
       readonly adapterId: string;
       readonly modeKey: string;
       readonly reason: string;
-    }
-  | ResyncSignal;
+    };
 
 /** The cursor leads nowhere: begin from null. */
 export interface ResyncSignal {
   readonly __typename: 'ResyncRequired';
+  readonly code: string;
   readonly reason: string;
 }
 
@@ -80,9 +82,11 @@ export interface ResyncSignal {
 export type FeedAnswer =
   | {
       readonly __typename: 'AdapterFeedPage';
-      readonly events: readonly Exclude<FeedSignal, ResyncSignal>[];
+      readonly events: readonly FeedStep[];
       readonly cursor: string;
       readonly hasMore: boolean;
+      /** feedChecksum of what the device ought to hold now; null: not at the end, or nobody knows. */
+      readonly checksum: string | null;
     }
   | ResyncSignal;
 

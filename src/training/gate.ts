@@ -19,11 +19,20 @@ export interface PreferenceMeasure {
   readonly base: number;
 }
 
+/** The general probe: its tokens, and their negative log-likelihood (nats, summed) under each. */
+export interface ProbeMeasure {
+  readonly tokens: number;
+  readonly candidate: number;
+  readonly base: number;
+}
+
 /** What the trainer measured for the gate. */
 export interface HoldoutMeasures {
   readonly examples: readonly HoldoutMeasure[];
   /** Absent: there are none. */
   readonly preferences?: readonly PreferenceMeasure[];
+  /** Absent: not measured. */
+  readonly probe?: ProbeMeasure;
 }
 
 /** A mode's demands. */
@@ -32,6 +41,8 @@ export interface GateOptions {
   readonly marginNats: number;
   /** With fewer held-out examples nothing can be said. */
   readonly minHoldout: number;
+  /** The mean loss on the general probe may be above the base's by this much (nats per token). Absent: by any. */
+  readonly probeMarginNats?: number;
   /** Absent: SFT. */
   readonly objective?: 'SFT' | 'DPO' | 'SFT_THEN_DPO';
 }
@@ -45,6 +56,9 @@ export interface GateVerdict {
   /** The share of held-out pairs of which the chosen answer became likelier, beside the rejected one, than it is for
    *  the base; a tie counts half. Null without pairs. */
   readonly preferenceAccuracy: number | null;
+  /** Mean loss on text that the user did not write, with the adapter and of the base; null where it was not measured. */
+  readonly probeLoss: number | null;
+  readonly baseProbeLoss: number | null;
   readonly passed: boolean;
   readonly reason: string;
 }
@@ -53,20 +67,57 @@ export interface GateVerdict {
  *  the larger of the margin and one standard error of the difference, paired by example, and which does not turn the
  *  user's preferences round: of the held-out pairs, no fewer than half less one standard error of guessing are right.
  *  An adapter that learnt preferences alone need not write better than the base, just no worse by that same measure;
- *  but it must get more than half of the held-out pairs right. */
+ *  but it must get more than half of the held-out pairs right. Where preferences are learnt and there are too few held-out
+ *  examples but enough pairs, the pairs alone decide, by that same rule.
+ *  None may foretell the general probe worse than the base by more than the mode's margin. */
 export function decideGate(measures: HoldoutMeasures, gate: GateOptions): GateVerdict {
   const { examples, preferences = [] } = measures;
-  const figures = {
+  const figures = figuresOf(measures);
+  const pairsDecide =
+    (gate.objective ?? 'SFT') !== 'SFT' &&
+    examples.length < gate.minHoldout &&
+    preferences.length >= gate.minHoldout;
+  const mustBeRight = pairsDecide || gate.objective === 'DPO';
+  const objection =
+    (pairsDecide ? null : objectionToLoss(examples, figures, gate)) ??
+    objectionToAccuracy(figures.preferenceAccuracy, preferences.length, mustBeRight) ??
+    objectionToProbe(figures, { probe: measures.probe, margin: gate.probeMarginNats });
+  return { ...figures, passed: objection === null, reason: objection ?? praise(figures) };
+}
+
+/** What was measured, as means. */
+export function figuresOf({
+  examples,
+  preferences = [],
+  probe,
+}: HoldoutMeasures): Omit<GateVerdict, 'passed' | 'reason'> {
+  return {
     holdoutExamples: examples.length,
     loss: meanOf(examples, (e) => e.candidate),
     baseLoss: meanOf(examples, (e) => e.base),
     previousLoss: meanOf(examples, (e) => e.live),
     preferenceAccuracy: accuracyOf(preferences),
+    probeLoss: probe === undefined ? null : finiteOrNull(probe.candidate / probe.tokens),
+    baseProbeLoss: probe === undefined ? null : finiteOrNull(probe.base / probe.tokens),
   };
-  const objection =
-    objectionToLoss(examples, figures, gate) ??
-    objectionToAccuracy(figures.preferenceAccuracy, preferences.length, gate);
-  return { ...figures, passed: objection === null, reason: objection ?? praise(figures) };
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function objectionToProbe(
+  { probeLoss, baseProbeLoss }: Pick<GateVerdict, 'probeLoss' | 'baseProbeLoss'>,
+  { probe, margin }: { probe: ProbeMeasure | undefined; margin: number | undefined },
+): string | null {
+  if (probe === undefined || margin === undefined) return null;
+  if (probeLoss === null || baseProbeLoss === null)
+    return 'the loss on the general probe is not a number';
+  if (probeLoss - baseProbeLoss <= margin) return null;
+  return (
+    `the adapter unlearns: its loss on the general probe ${nats(probeLoss)} is worse than ` +
+    `the base model's ${nats(baseProbeLoss)} by more than ${nats(margin)}`
+  );
 }
 
 function accuracyOf(pairs: readonly PreferenceMeasure[]): number | null {
@@ -81,11 +132,11 @@ function accuracyOf(pairs: readonly PreferenceMeasure[]): number | null {
 function objectionToAccuracy(
   accuracy: number | null,
   count: number,
-  { objective }: GateOptions,
+  mustBeRight: boolean,
 ): string | null {
   if (accuracy === null) return null;
   const figure = `held-out preference accuracy ${accuracy.toFixed(3)} on ${count} pairs is`;
-  if (objective === 'DPO') return accuracy > 0.5 ? null : `${figure} not above 0.5`;
+  if (mustBeRight) return accuracy > 0.5 ? null : `${figure} not above 0.5`;
   // the standard error of as many tosses of a coin: a few pairs can say little
   const least = 0.5 - 0.5 / Math.sqrt(count);
   return accuracy >= least ? null : `${figure} below ${least.toFixed(3)}`;
@@ -127,14 +178,15 @@ function notBelow(loss: number, baseLoss: number): string | null {
 }
 
 function praise({ loss, baseLoss, previousLoss, preferenceAccuracy }: Figures): string {
-  const [own, base] = [loss ?? 0, baseLoss ?? 0];
-  const beside = own < base ? 'is below' : 'is hardly above';
-  const live = previousLoss === null ? '' : `; the live adapter's is ${nats(previousLoss)}`;
   const accuracy =
     preferenceAccuracy === null
-      ? ''
-      : `; held-out preference accuracy ${preferenceAccuracy.toFixed(3)}`;
-  return `held-out loss ${nats(own)} ${beside} the base model's ${nats(base)}${live}${accuracy}`;
+      ? []
+      : [`held-out preference accuracy ${preferenceAccuracy.toFixed(3)}`];
+  if (loss === null || baseLoss === null) return accuracy.join();
+  const beside = loss < baseLoss ? 'is below' : 'is hardly above';
+  const live = previousLoss === null ? [] : [`the live adapter's is ${nats(previousLoss)}`];
+  const own = `held-out loss ${nats(loss)} ${beside} the base model's ${nats(baseLoss)}`;
+  return [own, ...live, ...accuracy].join('; ');
 }
 
 /** Mean per target token, or null where it is unknown. */
@@ -145,8 +197,7 @@ function meanOf(
   const tokens = examples.reduce((sum, example) => sum + example.tokens, 0);
   const nlls = examples.map(nllOf);
   if (nlls.includes(null)) return null;
-  const mean = nlls.reduce<number>((sum, nll) => sum + (nll ?? 0), 0) / tokens;
-  return Number.isFinite(mean) ? mean : null;
+  return finiteOrNull(nlls.reduce<number>((sum, nll) => sum + (nll ?? 0), 0) / tokens);
 }
 
 /** Standard error of the difference in mean loss between candidate and another, paired by example: that of a ratio of

@@ -12,14 +12,15 @@ export interface LearnOptions {
   readonly learner: Learner;
   /** The adapter before the first step. */
   readonly start: Float32Array;
+  /** The model that preferences must not stray from. */
+  readonly reference: Float32Array;
   readonly randomOf: (purpose: string) => Random;
   readonly onStep: (report: StepReport) => void;
   /** By the purpose of the lesson's random numbers; null: nothing is kept. */
   readonly checkpointsOf: (purpose: string) => Checkpoints | null;
 }
 
-/** Trains by the recipe's objective. The reference of preferences is the base with the adapter off.
- *  The step numbers of a second lesson go on from those of the first one. */
+/** Trains by the recipe's objective. The step numbers of a second lesson go on from those of the first one. */
 export async function learn(
   recipe: Recipe,
   parts: TokenisedParts,
@@ -58,14 +59,9 @@ async function prefer(
   options: LearnOptions,
 ): Promise<LoopResult> {
   const { dpo, batchSize } = recipe;
-  const { learner, start } = options;
+  const { learner, reference } = options;
   const data = { train: taught.pairs, validation: validation.pairs };
-  const adapterOff = new Float32Array(start.length);
-  const lesson = await preferenceLesson(learner, data, {
-    ...dpo,
-    batchSize,
-    reference: adapterOff,
-  });
+  const lesson = await preferenceLesson(learner, data, { ...dpo, batchSize, reference });
   return train(lesson, {
     ...recipe,
     learningRate: recipe.learningRate * dpo.learningRateShare,

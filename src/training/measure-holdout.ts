@@ -6,14 +6,18 @@ import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../mode
 import type { Learner } from './core/learner.ts';
 import { marginsOf } from './core/margins.ts';
 import type { TokenPair } from './core/preference-batch.ts';
-import { scoreExamples } from './core/score.ts';
+import { type Score, scoreExamples } from './core/score.ts';
 import type { TokenExample } from './core/token-example.ts';
-import type { HoldoutMeasures, PreferenceMeasure } from './gate.ts';
+import type { HoldoutMeasures, PreferenceMeasure, ProbeMeasure } from './gate.ts';
 
 /** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every
- *  held-out pair under the candidate and the base. Both adapters must fit into the learner's shape. */
+ *  held-out pair and the general probe under the candidate and the base. Both adapters must fit into the learner's shape. */
 export async function measureHoldout(
-  holdout: { readonly examples: readonly TokenExample[]; readonly pairs: readonly TokenPair[] },
+  holdout: {
+    readonly examples: readonly TokenExample[];
+    readonly pairs: readonly TokenPair[];
+    readonly probe: readonly TokenExample[];
+  },
   adapters: { readonly candidate: LoraAdapter; readonly live: LoraAdapter | null },
   scorer: {
     readonly learner: Learner;
@@ -37,13 +41,32 @@ export async function measureHoldout(
       live: live === null ? null : must(live[i], 'a score per example').nll,
     })),
     preferences: await measurePairs(learner, holdout.pairs, thetas),
+    probe: await measureProbe(learner, holdout.probe, thetas),
+  };
+}
+
+type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>>;
+
+async function measureProbe(
+  learner: Learner,
+  probe: readonly TokenExample[],
+  thetas: Thetas,
+): Promise<ProbeMeasure> {
+  const total = (scores: readonly Score[], of: 'nll' | 'tokens') =>
+    scores.reduce((sum, score) => sum + score[of], 0);
+  const candidate = await scoreExamples(learner, probe, thetas.candidate);
+  const base = await scoreExamples(learner, probe, thetas.base);
+  return {
+    tokens: total(candidate, 'tokens'),
+    candidate: total(candidate, 'nll'),
+    base: total(base, 'nll'),
   };
 }
 
 async function measurePairs(
   learner: Learner,
   pairs: readonly TokenPair[],
-  thetas: Readonly<Record<'candidate' | 'base', Float32Array>>,
+  thetas: Thetas,
 ): Promise<readonly PreferenceMeasure[]> {
   const candidate = await marginsOf(learner, pairs, thetas.candidate);
   const base = await marginsOf(learner, pairs, thetas.base);

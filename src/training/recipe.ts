@@ -15,6 +15,17 @@ export interface Recipe extends LoopOptions {
   readonly maxTokens: number;
   /** How preferences are learnt; absent: they are only measured. */
   readonly dpo?: DpoRecipe;
+  /** What is different where a run goes on from an earlier adapter. */
+  readonly incremental: IncrementalRecipe;
+}
+
+/** A run that goes on from an earlier adapter: it learns what is new, and some of what is old lest it forgets that. */
+export interface IncrementalRecipe {
+  readonly epochs: number;
+  /** Its share of the recipe's learning rate. */
+  readonly learningRateShare: number;
+  /** How many old examples are repeated for each new one, drawn at random; 8 at least. */
+  readonly replay: number;
 }
 
 /** The lesson of preferences. It is left out where the data has no pair to learn from. */
@@ -23,6 +34,9 @@ export interface DpoRecipe extends DpoOptions {
   readonly afterWriting: boolean;
   /** Its share of the recipe's learning rate. */
   readonly learningRateShare: number;
+  /** The model not to stray from: the base with the mode's shipped adapter if there is one, or with the adapter that
+   *  the run begins from. A run from scratch begins from the former, so that only warm starts tell the two apart. */
+  readonly reference: 'base' | 'start';
 }
 
 /** The choices that a mode makes. */
@@ -32,6 +46,8 @@ export interface RecipeChoices {
     readonly rank: number;
     readonly alpha: number;
     readonly modules: readonly LoraModule[];
+    /** So many layers, counted from the last one, are adapted; absent: all of them. */
+    readonly topLayers?: number;
   };
   readonly training: {
     readonly learningRate: number;
@@ -39,6 +55,8 @@ export interface RecipeChoices {
     readonly batchSize: number;
     readonly maxTokens: number;
   };
+  readonly incremental: IncrementalRecipe;
+  readonly preferences: Pick<DpoRecipe, 'reference'>;
 }
 
 // What modes leave to us; docs/lab-log.md has the measurements behind the numbers.
@@ -56,8 +74,30 @@ const DPO_DEFAULTS = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.25 } as c
 /** The whole recipe of a mode on a base. */
 export function recipeOf(choices: RecipeChoices, config: LlamaConfig): Recipe {
   const { lora, training, objective } = choices;
-  const maxTokens = Math.min(training.maxTokens, config.contextLength);
-  const writing = { ...DEFAULTS, ...training, maxTokens, lora };
+  const { epochs, learningRateShare, replay } = choices.incremental;
+  const writing = {
+    ...DEFAULTS,
+    ...training,
+    maxTokens: Math.min(training.maxTokens, config.contextLength),
+    lora: shapeOf(lora, config),
+    incremental: { epochs, learningRateShare, replay },
+  };
   if (objective === 'SFT') return writing;
-  return { ...writing, dpo: { ...DPO_DEFAULTS, afterWriting: objective === 'SFT_THEN_DPO' } };
+  const { reference } = choices.preferences;
+  const afterWriting = objective === 'SFT_THEN_DPO';
+  return { ...writing, dpo: { ...DPO_DEFAULTS, afterWriting, reference } };
+}
+
+/** The layers below are the same for every adapter: what comes out of them is computed once per example. */
+function shapeOf({ topLayers, ...lora }: RecipeChoices['lora'], config: LlamaConfig): LoraShape {
+  const { layerCount } = config;
+  if (topLayers === undefined || topLayers >= layerCount) return lora;
+  const layers = Array.from({ length: topLayers }, (_, i) => layerCount - topLayers + i);
+  return { ...lora, layers };
+}
+
+/** The recipe as a run that goes on from an earlier adapter follows it. */
+export function warmRecipe(recipe: Recipe): Recipe {
+  const { epochs, learningRateShare } = recipe.incremental;
+  return { ...recipe, epochs, learningRate: recipe.learningRate * learningRateShare };
 }

@@ -1,19 +1,25 @@
 // One training run, from texts to a measured adapter folder: the whole work of a trainer process.
 
+import type { Lineage } from '../adapters/lineage.ts';
 import { readPeftFolder, writePeftFolder } from '../adapters/peft.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
+import { CODE_VERSION } from '../lib/code-version.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
 import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
+import { roundLora } from '../model/lora-wire.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
-import { freshLora } from './core/fresh-lora.ts';
 import { type Random, seededRandom } from './core/random.ts';
 import type { Checkpoints, StepReport } from './core/train-loop.ts';
-import type { HoldoutMeasures } from './gate.ts';
+import { figuresOf, type HoldoutMeasures } from './gate.ts';
+import { probeExamples } from './general-probe.ts';
 import { learn } from './learn.ts';
 import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
 import { measureHoldout } from './measure-holdout.ts';
+import { warmRecipe } from './recipe.ts';
+import { withReplay } from './replay.ts';
+import { openStart } from './starting-point.ts';
 import { type TokenisedParts, tokeniseParts } from './tokenise-parts.ts';
 import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
 
@@ -31,23 +37,34 @@ export async function trainAdapter(
 ): Promise<TrainingResult> {
   const base = await openBase(job.baseDir);
   const live = job.liveAdapterDir === null ? null : await readPeftFolder(job.liveAdapterDir, base);
-  const parts = tokeniseParts(job, await loadTokenizer(base));
+  const tokenizer = await loadTokenizer(base);
+  const parts = tokeniseParts(taughtBy(job), tokenizer);
+  const probe = probeExamples(tokenizer, job.recipe.maxTokens);
+  const { shape, theta, reference } = await openStart(job, base, randomOf(job, 'weights'));
   const openLearner = learnersOf(job, base);
-  const learner = await openLearner(job.recipe.lora);
+  const learner = await openLearner(shape);
   try {
-    const start = freshLora(base.config, job.recipe.lora, randomOf(job, 'weights'));
-    const learnt = await learn(job.recipe, parts, {
+    const recipe = job.warmStart === undefined ? job.recipe : warmRecipe(job.recipe);
+    const learnt = await learn(recipe, parts, {
       learner,
-      start,
+      start: theta,
+      reference,
       randomOf: (purpose) => randomOf(job, purpose),
       onStep: withSpeed(options),
       checkpointsOf: (purpose) => checkpointsOf(job, base, purpose),
     });
-    const candidate = unflattenLora(base.config, job.recipe.lora, learnt.theta);
-    const measures = await measure(job, parts, { base, learner, openLearner, candidate, live });
+    // what is measured is what devices get
+    const candidate = roundLora(unflattenLora(base.config, shape, learnt.theta));
+    const measures = await measure(
+      { ...parts.holdout, probe },
+      { base, learner, openLearner, shape, candidate, live },
+    );
+    const lineage = lineageOf(job, base, { parts, measures, losses: learnt.losses });
     return {
       adapterDir: job.outDir,
-      files: await writePeftFolder(job.outDir, candidate, base),
+      files: await writePeftFolder(job.outDir, candidate, base, lineage),
+      rank: shape.rank,
+      lineage,
       measures,
       losses: learnt.losses,
       validationLosses: learnt.validationLosses,
@@ -59,6 +76,21 @@ export async function trainAdapter(
   }
 }
 
+/** The job with those of its examples and preferences that it learns: all of them, or what is new and a replay. */
+function taughtBy(job: TrainingJob): TrainingJob {
+  const { warmStart, recipe, examples, preferences } = job;
+  if (warmStart === undefined) return job;
+  const options = (purpose: string) => ({
+    replay: recipe.incremental.replay,
+    random: randomOf(job, purpose),
+  });
+  return {
+    ...job,
+    examples: withReplay(examples, warmStart, options('replay')),
+    preferences: withReplay(preferences, warmStart, options('replay of pairs')),
+  };
+}
+
 type OpenLearner = (lora: LoraShape) => Promise<LlamaLearner>;
 
 function learnersOf({ recipe, threads = 1 }: TrainingJob, base: Base): OpenLearner {
@@ -66,13 +98,20 @@ function learnersOf({ recipe, threads = 1 }: TrainingJob, base: Base): OpenLearn
   return (lora) => openLlamaLearner({ base, lora, precision, maxTokens, threads });
 }
 
-/** Random numbers that follow from the data and the recipe alone, so that equal data gives equal adapters. */
+/** Random numbers that follow from the data, the recipe and the start alone, so that equal data gives equal adapters. */
 function randomOf(job: TrainingJob, purpose: string): Random {
   return seededRandom(sha256(nameOf(job, purpose)));
 }
 
-function nameOf({ datasetSha256, recipe }: TrainingJob, purpose: string): string {
-  return canonicalJson([datasetSha256, recipe as unknown as Json, purpose]);
+/** Names all that the numbers of a run follow from, the base aside. */
+function nameOf({ datasetSha256, recipe, shipped, warmStart }: TrainingJob, purpose: string) {
+  const start = [shipped?.sha256, warmStart?.sha256, warmStart?.datasetSha256];
+  return canonicalJson([
+    datasetSha256,
+    recipe as unknown as Json,
+    start.map((name) => name ?? null),
+    purpose,
+  ]);
 }
 
 function checkpointsOf(job: TrainingJob, base: Base, purpose: string): Checkpoints | null {
@@ -80,33 +119,68 @@ function checkpointsOf(job: TrainingJob, base: Base, purpose: string): Checkpoin
   return checkpointFiles(job.checkpointDir, `${base.sha256} ${nameOf(job, purpose)}`);
 }
 
+// How much of the newest step's time goes into the mean that the time left is told by.
+const NEWEST_SHARE = 0.2;
+
 function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepReport) => void {
   let last = clock.now();
+  let meanMs: number | null = null;
   return (report) => {
     const now = clock.now();
-    onProgress({ ...report, tokensPerSecond: (1000 * report.tokens) / Math.max(1, now - last) });
+    const ms = Math.max(1, now - last);
     last = now;
+    meanMs = meanMs === null ? ms : meanMs + NEWEST_SHARE * (ms - meanMs);
+    onProgress({
+      ...report,
+      tokensPerSecond: (1000 * report.tokens) / ms,
+      secondsLeft: ((report.totalSteps - report.step) * meanMs) / 1000,
+    });
   };
 }
 
 async function measure(
-  { recipe }: TrainingJob,
-  { holdout }: TokenisedParts,
+  holdout: Parameters<typeof measureHoldout>[0],
   run: {
     base: Base;
     learner: LlamaLearner;
     openLearner: OpenLearner;
+    shape: LoraShape;
     candidate: LoraAdapter;
     live: LoraAdapter | null;
   },
 ): Promise<HoldoutMeasures> {
   const { config } = run.base;
-  const shape = coveringShape(config, recipe.lora, run.live?.shape ?? recipe.lora);
+  const shape = coveringShape(config, run.shape, run.live?.shape ?? run.shape);
   // a live adapter made by another recipe may not fit into this one's graphs
-  const learner = shape === recipe.lora ? run.learner : await run.openLearner(shape);
+  const learner = shape === run.shape ? run.learner : await run.openLearner(shape);
   try {
     return await measureHoldout(holdout, run, { learner, config, shape });
   } finally {
     if (learner !== run.learner) await learner.close();
   }
+}
+
+function lineageOf(
+  { datasetSha256, recipe, shipped, warmStart }: TrainingJob,
+  base: Base,
+  run: { parts: TokenisedParts; measures: HoldoutMeasures; losses: readonly number[] },
+): Lineage {
+  const { loss, baseLoss, preferenceAccuracy } = figuresOf(run.measures);
+  const { examples, pairs } = run.parts.train;
+  return {
+    baseSha256: base.sha256,
+    datasetSha256,
+    parentSha256: (warmStart ?? shipped)?.sha256 ?? null,
+    recipe: recipe as unknown as Json,
+    codeVersion: CODE_VERSION,
+    figures: {
+      steps: run.losses.length,
+      examples: examples.length,
+      preferences: recipe.dpo === undefined ? 0 : pairs.length,
+      firstLoss: run.losses[0] ?? null,
+      lastLoss: run.losses.at(-1) ?? null,
+      holdoutLoss: loss,
+      ...{ baseLoss, preferenceAccuracy },
+    },
+  };
 }

@@ -1,5 +1,6 @@
 // What a trainer is asked and what it answers: plain data that crosses the process border.
 
+import type { Lineage } from '../adapters/lineage.ts';
 import type { PeftFile } from '../adapters/peft.ts';
 import type { ExampleNote, PromptAndTarget } from './core/token-example.ts';
 import type { PromptAndPair } from './core/token-pair.ts';
@@ -17,6 +18,22 @@ export interface TrainingPreference extends PromptAndPair {
   readonly split: TrainingExample['split'];
 }
 
+/** An adapter to begin from. */
+export interface StartingPoint {
+  /** Its PEFT folder. */
+  readonly adapterDir: string;
+  /** SHA-256 of its tensors: the run's bytes depend on it. */
+  readonly sha256: string;
+}
+
+/** A start from an adapter that knows some of the data already. */
+export interface WarmStart extends StartingPoint {
+  /** The dataset that it was trained on. */
+  readonly datasetSha256: string;
+  /** Hashes of the examples and preferences of that dataset: what is not among them is new. */
+  readonly learnt: readonly string[];
+}
+
 /** One run. */
 export interface TrainingJob {
   readonly baseDir: string;
@@ -24,6 +41,10 @@ export interface TrainingJob {
   readonly datasetSha256: string;
   readonly examples: readonly TrainingExample[];
   readonly preferences: readonly TrainingPreference[];
+  /** The mode's shipped adapter: what a run from scratch begins from, instead of from nothing. */
+  readonly shipped?: StartingPoint | undefined;
+  /** Goes on from this adapter, with what is new and a replay of the rest; absent: from scratch, with everything. */
+  readonly warmStart?: WarmStart | undefined;
   /** The adapter to compare with: a PEFT folder. */
   readonly liveAdapterDir: string | null;
   /** Where the adapter folder shall be; must not exist yet. It appears whole or not at all. */
@@ -37,12 +58,17 @@ export interface TrainingJob {
 /** How far a run is. */
 export interface TrainingProgress extends StepReport {
   readonly tokensPerSecond: number;
+  /** If it goes on at this speed for all of its steps. */
+  readonly secondsLeft: number;
 }
 
 /** What a run made and measured. */
 export interface TrainingResult {
   readonly adapterDir: string;
   readonly files: readonly PeftFile[];
+  /** That of the adapter it began from may be larger than the recipe's. */
+  readonly rank: number;
+  readonly lineage: Lineage;
   readonly measures: HoldoutMeasures;
   /** Training loss of each step, oldest first; where preferences follow writing, theirs follow too. */
   readonly losses: readonly number[];

@@ -11,9 +11,10 @@ import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/dis
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Context } from '../../schema/context.ts';
 import { AppError } from '../lib/errors.ts';
-import { httpStatusOf } from './client-errors.ts';
+import type { Session } from './admission.ts';
+import { appError, httpStatusOf } from './client-errors.ts';
 import { setErrorHeaders } from './error-response.ts';
-import type { OperationGate, Session } from './operation-gate.ts';
+import type { OperationGate } from './operation-gate.ts';
 import type { DocumentRequest } from './trusted-documents.ts';
 
 /** What a resolver reaches, and who asks. */
@@ -41,7 +42,7 @@ export function createApollo(
     includeStacktraceInErrorResponses: false,
     // who stops the process stops the server: see app.ts
     stopOnTerminationSignals: false,
-    plugins: [ApolloServerPluginLandingPageDisabled(), operationPlugin(gate), statusPlugin],
+    plugins: [ApolloServerPluginLandingPageDisabled(), operationPlugin(gate), statusPlugin(gate)],
   });
 }
 
@@ -59,6 +60,7 @@ export function readHttpDocument(
     gate.documents.checkSize(query);
     if (posted !== null) Object.assign(posted, { query, ...withoutId(posted) });
   } catch (error) {
+    if (error instanceof AppError) gate.ended({ errors: [appError(error)] });
     throw withStatus(error);
   }
 }
@@ -116,15 +118,19 @@ function wantsPlainJson({ http }: GraphQLRequest): boolean {
 }
 
 /** Apollo leaves the status of an operation that was executed to us; the others have theirs. */
-const statusPlugin: ApolloServerPlugin<HttpContext> = {
-  requestDidStart: () =>
-    Promise.resolve({
-      willSendResponse({ request, response: { body, http } }) {
-        const errors = (body.kind === 'single' && body.singleResult.errors) || [];
-        if (errors.length > 0) http.status ??= httpStatusOf(errors);
-        if (http.status === 400 && wantsPlainJson(request)) http.status = 200;
-        setErrorHeaders(http.headers, errors);
-        return Promise.resolve();
-      },
-    }),
-};
+function statusPlugin(gate: OperationGate): ApolloServerPlugin<HttpContext> {
+  return {
+    requestDidStart: () =>
+      Promise.resolve({
+        willSendResponse({ request, operation, response: { body, http } }) {
+          // there is no other kind: nothing here is deferred
+          const { errors = [], data } = body.kind === 'single' ? body.singleResult : {};
+          gate.ended({ kind: operation?.operation, errors, data });
+          if (errors.length > 0) http.status ??= httpStatusOf(errors);
+          if (http.status === 400 && wantsPlainJson(request)) http.status = 200;
+          setErrorHeaders(http.headers, errors);
+          return Promise.resolve();
+        },
+      }),
+  };
+}

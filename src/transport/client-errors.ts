@@ -51,14 +51,16 @@ export function retryAfterMsOf(errors: readonly GraphQLFormattedError[]): number
   return known.length === 0 ? undefined : Math.max(...known);
 }
 
-function appError({ message, code, retryAfterMs }: AppError): GraphQLFormattedError {
+/** What clients see of an error that is theirs. */
+export function appError({ message, code, retryAfterMs }: AppError): GraphQLFormattedError {
   return {
     message,
     extensions: retryAfterMs === undefined ? { code } : { code, retryAfterMs },
   };
 }
 
-function codeOf(extensions: GraphQLFormattedError['extensions']): ErrorCode {
+/** The code of an error that a client sees. */
+export function codeOf(extensions: GraphQLFormattedError['extensions']): ErrorCode {
   const code = extensions?.code;
   return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
     ? (code as ErrorCode)

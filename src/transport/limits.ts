@@ -18,6 +18,8 @@ export interface Limits {
   readonly operationMs: number;
   /** How long a client may take to send a request. */
   readonly requestMs: number;
+  /** How long a client may take to say who it is on a new socket. */
+  readonly socketInitMs: number;
   /** Operations at the same time on one socket. */
   readonly operationsPerSocket: number;
   readonly socketsPerUser: number;
@@ -36,6 +38,7 @@ export const LIMITS: Limits = Object.freeze({
   validationErrors: 5,
   operationMs: 60_000,
   requestMs: 30_000,
+  socketInitMs: 3_000,
   operationsPerSocket: 100,
   socketsPerUser: 50,
   socketQueueBytes: 8 * 1024 * 1024,

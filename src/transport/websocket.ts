@@ -17,39 +17,18 @@ import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { clientAddress } from './client-address.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
-import { isDocument, type OperationGate, type Session } from './operation-gate.ts';
+import { isDocument, type OperationGate } from './operation-gate.ts';
+import { CLOSE, endSocket, type SocketState, send } from './socket-state.ts';
+import { SocketWatch } from './socket-watch.ts';
 import type { DocumentRequest } from './trusted-documents.ts';
+import { RETRY_SOCKET_MS, UserPlaces } from './user-places.ts';
 
-/** A socket whose client has not answered a ping when the next one is due is gone. */
-const PING_EVERY_MS = 30_000;
-/** Close codes of the protocol, and of WebSocket itself (RFC 6455). */
-const CLOSE = {
-  goingAway: 1001,
-  unauthenticated: 4401,
-  forbidden: 4403,
-  tooMany: 4429,
-  internalError: 4500,
-} as const;
 /** How a socket is closed that may not be opened. */
 const REFUSALS: Readonly<Record<string, number>> = {
   UNAUTHENTICATED: CLOSE.unauthenticated,
   FORBIDDEN: CLOSE.forbidden,
   RATE_LIMITED: CLOSE.tooMany,
 };
-/** When a place may have become free. */
-const RETRY_SOCKET_MS = 1_000;
-/** A close frame has room for this many bytes of reason. */
-const MAX_REASON_BYTES = 123;
-
-/** What we know of one open socket. */
-interface SocketState {
-  readonly socket: WebSocket;
-  readonly address: string;
-  /** Aborts when the socket has closed. */
-  readonly closed: AbortController;
-  session: Session | null;
-}
-
 type Params = Record<string, unknown>;
 type Protocol = ReturnType<typeof makeServer<Params, SocketState>>;
 
@@ -82,17 +61,20 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
     handleProtocols,
   });
   const protocol = createProtocol(options);
+  const watch = new SocketWatch(options.clock);
+  options.gate.revokedDevices.onRevoked((device) => watch.endDevice(device));
+  watch.run().catch((err) => options.logger.error({ err }, 'watching the sockets'));
   sockets.on('connection', (socket, request) => {
     const address = clientAddress(request, options.gate.protection.proxies);
-    openSocket(
-      { socket, address, closed: new AbortController(), session: null },
-      protocol,
-      options,
-    );
+    const closed = new AbortController();
+    const state = { socket, address, closed, session: null, nextPingAt: 0, isAlive: true };
+    watch.add(state);
+    openSocket(state, protocol, options);
   });
   return {
     count: () => sockets.clients.size,
     close: () => {
+      watch.close();
       sockets.close();
       for (const socket of sockets.clients) socket.close(CLOSE.goingAway, 'the server is stopping');
     },
@@ -105,16 +87,21 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
 function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
   const places = new UserPlaces(gate.protection.limits.socketsPerUser);
   return makeServer<Params, SocketState>({
+    connectionInitWaitTimeout: gate.protection.limits.socketInitMs,
     async onConnect(connection) {
       const { extra } = connection;
       try {
-        const { address } = extra;
-        const session = await gate.admit({ authorization: authorizationOf(connection), address });
-        places.take(session.viewer.id, extra.closed.signal);
-        extra.session = session;
-        return true;
+        const { address, closed } = extra;
+        const caller = { authorization: authorizationOf(connection), address };
+        await gate.revokedDevices.steadily(async () => {
+          extra.session = await gate.admit(caller);
+        });
+        const { viewer, expiresAt } = must(extra.session, 'the caller was admitted');
+        places.take(viewer.id, closed.signal);
+        // the client makes the next connection with the next token before then
+        return { tokenExpiresAt: new Date(expiresAt).toISOString() };
       } catch (error) {
-        refuse(extra.socket, gate.toClientError(error));
+        refuse(extra, gate.toClientError(error));
         return false;
       }
     },
@@ -125,44 +112,28 @@ function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
         return [asGraphqlError(error)];
       }
     },
-    // the fifth argument is the result
-    onNext: (...[, , , , { errors, data, extensions }]) =>
-      errors && {
-        errors: errors.map(gate.toClientError),
-        ...(data !== undefined && { data }),
-        ...(extensions !== undefined && { extensions }),
-      },
-    onError: (_connection, _id, _payload, errors) => errors.map(gate.toClientError),
+    // the arguments are connection, id, payload, what was executed, and the result
+    onOperation: (...[, , , args, result]) => {
+      if (isAsyncIterable(result)) gate.ended({ kind: kindOf(args), data: null });
+    },
+    onNext: (...[, , , args, { errors: found, data, extensions }]) => {
+      const errors = found?.map(gate.toClientError);
+      const kind = kindOf(args);
+      if (errors || kind !== OperationTypeNode.SUBSCRIPTION) gate.ended({ kind, errors, data });
+      return (
+        errors && {
+          errors,
+          ...(data !== undefined && { data }),
+          ...(extensions !== undefined && { extensions }),
+        }
+      );
+    },
+    onError: (_connection, _id, _payload, found) => {
+      const errors = found.map(gate.toClientError);
+      gate.ended({ errors });
+      return errors;
+    },
   });
-}
-
-/** Counts the sockets of each user. */
-class UserPlaces {
-  readonly #limit: number;
-  readonly #taken = new Map<string, number>();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  /** Counts one more until the signal aborts. Throws RATE_LIMITED when there are too many. */
-  take(userId: string, closed: AbortSignal): void {
-    const count = this.#taken.get(userId) ?? 0;
-    if (count >= this.#limit) {
-      const text = `This user has ${count} open sockets; at most ${this.#limit} are served. Close one.`;
-      throw new AppError('RATE_LIMITED', text, { retryAfterMs: RETRY_SOCKET_MS });
-    }
-    // a client that left while it was being admitted has no place to give back
-    if (closed.aborted) return;
-    this.#taken.set(userId, count + 1);
-    closed.addEventListener('abort', () => this.#free(userId), { once: true });
-  }
-
-  #free(userId: string): void {
-    const left = (this.#taken.get(userId) ?? 0) - 1;
-    if (left > 0) this.#taken.set(userId, left);
-    else this.#taken.delete(userId);
-  }
 }
 
 interface Payload extends DocumentRequest {
@@ -199,6 +170,14 @@ async function readOperation(
   };
 }
 
+function kindOf({ document, operationName }: ExecutionArgs): OperationTypeNode | undefined {
+  return getOperationAST(document, operationName)?.operation;
+}
+
+function isAsyncIterable(result: unknown): boolean {
+  return typeof result === 'object' && result !== null && Symbol.asyncIterator in result;
+}
+
 function asGraphqlError(error: unknown): GraphQLError {
   return new GraphQLError('the operation was refused', { originalError: error as Error });
 }
@@ -209,14 +188,17 @@ function authorizationOf({ connectionParams }: Connection<Params, SocketState>) 
   return typeof value === 'string' ? value : undefined;
 }
 
-function refuse(socket: WebSocket, { message, extensions }: GraphQLFormattedError): void {
-  const code = REFUSALS[String(extensions?.code)] ?? CLOSE.internalError;
-  const reason = Buffer.from(message).subarray(0, MAX_REASON_BYTES).toString('latin1');
-  socket.close(code, reason);
+/** Whether a client sent what only servers may send: graphql-ws throws then, as if it were our fault. */
+function isOutOfPlace(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('Unexpected message of type');
+}
+
+function refuse(state: SocketState, { message, extensions }: GraphQLFormattedError): void {
+  endSocket(state, REFUSALS[String(extensions?.code)] ?? CLOSE.internalError, message);
 }
 
 function openSocket(state: SocketState, protocol: Protocol, options: WebSocketOptions): void {
-  const { logger, clock, gate } = options;
+  const { logger, gate } = options;
   const { socket } = state;
   const onClosed = protocol.opened(
     {
@@ -225,7 +207,11 @@ function openSocket(state: SocketState, protocol: Protocol, options: WebSocketOp
       close: (code, reason) => socket.close(code, reason),
       onMessage: (handle) => {
         socket.on('message', (message: WebSocket.RawData) => {
+          // what still comes on a socket that we are closing is nobody's any more
+          if (socket.readyState !== WebSocket.OPEN) return;
           handle(message.toString()).catch((err) => {
+            if (isOutOfPlace(err))
+              return socket.close(CLOSE.badRequest, 'Invalid message received');
             logger.error({ err }, 'a message could not be handled');
             socket.close(CLOSE.internalError, 'the message could not be handled');
           });
@@ -240,43 +226,4 @@ function openSocket(state: SocketState, protocol: Protocol, options: WebSocketOp
     state.closed.abort();
     onClosed(code, reason.toString()).catch((err) => logger.error({ err }, 'closing a socket'));
   });
-  watch(state, clock).catch((err) => logger.error({ err }, 'watching a socket'));
-}
-
-/** Resolves once the text is on its way: until then the next event of a subscription is not asked for. */
-function send(socket: WebSocket, text: string, queueBytes: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // a client that reads too little is cut off and resumes from its cursor
-    if (socket.bufferedAmount > queueBytes) socket.terminate();
-    // what is meant for a client that has left is not missed by anybody
-    if (socket.readyState !== WebSocket.OPEN) return resolve();
-    socket.send(text, (error) =>
-      error && socket.readyState === WebSocket.OPEN ? reject(error) : resolve(),
-    );
-  });
-}
-
-/** Closes the socket when its token has ended or its client does not answer; ends with the socket. */
-async function watch(state: SocketState, clock: Clock): Promise<void> {
-  const { socket, closed } = state;
-  let isAlive = true;
-  socket.on('pong', () => {
-    isAlive = true;
-  });
-  while (await passes(PING_EVERY_MS, clock, closed.signal)) {
-    if (state.session !== null && state.session.expiresAt <= clock.now()) {
-      socket.close(CLOSE.unauthenticated, 'the token has expired');
-    }
-    if (!isAlive) socket.terminate();
-    isAlive = false;
-    socket.ping();
-  }
-}
-
-/** True once the time has passed; false when the signal aborted first. */
-function passes(ms: number, clock: Clock, signal: AbortSignal): Promise<boolean> {
-  return clock.sleep(ms, signal).then(
-    () => true,
-    () => false,
-  );
 }

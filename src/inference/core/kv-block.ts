@@ -1,8 +1,8 @@
 // The keys and values of some rows that share one length bucket, laid out as the decode graph reads them: per layer one
-// f32[B, heads of k/v, T, D] for the keys and one for the values, dense from the start of a fixed piece of memory, so
+// f32[B, heads of k/v, 1, T, D] for the keys and one for the values, dense from the start of a fixed piece of memory, so
 // that a run is fed without a copy. It knows nothing of requests or adapters.
 
-import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
 
 /** Lengths are rounded up to this, so that rows rarely have to be moved and the reduction order inside a kernel never
  *  depends on how long the other rows are: it is a multiple of every vector width. */
@@ -101,11 +101,11 @@ export class KvBlock {
   }
 
   /** Writes what a run returned for row `b` of its batch behind the `past` positions that `row` already has.
-   *  fresh f32[B, layers * 2 * heads of k/v, S, D] */
+   *  fresh f32[B, layers * 2 * heads of k/v, 1, S, D] */
   append(row: number, past: number, fresh: HostTensor, b: number): void {
     const { kvHeadCount, headSize } = this.#shape;
     const data = fresh.data as Float32Array;
-    const size = (fresh.dims[2] ?? 0) * headSize;
+    const size = (fresh.dims[3] ?? 0) * headSize;
     let start = b * this.#arrays.length * kvHeadCount * size;
     for (const array of this.#arrays) {
       for (let head = 0; head < kvHeadCount; head += 1) {
@@ -124,7 +124,7 @@ export class KvBlock {
 
   #makeFeeds(): Readonly<Record<string, HostTensor>> {
     const { kvHeadCount, headSize } = this.#shape;
-    const dims = [this.#rows, kvHeadCount, this.#bucket, headSize];
+    const dims = [this.#rows, kvHeadCount, 1, this.#bucket, headSize];
     const size = this.#rows * this.#rowSize(this.#bucket);
     return Object.fromEntries(
       this.#arrays.map((array, i) => [

@@ -1,6 +1,6 @@
 // What a run of the decode graph needs beyond its cache and adapters, from rows and what each continues with.
 
-import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
+import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
 import type { KvBlock } from './kv-block.ts';
 
 /** Added to a score that must not count: after softmax it is exactly zero, in any company. */
@@ -16,10 +16,12 @@ export interface Batch {
   readonly past: readonly number[];
 }
 
-/** The small inputs of a run, which differ each time; `newMask` is `causalMask` of S. */
+/** The small inputs of a run, which differ each time; `newMask` is `causalMask` of S, `asked` the new positions whose logits
+ *  are wanted (-1: the last). */
 export function stepInputs(
   { block, ids, past }: Batch,
   newMask: HostTensor,
+  asked: readonly number[],
 ): Readonly<Record<string, HostTensor>> {
   const B = ids.length;
   const S = ids[0]?.length ?? 0;
@@ -30,15 +32,15 @@ export function stepInputs(
   return {
     ids: hostTensor(BigInt64Array.from(ids.flat(), BigInt), [B, S]),
     positions: hostTensor(BigInt64Array.from(positions, BigInt), [B, S]),
-    past_mask: hostTensor(mask, [B, 1, 1, T]),
+    past_mask: hostTensor(mask, [B, 1, 1, 1, T]),
     new_mask: newMask,
+    asked: hostTensor(BigInt64Array.from(asked, BigInt), [asked.length]),
   };
 }
 
-/** Which of S new positions see which: f32[1, 1, S*G, S], where row s*G+g, query head g of position s, sees up to s. */
-export function causalMask(S: number, G: number): HostTensor {
-  const mask = new Float32Array(S * G * S);
-  for (let row = 0; row < S * G; row += 1)
-    mask.fill(MASKED, row * S + Math.floor(row / G) + 1, (row + 1) * S);
-  return hostTensor(mask, [1, 1, S * G, S]);
+/** Which of S new positions see which: f32[S, S], where position s sees up to s. */
+export function causalMask(S: number): HostTensor {
+  const mask = new Float32Array(S * S);
+  for (let s = 0; s < S; s += 1) mask.fill(MASKED, s * S + s + 1, (s + 1) * S);
+  return hostTensor(mask, [S, S]);
 }

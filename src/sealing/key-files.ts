@@ -1,0 +1,119 @@
+// Where the users' wrapped data keys lie: a file per user in the keys folder, not in the database, so that a copy of the
+// database, made at any time, is worth nothing once the file is gone.
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { makeFileAtomically, sync } from '../lib/atomic-file.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
+import type { WrappedKey } from './master-keys.ts';
+
+const FOLDER = 'data-keys';
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** One of a user's data keys. */
+export interface Generation {
+  /** From 1. */
+  readonly number: number;
+  readonly key: WrappedKey;
+  /** Milliseconds since the Unix epoch. */
+  readonly madeAt: number;
+}
+
+/** All keys of a user, as they are kept. */
+export interface KeyRing {
+  /** Makes keyed hashes, which must stay as they are while data keys change. */
+  readonly hashKey: WrappedKey;
+  /** The newest first: it seals; the others open what they sealed. */
+  readonly generations: readonly Generation[];
+}
+
+/** Keeps key rings by user id. */
+export interface KeyStore {
+  read(userId: string): Promise<KeyRing | null>;
+  /** Keeps the first ring of a user; of two that are made at once one is kept. */
+  create(userId: string, ring: KeyRing): Promise<void>;
+  replace(userId: string, ring: KeyRing): Promise<void>;
+  /** Overwrites and removes; a ring that is not there is destroyed already. */
+  destroy(userId: string): Promise<void>;
+  /** Ids of all users that have a ring, in order. */
+  userIds(): Promise<readonly string[]>;
+  /** Whether there is any ring. */
+  isEmpty(): Promise<boolean>;
+}
+
+/** Key rings in a folder, which processes may share. */
+export function keyFiles(keysDir: string): KeyStore {
+  const root = join(keysDir, FOLDER);
+  const pathOf = (userId: string) => {
+    if (!UUID.test(userId)) throw new Error(`must hold: ${JSON.stringify(userId)} is a user's id`);
+    // a folder per two digits, since long listings are slow on shared file systems
+    return join(root, userId.slice(0, 2), `${userId}.json`);
+  };
+  return {
+    read: async (userId) => {
+      const text = await readFile(pathOf(userId), 'utf8').catch(nullIfMissing);
+      return text === null ? null : (JSON.parse(text) as KeyRing);
+    },
+    create: (userId, ring) => create(pathOf(userId), ring),
+    replace: (userId, ring) =>
+      makeFileAtomically(pathOf(userId), (path) => writeFile(path, JSON.stringify(ring), OWN)),
+    destroy: (userId) => destroy(pathOf(userId)),
+    userIds: () => listIds(root),
+    isEmpty: () => isEmpty(root),
+  };
+}
+
+/** Nobody else's to read. */
+const OWN = { mode: 0o600 };
+
+async function create(path: string, ring: KeyRing): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporaryPath = `${path}.${randomUUID()}.tmp`;
+  await writeFile(temporaryPath, JSON.stringify(ring), OWN);
+  try {
+    await sync(temporaryPath);
+    await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+    await sync(dirname(path));
+  } finally {
+    await rm(temporaryPath);
+  }
+}
+
+/** Overwritten first, as far as the file system lets one: copying ones and solid-state disks may keep old blocks. */
+async function destroy(path: string): Promise<void> {
+  const file = await stat(path).catch(nullIfMissing);
+  if (file === null) return;
+  const handle = await open(path, 'r+');
+  try {
+    await handle.write(randomBytes(file.size), 0, file.size, 0);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rm(path);
+  await sync(dirname(path));
+}
+
+async function isEmpty(root: string): Promise<boolean> {
+  for (const folder of await foldersOf(root)) {
+    if ((await readdir(join(root, folder))).length > 0) return false;
+  }
+  return true;
+}
+
+async function foldersOf(root: string): Promise<readonly string[]> {
+  return (await readdir(root).catch(nullIfMissing)) ?? [];
+}
+
+async function listIds(root: string): Promise<readonly string[]> {
+  const folders = await foldersOf(root);
+  const names = await Promise.all(folders.map((folder) => readdir(join(root, folder))));
+  return names
+    .flat()
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => name.slice(0, -'.json'.length))
+    .sort();
+}

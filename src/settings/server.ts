@@ -1,0 +1,65 @@
+// How one process runs: where it listens, how much of the machine it takes, what it logs.
+
+import { availableParallelism } from 'node:os';
+import { nonEmpty, type Setting, wholeNumber, yesOrNo } from './setting.ts';
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** More threads or trainers than this are a slip of the hand. */
+const MAX_THREADS = 256;
+
+export const SERVER_SETTINGS = {
+  port: {
+    flag: '--port',
+    env: 'PORT',
+    placeholder: 'number',
+    description: 'port to listen on; 0 picks a free one',
+    expected: 'a whole number from 0 to 65535',
+    fallback: '4000',
+    parse: (text) => wholeNumber(text, 0, 65_535),
+  } satisfies Setting<number>,
+  host: {
+    flag: '--host',
+    env: 'ATTUNE_HOST',
+    placeholder: 'address',
+    description: 'address to listen on; 0.0.0.0 lets other machines in',
+    expected: 'an address or host name of this machine',
+    fallback: '127.0.0.1',
+    parse: nonEmpty,
+  } satisfies Setting<string>,
+  threads: {
+    flag: '--threads',
+    env: 'ATTUNE_THREADS',
+    placeholder: 'number',
+    description: 'threads of the inference engine',
+    expected: `a whole number from 1 to ${MAX_THREADS}`,
+    fallback: String(availableParallelism()),
+    parse: (text) => wholeNumber(text, 1, MAX_THREADS),
+  } satisfies Setting<number>,
+  speculation: {
+    flag: '--speculation',
+    env: 'ATTUNE_SPECULATION',
+    placeholder: 'yes|no',
+    description: 'guess several tokens at a time while one answer is written alone',
+    expected: 'yes or no',
+    fallback: 'no',
+    parse: yesOrNo,
+  } satisfies Setting<boolean>,
+  trainers: {
+    flag: '--concurrency',
+    env: 'ATTUNE_CONCURRENCY',
+    placeholder: 'number',
+    description: 'training runs at the same time, a processor core each',
+    expected: `a whole number from 1 to ${MAX_THREADS}`,
+    fallback: String(Math.max(1, availableParallelism() - 1)),
+    parse: (text) => wholeNumber(text, 1, MAX_THREADS),
+  } satisfies Setting<number>,
+  logLevel: {
+    flag: '--log-level',
+    env: 'ATTUNE_LOG_LEVEL',
+    placeholder: 'level',
+    description: `how much to log: ${LOG_LEVELS.join(', ')}`,
+    expected: `one of ${LOG_LEVELS.join(', ')}`,
+    fallback: 'info',
+    parse: (text) => LOG_LEVELS.find((level) => level === text),
+  } satisfies Setting<(typeof LOG_LEVELS)[number]>,
+};

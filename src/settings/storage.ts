@@ -1,0 +1,51 @@
+// Where data, queue, blobs and keys are kept.
+
+import { path, type Setting, url } from './setting.ts';
+
+export const STORAGE_SETTINGS = {
+  dataDir: {
+    flag: '--data',
+    env: 'ATTUNE_DATA',
+    placeholder: 'folder',
+    description: 'where database, adapters and keys are kept',
+    expected: 'the path of a folder',
+    fallback: 'data',
+    parse: path,
+  } satisfies Setting<string>,
+  databaseUrl: {
+    flag: '--database-url',
+    env: 'DATABASE_URL',
+    placeholder: 'url',
+    description: 'PostgreSQL to use instead of the database in the data folder',
+    expected: 'a URL such as postgres://user:password@host:5432/attune',
+    fallback: null,
+    parse: (text) => url(text, ['postgres:', 'postgresql:']),
+  } satisfies Setting<string>,
+  redisUrl: {
+    flag: '--redis-url',
+    env: 'REDIS_URL',
+    placeholder: 'url',
+    description: 'Redis to use for queue and wake-ups instead of the database',
+    expected: 'a URL such as redis://host:6379',
+    fallback: null,
+    parse: (text) => url(text, ['redis:', 'rediss:']),
+  } satisfies Setting<string>,
+  blobUrl: {
+    flag: '--blob-url',
+    env: 'BLOB_URL',
+    placeholder: 'url',
+    description: 'folder of the adapters that all processes share (standard: in the data folder)',
+    expected: 'the URL of a folder such as file:///srv/attune/blobs',
+    fallback: null,
+    parse: (text) => url(text, ['file:']),
+  } satisfies Setting<string>,
+  keysDir: {
+    flag: '--keys',
+    env: 'ATTUNE_KEYS',
+    placeholder: 'folder',
+    description: 'folder of the key that signs tokens (standard: the data folder)',
+    expected: 'the path of a folder',
+    fallback: null,
+    parse: path,
+  } satisfies Setting<string>,
+};

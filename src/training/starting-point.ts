@@ -1,0 +1,66 @@
+// Where a run begins: at nothing, at the adapter that its mode ships, or at the adapter that it goes on from.
+
+import { readPeftFolder } from '../adapters/peft.ts';
+import type { Base } from '../model/base-package.ts';
+import {
+  coveringShape,
+  flattenLora,
+  type LoraAdapter,
+  type LoraShape,
+  loraPlaces,
+  loraSize,
+} from '../model/lora.ts';
+import { freshLora } from './core/fresh-lora.ts';
+import type { Random } from './core/random.ts';
+import type { TrainingJob } from './training-job.ts';
+
+/** A run's first numbers. */
+export interface Start {
+  /** The recipe's, or a larger one that the adapter it begins from fits into too. */
+  readonly shape: LoraShape;
+  /** The adapter before the first step. */
+  readonly theta: Float32Array;
+  /** The model that preferences must not stray from. */
+  readonly reference: Float32Array;
+}
+
+/** Reads what the job begins from. Throws as readPeftFolder does. */
+export async function openStart(job: TrainingJob, base: Base, random: Random): Promise<Start> {
+  const { recipe, shipped, warmStart } = job;
+  const read = (point: TrainingJob['shipped']) =>
+    point === undefined ? null : readPeftFolder(point.adapterDir, base);
+  const adapters = { shipped: await read(shipped), warm: await read(warmStart) };
+  const { config } = base;
+  const shape = [adapters.shipped, adapters.warm].reduce(
+    (covered, adapter) =>
+      adapter === null ? covered : coveringShape(config, covered, adapter.shape),
+    recipe.lora,
+  );
+  const fresh = freshLora(config, shape, random);
+  const first = adapters.warm ?? adapters.shipped;
+  const theta = first === null ? fresh : laidOver(fresh, first, { base, shape });
+  return { shape, theta, reference: referenceOf() };
+
+  function referenceOf(): Float32Array {
+    if (recipe.dpo?.reference === 'start') return theta;
+    if (adapters.shipped === null) return new Float32Array(loraSize(config, shape));
+    return flattenLora(config, adapters.shipped, shape);
+  }
+}
+
+/** The adapter in the shape. Where it has no numbers of its own, A is that of a fresh LoRA: with zeros in both A and B
+ *  nothing could ever be learnt there. */
+function laidOver(
+  fresh: Float32Array,
+  adapter: LoraAdapter,
+  { base: { config }, shape }: { base: Base; shape: LoraShape },
+): Float32Array {
+  const theta = flattenLora(config, adapter, shape);
+  const places = new Set(adapter.tensors.map(({ layer, module }) => `${layer}.${module}`));
+  for (const { layer, module, in: K, aOffset } of loraPlaces(config, shape)) {
+    const ownRanks = places.has(`${layer}.${module}`) ? adapter.shape.rank : 0;
+    const [from, to] = [aOffset + ownRanks * K, aOffset + shape.rank * K];
+    theta.set(fresh.subarray(from, to), from);
+  }
+  return theta;
+}

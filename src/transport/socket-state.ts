@@ -1,0 +1,51 @@
+// One open WebSocket: what is known of it, how it is ended, how text goes out on it.
+
+import { WebSocket } from 'ws';
+import type { Session } from './admission.ts';
+
+/** Close codes of the protocol, and of WebSocket itself (RFC 6455). */
+export const CLOSE = {
+  goingAway: 1001,
+  badRequest: 4400,
+  unauthenticated: 4401,
+  forbidden: 4403,
+  tooMany: 4429,
+  internalError: 4500,
+} as const;
+
+/** A close frame has room for this many bytes of reason. */
+const MAX_REASON_BYTES = 123;
+
+/** What we know of one open socket. */
+export interface SocketState {
+  readonly socket: WebSocket;
+  readonly address: string;
+  /** Aborts when nothing on the socket is waited for any more. */
+  readonly closed: AbortController;
+  session: Session | null;
+  /** Milliseconds since the Unix epoch. */
+  nextPingAt: number;
+  /** Whether the last ping was answered. */
+  isAlive: boolean;
+}
+
+/** Closes the socket and ends its operations at once: its client may never answer the close frame. */
+export function endSocket({ socket, closed }: SocketState, code: number, reason: string): void {
+  const bytes = Buffer.from(reason).subarray(0, MAX_REASON_BYTES);
+  // first of all nothing more is sent: a subscription that ends here has not ended for its client
+  socket.close(code, bytes.toString('latin1'));
+  closed.abort();
+}
+
+/** Resolves once the text is on its way: until then the next event of a subscription is not asked for. */
+export function send(socket: WebSocket, text: string, queueBytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // a client that reads too little is cut off and resumes from its cursor
+    if (socket.bufferedAmount > queueBytes) socket.terminate();
+    // what is meant for a client that has left is not missed by anybody
+    if (socket.readyState !== WebSocket.OPEN) return resolve();
+    socket.send(text, (error) =>
+      error && socket.readyState === WebSocket.OPEN ? reject(error) : resolve(),
+    );
+  });
+}
