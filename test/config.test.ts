@@ -51,6 +51,7 @@ describe('readConfig', () => {
       ATTUNE_MODES_DIR: '/srv/modes',
       HF_ENDPOINT: 'https://hub.example',
       ATTUNE_THREADS: '3',
+      ATTUNE_SPECULATION: 'yes',
       BLOB_URL: 'file:///srv/blobs',
       ATTUNE_KEYS: '/srv/keys',
       ATTUNE_CONCURRENCY: '2',
@@ -82,6 +83,7 @@ describe('readConfig', () => {
       modesDir: '/srv/modes',
       hubUrl: 'https://hub.example',
       threads: 3,
+      speculation: true,
       trainers: 2,
       logLevel: 'debug',
     });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Lineage } from '../../src/adapters/lineage.ts';
 import { type Candidate, publishAdapter, type RegistryDeps } from '../../src/adapters/publish.ts';
 import { liveAdapter } from '../../src/adapters/registry.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
@@ -15,8 +16,22 @@ export const passed: Evaluation = {
   baseLoss: 2.5,
   previousLoss: null,
   preferenceAccuracy: null,
+  probeLoss: null,
+  baseProbeLoss: null,
   passed: true,
   reason: 'better than the base',
+};
+
+export const LINEAGE: Lineage = {
+  baseSha256: sha256('base'),
+  datasetSha256: sha256('dataset'),
+  parentSha256: null,
+  recipe: { rank: 8 },
+  codeVersion: '0.1.0',
+  figures: {
+    ...{ steps: 9, examples: 28, preferences: 0, firstLoss: 3, lastLoss: 1 },
+    ...{ holdoutLoss: 1.5, baseLoss: 2.5, preferenceAccuracy: null },
+  },
 };
 
 /** Files as the store describes them, of made-up bytes. */
@@ -37,6 +52,9 @@ export function candidateOf(content: string, rest: Partial<Candidate> = {}) {
     datasetId: randomUUID(),
     dataThrough: 3,
     parentId: null,
+    startedFromId: null,
+    onPolicyShare: null,
+    lineage: LINEAGE,
     evaluation: passed,
     ...rest,
   };

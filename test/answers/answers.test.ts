@@ -3,6 +3,9 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { registerShipped } from '../../src/adapters/shipped.ts';
 import type { AnswerEvent, Question } from '../../src/answers/answers.ts';
 import { registerDevice } from '../../src/changes/devices.ts';
+import { pushChanges } from '../../src/changes/push-changes.ts';
+import { completionByClientId, completionById } from '../../src/feedback/completions.ts';
+import type { Json } from '../../src/lib/canonical-json.ts';
 import { AppError } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { acknowledgeAdapter } from '../../src/sync/acknowledge.ts';
@@ -73,20 +76,18 @@ describeWithDatabase('an answer', (database) => {
   });
 
   it("shows the prompt what the mode looks up among the user's records", async () => {
-    const db = api.services.db;
     const contact = { name: 'Ann Archer', email: 'ann@example.org', relation: 'my sister' };
-    await db
-      .insertInto('records')
-      .values({
-        userId: user.userId,
-        source: 'contacts',
-        recordId: 'ann',
-        data: JSON.stringify(contact),
-        deleted: false,
-        changeSeq: 1,
-        occurredAt: new Date(),
-      })
-      .execute();
+    const device = { deviceId: 'phone', name: 'Phone', platform: 'test' };
+    await registerDevice(api.services, user.userId, device);
+    await pushChanges(api.services, user.userId, {
+      deviceId: 'phone',
+      changes: [
+        {
+          ...{ mutationId: 1, source: 'contacts', recordId: 'ann', kind: 'UPSERT' },
+          ...{ data: contact, occurredAt: new Date() },
+        },
+      ],
+    });
     const input = { from: 'ann@example.org', subject: 'Lunch?', body: 'Are you free?' };
     await complete({ mode: api.services.catalog.mode('reply'), input });
     const prompt = String.fromCodePoint(...(lastRequest()?.promptIds ?? []));
@@ -222,6 +223,24 @@ describeWithDatabase('an answer', (database) => {
     api.engine.letGo();
   });
 
+  it('ends with what there is of it when its time is up, even for a caller with a clientId', async () => {
+    api.engine.stall();
+    const answer = await complete({ clientId: randomUUID(), deadlineMs: 20 });
+    expect(answer).toMatchObject({ text: 'The plumber', finishReason: 'CANCELLED' });
+    api.engine.letGo();
+  });
+
+  it('says how likely its tokens were to who asks with the call, and stores nothing of it', async () => {
+    const clientId = randomUUID();
+    const { logprobs } = await complete({ clientId, topLogprobs: 1, maxTokens: 2 });
+    expect(logprobs).toEqual([
+      { token: 'The', logprob: 0, topLogprobs: [{ token: 'The', logprob: 0 }] },
+      { token: ' plumber', logprob: 0, topLogprobs: [{ token: ' plumber', logprob: 0 }] },
+    ]);
+    expect((await complete({ clientId, topLogprobs: 1 })).logprobs).toBeUndefined();
+    expect((await complete()).logprobs).toBeUndefined();
+  });
+
   it('is finished for a caller with a clientId, who may come back for it', async () => {
     const clientId = randomUUID();
     api.engine.stall();
@@ -232,6 +251,32 @@ describeWithDatabase('an answer', (database) => {
     api.engine.letGo();
     expect(await answer).toMatchObject({ finishReason: 'STOP' });
     expect((await complete({ clientId })).id).toBe((await answer).id);
+  });
+
+  it('is given but not kept when a record is deleted meanwhile', async () => {
+    const device = { deviceId: 'deleting', name: 'Phone', platform: 'test' };
+    await registerDevice(api.services, user.userId, device);
+    const push = (mutationId: number, data?: Json) =>
+      pushChanges(api.services, user.userId, {
+        deviceId: device.deviceId,
+        changes: [
+          {
+            ...{ mutationId, source: 'notes', recordId: 'n', data, occurredAt: new Date() },
+            kind: data === undefined ? 'DELETE' : 'UPSERT',
+          },
+        ],
+      });
+    await push(1, { text: 'a secret' });
+    api.engine.stall();
+    const underWay = complete({ clientId: 'under way' });
+    await api.engine.stalled();
+    await push(2);
+    api.engine.letGo();
+    expect(await underWay).toMatchObject({ text: 'The plumber comes on Friday', input: null });
+    expect(await completionByClientId(user.db, user.userId, 'under way')).toBeNull();
+    // what begins after the delete is kept
+    const { id } = await complete({ clientId: 'afterwards' });
+    expect(await completionById(user.db, user.userId, id)).toMatchObject({ id });
   });
 
   it('fails as the engine fails, and nothing is kept of it', async () => {

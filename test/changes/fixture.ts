@@ -14,6 +14,7 @@ export const catalog: SourceCatalog = {
     source === 'notes' && typeof (data as { text?: unknown }).text !== 'string'
       ? 'data.text must be string'
       : null,
+  lookupFields: () => [],
   modesOf: (source) => {
     const modes = { mail: ['subject', 'continue'], notes: ['continue'] }[source] ?? [];
     return modes.map((key) => ({ key }));

@@ -4,6 +4,7 @@ import { registerDevice } from '../../src/changes/devices.ts';
 import { type PushDeps, pushChanges } from '../../src/changes/push-changes.ts';
 import { pageRecords, recordsById } from '../../src/changes/records.ts';
 import { ensureUser } from '../../src/changes/users.ts';
+import { openRows } from '../../src/db/sealed-columns.ts';
 import { must } from '../../src/lib/errors.ts';
 import { OUTBOX_TOPIC } from '../../src/lib/wakeups.ts';
 import { describeEachDatabase } from '../support/databases.ts';
@@ -126,12 +127,13 @@ describeEachDatabase('pushChanges', (database) => {
       onDelete: async (tx, userId, records) => {
         const old = await tx
           .selectFrom('records')
-          .select('data')
+          .select(['source', 'recordId', 'data'])
           .where('userId', '=', userId)
           .execute();
+        const opened = await openRows(tx, 'records', userId, old);
         seen.push(
           records.map(({ recordId }) => recordId),
-          old,
+          opened.map(({ data }) => data),
         );
       },
     };
@@ -140,7 +142,7 @@ describeEachDatabase('pushChanges', (database) => {
     expect(seen).toEqual([]);
     const gone = { recordId: 'a', kind: 'DELETE' as const };
     await push(upsert(2, gone), upsert(3, { recordId: 'a', data: { subject: 'harmless' } }));
-    expect(seen).toEqual([['a'], [{ data: { subject: 'secret' } }]]);
+    expect(seen).toEqual([['a'], [{ subject: 'secret' }]]);
   });
 
   it('applies nothing of a push when withdrawing fails (PUSH-9)', async () => {

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import type { ChangeInput } from '../../src/changes/change.ts';
 import { registerDevice } from '../../src/changes/devices.ts';
 import { type ChangeResult, type PushResult, pushChanges } from '../../src/changes/push-changes.ts';
+import { openRows } from '../../src/db/sealed-columns.ts';
 import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
 import { describeEachDatabase } from '../support/databases.ts';
 import { catalog, newPhone, pushDeps, upsert } from './fixture.ts';
@@ -96,7 +97,8 @@ describeEachDatabase('pushChanges', (database) => {
           if (answer.kind === 'accepted') last[deviceId] = answer.lastMutationId;
         }
         const rows = db.selectFrom('records').selectAll().where('userId', '=', userId);
-        const alive = await rows.where('deleted', '=', false).execute();
+        const sealed = await rows.where('deleted', '=', false).execute();
+        const alive = await openRows(db, 'records', userId, sealed);
         const records = alive.map(({ source, recordId, data }) => [`${source}/${recordId}`, data]);
         expect(Object.fromEntries(records)).toEqual(Object.fromEntries(model.records));
       }),

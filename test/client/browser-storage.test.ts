@@ -31,14 +31,49 @@ describe.skipIf(!shouldRunWith('chromium'))('storage in Chromium', () => {
   });
   afterAll(() => browser?.close());
 
-  const open = async (name: string) => {
-    const opened = `attune.openBrowserStorage(${JSON.stringify(name)})`;
+  const open = async (name: string, globals = 'globalThis') => {
+    const opened = `attune.openBrowserStorage(${JSON.stringify(name)}, ${globals})`;
     return remote((await page.evaluateHandle(opened)) as JSHandle<DeviceStorage>);
   };
 
-  storageContract(() => {
-    const name = randomUUID();
-    return () => open(name);
+  describe('with the private file system', () => {
+    storageContract(() => {
+      const name = randomUUID();
+      return () => open(name);
+    });
+
+    it('keeps large files outside of the database', async () => {
+      const { files, close } = await open('large');
+      await files.append('big', new Uint8Array(10));
+      const found = await page.evaluate(`navigator.storage.getDirectory()
+        .then((root) => root.getDirectoryHandle('attune-large'))
+        .then((folder) => folder.getDirectoryHandle('pieces'))
+        .then((pieces) => pieces.getDirectoryHandle('big')).then(({ name }) => name)`);
+      expect(found).toBe('big');
+      await close();
+    });
+
+    it('takes a file for whole only when it was joined to its end (DEV-6)', async () => {
+      const { files, close } = await open('torn');
+      await files.append('x.part', Uint8Array.from([1, 2]));
+      // as if the page had been closed while it joined the pieces
+      await page.evaluate(`navigator.storage.getDirectory()
+        .then((root) => root.getDirectoryHandle('attune-torn'))
+        .then((folder) => folder.getDirectoryHandle('whole'))
+        .then((whole) => whole.getFileHandle('x', { create: true }))`);
+      expect(await files.size('x')).toBeNull();
+      await files.rename('x.part', 'x');
+      expect(await files.read('x')).toEqual(Uint8Array.from([1, 2]));
+      expect(await files.size('x.part')).toBeNull();
+      await close();
+    });
+  });
+
+  describe('without it', () => {
+    storageContract(() => {
+      const name = randomUUID();
+      return () => open(name, '{ indexedDB, IDBKeyRange, navigator: { locks: navigator.locks } }');
+    });
   });
 
   it('is opened by one page at a time', async () => {

@@ -11,15 +11,11 @@ const CHUNK_BYTES = 4;
 export interface OracleDevice {
   readonly answers: { payload: string; answer: ChangeAnswer }[];
   readonly held: Map<string, string>;
+  seenAt: number;
 }
 
 export interface OracleAdapter extends AdapterMessage {
   status: 'LIVE' | 'SUPERSEDED' | 'REVOKED';
-}
-
-export interface OracleEvent {
-  readonly kind: 'READY' | 'REVOKED';
-  readonly adapter: OracleAdapter;
 }
 
 /** What the oracle's manifests say of an adapter. */
@@ -32,6 +28,7 @@ export function statementOf(adapter: AdapterMessage): AdapterStatement {
       user: 'the user',
       adapterId: adapter.id,
       mode: adapter.mode.key,
+      shipped: adapter.origin === 'SHIPPED',
       version: adapter.version,
       base: adapter.base.sha256,
       files: adapter.files,

@@ -5,19 +5,9 @@ import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { makeManifestKey, type PrivateKey, signStatement } from '../../src/sync/manifest-keys.ts';
-import type {
-  ChangeAnswer,
-  ChangeMessage,
-  FeedAnswer,
-  PushAnswer,
-} from '../../src/sync/protocol.ts';
-import {
-  type OracleAdapter,
-  type OracleDevice,
-  type OracleEvent,
-  statementOf,
-  streamOf,
-} from './oracle-files.ts';
+import type { ChangeAnswer, ChangeMessage, PushAnswer } from '../../src/sync/protocol.ts';
+import { checksumOfLive, OracleFeed } from './oracle-feed.ts';
+import { type OracleAdapter, type OracleDevice, statementOf, streamOf } from './oracle-files.ts';
 
 /** What becomes of one request. */
 export type Fault =
@@ -41,9 +31,6 @@ type Variables = Readonly<Record<string, never>> & { readonly input: never };
 
 const FIRST_KEY = makeManifestKey();
 
-/** Events in a page: few, so that there are many pages. */
-const PAGE_EVENTS = 2;
-
 export class OracleServer {
   readonly devices = new Map<string, OracleDevice>();
   readonly records = new Map<string, Json>();
@@ -63,8 +50,17 @@ export class OracleServer {
   forger: PrivateKey | null = null;
   /** Bytes of bodies that were sent, by file. */
   readonly sentBytes = new Map<string, number>();
-  #events: OracleEvent[] = [];
-  #epoch = 1;
+  /** Hears of every operation that arrives. */
+  onOperation: (name: string, variables: Readonly<Record<string, unknown>>) => unknown = () => 0;
+  /** What the feed's end says of what is live. */
+  checksum = () => checksumOfLive(this.adapters);
+  /** The server's time, in ms. */
+  now = 0;
+  readonly #feed = new OracleFeed({
+    devices: this.devices,
+    now: () => this.now,
+    checksum: () => this.checksum(),
+  });
   #late: (() => unknown)[] = [];
 
   readonly fetch: typeof fetch = async (url, init = {}) => {
@@ -93,18 +89,26 @@ export class OracleServer {
     return this.#announce(mode, content);
   }
 
+  /** The mode ships with these bytes from now on, for everyone; null: with nothing. */
+  ship(mode: string, content: string | null): void {
+    for (const one of this.adapters) {
+      if (one.origin === 'SHIPPED' && one.mode.key === mode) one.status = 'SUPERSEDED';
+    }
+    if (content !== null) this.#store(mode, content, 'SHIPPED');
+  }
+
   /** The live version of the mode is withdrawn. */
   revoke(mode: string): void {
     const live = this.live(mode);
     if (live === undefined) return;
     live.status = 'REVOKED';
-    this.#events.push({ kind: 'REVOKED', adapter: live });
+    this.#feed.append('REVOKED', live);
   }
 
   /** The bytes of the newest superseded version go live again. */
   rollback(mode: string): void {
     const earlier = this.adapters.findLast(
-      (one) => one.mode.key === mode && one.status === 'SUPERSEDED',
+      (one) => one.mode.key === mode && one.origin === 'SERVER' && one.status === 'SUPERSEDED',
     );
     if (earlier === undefined) return;
     this.revoke(mode);
@@ -113,14 +117,29 @@ export class OracleServer {
 
   /** No cursor of before leads anywhere. */
   expireCursors(): void {
-    this.#epoch += 1;
+    this.#feed.beginEpoch();
   }
 
   live(mode: string): OracleAdapter | undefined {
-    return this.adapters.find((one) => one.mode.key === mode && one.status === 'LIVE');
+    return this.#live.find((one) => one.mode.key === mode && one.origin !== 'SHIPPED');
+  }
+
+  /** What a device ought to have. */
+  expected(mode: string): OracleAdapter | undefined {
+    return this.live(mode) ?? this.#live.find((one) => one.mode.key === mode);
+  }
+
+  get #live(): readonly OracleAdapter[] {
+    return this.adapters.filter(({ status }) => status === 'LIVE');
   }
 
   #announce(mode: string, content: string): OracleAdapter {
+    const adapter = this.#store(mode, content, 'SERVER');
+    this.#feed.append('READY', adapter);
+    return adapter;
+  }
+
+  #store(mode: string, content: string, origin: 'SERVER' | 'SHIPPED'): OracleAdapter {
     const bytes = new TextEncoder().encode(content);
     const sha = sha256(bytes);
     this.blobs.set(sha, bytes);
@@ -128,7 +147,8 @@ export class OracleServer {
     const file = { name: 'adapter.bin', url: `/f/${sha}`, sizeBytes: bytes.length, sha256: sha };
     const adapter: OracleAdapter = {
       id: `adapter ${n}`,
-      version: this.adapters.filter((one) => one.mode.key === mode).length + 1,
+      version: this.#versionsOf(mode, origin) + 1,
+      origin,
       sha256: sha,
       mode: { key: mode },
       base: { sha256: 'base' },
@@ -136,8 +156,11 @@ export class OracleServer {
       status: 'LIVE',
     };
     this.adapters.push(adapter);
-    this.#events.push({ kind: 'READY', adapter });
     return adapter;
+  }
+
+  #versionsOf(mode: string, origin: string): number {
+    return this.adapters.filter((one) => one.mode.key === mode && one.origin === origin).length;
   }
 
   #serve(url: string, init: RequestInit, fault: Fault): Response {
@@ -152,6 +175,7 @@ export class OracleServer {
       operationName: string;
       variables: Variables;
     };
+    this.onOperation(operationName, variables);
     const operation = must(this.#operations[operationName], `operation ${operationName}`);
     const answer = operation(variables.input ?? variables);
     if (typeof answer === 'string') {
@@ -170,7 +194,11 @@ export class OracleServer {
     Push: (input: { deviceId: string; changes: (ChangeMessage & { mutationId: number })[] }) => ({
       pushChanges: this.#push(input),
     }),
-    Feed: ({ after }: { after: string | null }) => ({ viewer: { adapterFeed: this.#feed(after) } }),
+    Feed: ({ after }: { after: string | null }) => {
+      const shipped = this.#live.filter(({ origin }) => origin === 'SHIPPED');
+      const modes = shipped.map((shippedAdapter) => ({ shippedAdapter }));
+      return { viewer: { modes, adapterFeed: this.#feed.page(after) } };
+    },
     Acknowledge: (input: { deviceId: string; adapterId: string; state: string }) =>
       this.#acknowledge(input),
     Report: ({ clientId, text }: { clientId: string; text: string }) => {
@@ -180,7 +208,8 @@ export class OracleServer {
   };
 
   #device(deviceId: string): OracleDevice {
-    const device = this.devices.get(deviceId) ?? { answers: [], held: new Map() };
+    const device = this.devices.get(deviceId) ?? { answers: [], held: new Map(), seenAt: 0 };
+    device.seenAt = this.now;
     this.devices.set(deviceId, device);
     return device;
   }
@@ -211,42 +240,6 @@ export class OracleServer {
     this.applied.push({ deviceId, recordId: change.recordId });
     this.records.set(change.recordId, change.data ?? null);
     return { mutationId: 0, outcome: 'APPLIED', reason: null, changeSeq: this.applied.length };
-  }
-
-  #feed(after: string | null): FeedAnswer {
-    const [epoch, seq, fresh] = (after ?? `${this.#epoch}:0:${this.#events.length}`)
-      .split(':')
-      .map(Number);
-    if (epoch !== this.#epoch) return { __typename: 'ResyncRequired', reason: 'a new epoch' };
-    const later = this.#events
-      .map((event, n) => ({ ...event, seq: n + 1 }))
-      .filter((event) => event.seq > (seq ?? 0))
-      .filter((event) => event.seq > (fresh ?? 0) || this.#stillMatters(event));
-    const shown = later.slice(0, PAGE_EVENTS);
-    const hasMore = later.length > shown.length;
-    const at = (place: number) => `${epoch}:${place}:${fresh}`;
-    const end = hasMore ? (shown.at(-1)?.seq ?? 0) : this.#events.length;
-    return {
-      __typename: 'AdapterFeedPage',
-      cursor: at(end),
-      hasMore,
-      events: shown.map(({ kind, adapter, seq: place }) =>
-        kind === 'READY'
-          ? { __typename: 'AdapterReady', cursor: at(place), adapter }
-          : {
-              __typename: 'AdapterRevoked',
-              cursor: at(place),
-              adapterId: adapter.id,
-              modeKey: adapter.mode.key,
-              reason: 'DATA_DELETED',
-            },
-      ),
-    };
-  }
-
-  #stillMatters({ kind, adapter }: OracleEvent): boolean {
-    if (kind === 'READY') return adapter.status === 'LIVE';
-    return [...this.devices.values()].some(({ held }) => [...held.values()].includes(adapter.id));
   }
 
   #acknowledge(word: { deviceId: string; adapterId: string; state: string }): object | string {

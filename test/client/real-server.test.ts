@@ -1,19 +1,24 @@
 // The SDK on a real disk against the real server: what the oracle promises is what the server does.
 
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import WebSocket from 'ws';
+import { writePeftFolder } from '../../src/adapters/peft.ts';
+import { registerShipped } from '../../src/adapters/shipped.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import { type AttuneClient, openClient } from '../../src/client/client.ts';
 import { openNodeStorage } from '../../src/client/node-storage.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { LORA_MODULES } from '../../src/model/lora.ts';
+import { roundLora, WIRE_FILE } from '../../src/model/lora-wire.ts';
 import { publishTo } from '../adapters/fixture.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
 
 const TENSORS = 'adapter_model.safetensors';
 
@@ -42,8 +47,13 @@ describeWithDatabase('a client and the real server', (database) => {
       for (const waiter of waiters) if (await waiter.isReached()) waiter.resolve();
     };
     const failures: unknown[] = [];
+    const asked: string[] = [];
     const client = await openClient({
       url: api.url,
+      fetch: (url, init) => {
+        asked.push(String(url));
+        return fetch(url, init);
+      },
       token: () => Promise.resolve(token),
       storage: await openNodeStorage(home),
       name: 'Phone',
@@ -60,7 +70,7 @@ describeWithDatabase('a client and the real server', (database) => {
       await promise;
       expect(failures).toEqual([]);
     };
-    return { client, until, home };
+    return { client, until, home, asked };
   };
 
   /** Publishes an adapter of these bytes and tells the followers. */
@@ -125,6 +135,50 @@ describeWithDatabase('a client and the real server', (database) => {
     expect(second.client.deviceId).toBe(client.deviceId);
     await second.until(async () => (await second.client.adapter('subject'))?.version === 2);
     expect(await second.client.pendingCount()).toBe(0);
+  });
+
+  it('has what ships with a mode, and says so', async () => {
+    const user = randomUUID();
+    const trained = await mkdtemp(join(folder, 'shipped-'));
+    await writeFile(join(trained, 'adapter_config.json'), '{}');
+    await writeFile(join(trained, TENSORS), 'shipped');
+    const stored = await store.put(trained);
+    const shipped = { mode: 'reply', baseSha256: api.services.base.sha256, rank: 4, ...stored };
+    await registerShipped(database().kysely, [shipped], new Date());
+    const { client, until } = await device(user);
+    await until(async () => (await client.adapter('reply'))?.origin === 'SHIPPED');
+    const bytes = await (await client.adapter('reply'))?.read(TENSORS);
+    expect(Buffer.from(bytes ?? []).toString()).toBe('shipped');
+    const { viewer } = await (await api.client(user)).ask(
+      '{ viewer { devices { held { mode { key } adapter { origin } } } } }',
+    );
+    expect(viewer.devices).toEqual([
+      { held: [{ mode: { key: 'reply' }, adapter: { origin: 'SHIPPED' } }] },
+    ]);
+    await registerShipped(database().kysely, [], new Date());
+  });
+
+  it('downloads a quarter of the tensors and has the canonical bytes, or all of them where the quarter is damaged (DOWN-7, DEV-15)', async () => {
+    const shape = { rank: 4, alpha: 8, modules: LORA_MODULES };
+    const base = { sha256: 'base', name: 'base', config: SMALL_CONFIG };
+    for (const isDamaged of [false, true]) {
+      const user = randomUUID();
+      const trained = join(folder, randomUUID());
+      const adapter = randomAdapter(SMALL_CONFIG, shape, isDamaged ? 1 : 2);
+      await writePeftFolder(trained, roundLora(adapter), base);
+      const stored = await store.put(trained);
+      const wire = join(store.pathOf(stored.sha256), WIRE_FILE);
+      const wireBytes = (await readFile(wire)).length;
+      if (isDamaged) await writeFile(wire, Buffer.alloc(wireBytes, 1));
+      await publishTo(database(), api.services, user, stored);
+      const { client, until, asked } = await device(user);
+      await until(async () => (await client.adapter('subject')) !== null);
+      const bytes = await (await client.adapter('subject'))?.read(TENSORS);
+      expect(Buffer.from(bytes ?? [])).toEqual(await readFile(join(trained, TENSORS)));
+      expect(wireBytes).toBeLessThan((bytes?.length ?? 0) / 3);
+      expect(asked.some((url) => url.endsWith(TENSORS))).toBe(isDamaged);
+      await expect((await client.adapter('subject'))?.read(WIRE_FILE)).rejects.toThrow('no file');
+    }
   });
 
   it('asks the cloud with the very adapter that it holds, and reports what it answered itself', async () => {

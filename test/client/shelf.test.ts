@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  beginAnew,
   EMPTY_SHELF,
   fail,
   filesInUse,
@@ -8,32 +9,32 @@ import {
   reconcile,
   type Shelf,
   settleWord,
-  takeSignal,
+  takeStep,
   wantedAdapters,
 } from '../../src/client/shelf.ts';
-import type { AdapterMessage, FeedSignal } from '../../src/sync/protocol.ts';
+import type { AdapterMessage, FeedStep } from '../../src/sync/protocol.ts';
 
 const adapter = (n: number): AdapterMessage => ({
   id: `a${n}`,
+  origin: 'SERVER',
   version: n,
   sha256: `sha ${n}`,
   mode: { key: 'subject' },
   base: { sha256: 'base' },
   files: [{ name: 'f', url: '/f', sizeBytes: 1, sha256: `sha ${n}` }],
 });
-const ready = (n: number): FeedSignal => ({
+const ready = (n: number): FeedStep => ({
   __typename: 'AdapterReady',
   cursor: `ready ${n}`,
   adapter: adapter(n),
 });
-const revoked = (n: number): FeedSignal => ({
+const revoked = (n: number): FeedStep => ({
   __typename: 'AdapterRevoked',
   cursor: `revoked ${n}`,
   adapterId: `a${n}`,
   modeKey: 'subject',
   reason: 'DATA_DELETED',
 });
-const resync: FeedSignal = { __typename: 'ResyncRequired', reason: 'anew' };
 
 const slot = (shelf: Shelf) => {
   const { wanted, installed } = shelf.slots.subject ?? { wanted: null, installed: null };
@@ -42,7 +43,7 @@ const slot = (shelf: Shelf) => {
 const words = (shelf: Shelf) => shelf.owed.map(({ adapterId, state }) => `${state} ${adapterId}`);
 
 describe('the shelf', () => {
-  const one = install(takeSignal(EMPTY_SHELF, ready(1)), adapter(1));
+  const one = install(takeStep(EMPTY_SHELF, ready(1)), adapter(1));
 
   it('moves the cursor with what it means (DEV-4)', () => {
     expect(one.cursor).toBe('ready 1');
@@ -51,7 +52,7 @@ describe('the shelf', () => {
   });
 
   it('uses the last good one until the next one is there, and when it cannot be had (DEV-6)', () => {
-    const next = takeSignal(one, ready(2));
+    const next = takeStep(one, ready(2));
     expect(slot(next)).toEqual({ wanted: 'a2', installed: 'a1' });
     expect(filesInUse(next).map(({ sha256 }) => sha256)).toEqual(['sha 2', 'sha 1']);
     const failed = fail(next, adapter(2), 'wrong bytes');
@@ -61,29 +62,29 @@ describe('the shelf', () => {
   });
 
   it('drops what is revoked at once (DEV-8)', () => {
-    const gone = takeSignal(one, revoked(1));
+    const gone = takeStep(one, revoked(1));
     expect(slot(gone)).toEqual({ wanted: null, installed: null });
     expect(words(gone)).toEqual(['INSTALLED a1', 'REMOVED a1']);
   });
 
   it('has none where the server has none: a wanted one that is revoked takes the one it superseded along', () => {
-    const gone = takeSignal(takeSignal(one, ready(2)), revoked(2));
+    const gone = takeStep(takeStep(one, ready(2)), revoked(2));
     expect(slot(gone)).toEqual({ wanted: null, installed: null });
   });
 
   it('does not install what was revoked or superseded while it was fetched (DEV-8)', () => {
-    const wanted = takeSignal(EMPTY_SHELF, ready(1));
-    expect(slot(install(takeSignal(wanted, revoked(1)), adapter(1)))).toEqual({
+    const wanted = takeStep(EMPTY_SHELF, ready(1));
+    expect(slot(install(takeStep(wanted, revoked(1)), adapter(1)))).toEqual({
       wanted: null,
       installed: null,
     });
-    expect(slot(install(takeSignal(wanted, ready(2)), adapter(1))).installed).toBeNull();
+    expect(slot(install(takeStep(wanted, ready(2)), adapter(1))).installed).toBeNull();
   });
 
   it('uses what it holds during a resync and drops what the feed does not show again (DEV-5)', () => {
-    const anew = takeSignal(one, resync);
+    const anew = beginAnew(one);
     expect([anew.cursor, slot(anew).installed]).toEqual([null, 'a1']);
-    expect(slot(reachEnd(takeSignal(anew, ready(1)), 'end')).installed).toBe('a1');
+    expect(slot(reachEnd(takeStep(anew, ready(1)), 'end')).installed).toBe('a1');
     const end = reachEnd(anew, 'end');
     expect([end.cursor, slot(end).installed]).toEqual(['end', null]);
     expect(words(end)).toEqual(['INSTALLED a1', 'REMOVED a1']);

@@ -1,5 +1,5 @@
 // Random lives of up to four devices of one user: changes, crashes, lost, doubled, late and broken messages, expired
-// cursors, wiped disks. Whatever happened, the devices agree with the server once the trouble is over.
+// cursors, wrong clocks, leases that run out, wiped and forgetful disks. Whatever happened, the devices agree with the server once the trouble is over.
 // `npm run soak` runs 10,000 of them; SEED repeats a run.
 
 import fc from 'fast-check';
@@ -9,6 +9,7 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { announceSeed } from '../support/seed.ts';
 import { soakRuns } from '../support/soak.ts';
+import { LEASE_MS } from './oracle-feed.ts';
 import { type Fault, OracleServer } from './oracle-server.ts';
 import { changeNamed, TestDevice } from './test-device.ts';
 
@@ -42,8 +43,12 @@ type Action =
   | { kind: 'report'; device: number }
   | { kind: 'publish'; mode: string; content: string }
   | { kind: 'revoke'; mode: string }
+  | { kind: 'ship'; mode: string; content: string | null }
   | { kind: 'rollback'; mode: string }
-  | { kind: 'expire' };
+  | { kind: 'expire' }
+  | { kind: 'pass'; ms: number }
+  | { kind: 'clock'; device: number; ms: number }
+  | { kind: 'forget'; device: number; mode: string };
 
 const action: fc.Arbitrary<Action> = fc.oneof(
   {
@@ -88,9 +93,31 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     arbitrary: fc.oneof(
       fc.record({ kind: fc.constant('revoke' as const), mode }),
       fc.record({ kind: fc.constant('rollback' as const), mode }),
+      fc.record({
+        kind: fc.constant('ship' as const),
+        mode,
+        content: fc.constantFrom(null, 'one', 'shipped'),
+      }),
     ),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('expire' as const) }) },
+  {
+    weight: 4,
+    arbitrary: fc.oneof(
+      fc.record({ kind: fc.constant('expire' as const) }),
+      // a server's clock may also be set back
+      fc.record({
+        kind: fc.constant('pass' as const),
+        ms: fc.constantFrom(LEASE_MS / 2, LEASE_MS, -LEASE_MS / 2),
+      }),
+      // at one of these times every manifest has expired
+      fc.record({
+        kind: fc.constant('clock' as const),
+        device,
+        ms: fc.constantFrom(-1, 0, Date.parse('2030-01-01')),
+      }),
+      fc.record({ kind: fc.constant('forget' as const), device, mode }),
+    ),
+  },
 );
 
 /** The world of one run: what happened, and what must be true of it. */
@@ -110,8 +137,10 @@ class World {
   async act(step: Action): Promise<void> {
     if (step.kind === 'publish') this.server.publish(step.mode, step.content);
     else if (step.kind === 'revoke') this.server.revoke(step.mode);
+    else if (step.kind === 'ship') this.server.ship(step.mode, step.content);
     else if (step.kind === 'rollback') this.server.rollback(step.mode);
     else if (step.kind === 'expire') this.server.expireCursors();
+    else if (step.kind === 'pass') this.server.now += step.ms;
     else await this.#actOn(this.#device(step.device), step);
     this.check();
   }
@@ -120,6 +149,8 @@ class World {
     if (step.kind === 'change') await this.#change(on, step);
     if (step.kind === 'crash') on.start(step);
     if (step.kind === 'wipe') this.#wipe(on);
+    if (step.kind === 'clock') on.now = step.ms;
+    if (step.kind === 'forget') await this.#forget(on, step.mode);
     if (step.kind === 'report') await this.#report(on);
     if (step.kind === 'sync') {
       this.server.faults.push(...step.faults);
@@ -156,6 +187,12 @@ class World {
     for (const one of [...this.#asked, ...this.#reports]) if (one.device === on) one.isSure = false;
   }
 
+  /** The disk loses what it knew of a mode, and keeps the cursor behind it. */
+  async #forget(on: TestDevice, key: string): Promise<void> {
+    const { [key]: _lost, ...slots } = on.shelf.slots;
+    await on.survive(() => on.parts.shelf.update((now) => ({ ...now, slots })));
+  }
+
   /** What must be true at every moment. */
   check(): void {
     for (const on of this.devices) {
@@ -179,6 +216,7 @@ class World {
   async settle(): Promise<void> {
     for (const on of this.devices) {
       on.start(null);
+      on.now = 0;
       await on.parts.shelf.update(forgetFailures);
       expect(await on.sync()).toBe('done');
       expect(await on.sync()).toBe('done');
@@ -195,7 +233,7 @@ class World {
   }
 
   #checkAgreement(on: TestDevice): void {
-    const live = MODES.flatMap((key) => this.server.live(key) ?? []);
+    const live = MODES.flatMap((key) => this.server.expected(key) ?? []);
     const expected = Object.fromEntries(live.map(({ mode: { key }, id }) => [key, id]));
     expect(on.installed).toEqual(expected);
     expect(Object.fromEntries(must(this.server.devices.get(on.id), 'it registered').held)).toEqual(
@@ -209,7 +247,7 @@ class World {
   }
 }
 
-it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11)', async () => {
+it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11, DEV-13, DEV-14)', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 2, max: 4 }),

@@ -31,6 +31,8 @@ export function changeNamed(recordId: string, source = 'notes') {
 export class TestDevice {
   readonly id: string;
   readonly disk = new MemoryDisk();
+  /** The device's own time, in ms. */
+  now = 0;
   readonly #server: OracleServer;
   #life: ReturnType<TestDevice['start']>;
 
@@ -45,7 +47,8 @@ export class TestDevice {
     const storage = this.disk.open(crash);
     const { fetch } = this.#server;
     const token = () => Promise.resolve('token');
-    const access = { url: 'http://oracle', fetch, token, clock: endlessClock };
+    const clock = { ...endlessClock, now: () => this.now };
+    const access = { url: 'http://oracle', fetch, token, clock };
     const device = { deviceId: this.id, name: this.id, platform: 'test' };
     const parts = createSyncParts(device, storage, access, { verify: verifyByWebCrypto });
     this.#life = parts;

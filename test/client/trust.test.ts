@@ -45,6 +45,7 @@ describe('a device', () => {
     ['is for another base', { base: 'other' }, /another base, other/],
     ['names another version', { version: 7 }, /version 7/],
     ['names another adapter', { adapterId: 'other' }, /that of subject other/],
+    ['passes it off as a shipped one', { shipped: true }, /that of a shipped adapter/],
     ['names another mode', { mode: 'reply' }, /that of reply/],
     ['names other files', { files: [{ name: 'f', sizeBytes: 1, sha256: 'x' }] }, /other files/],
   ])('installs nothing when its manifest %s (SIGN-2)', async (_, change, reason) => {
@@ -88,6 +89,18 @@ describe('a device', () => {
       new AbortController().signal,
     );
     expect(await refusal).toMatch(/version 1 after version 3/);
+  });
+
+  it('keeps in use what it has installed, also when every manifest has expired (SIGN-2)', async () => {
+    server.publish('subject', 'one');
+    await phone.sync();
+    phone.now = Date.parse('2030-01-01');
+    await phone.sync();
+    expect(phone.installed).toEqual({ subject: 'adapter 1' });
+    server.publish('subject', 'two');
+    await phone.sync();
+    expect(failure()).toMatch(/expired/);
+    expect(phone.installed).toEqual({ subject: 'adapter 1' });
   });
 
   it('follows the server to a new key, unless the app has named the keys (SIGN-4)', async () => {

@@ -2,13 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { decideRun, type PastDatasets, type RunDecision } from '../../src/dataset/decide-run.ts';
 import type { FoldedDataset } from '../../src/dataset/fold-dataset.ts';
 import { EMPTY_DATASET_SHA256 } from '../../src/dataset/reduce.ts';
+import type { Objective } from '../../src/modes/mode.ts';
 
 function folded(sha256: string, train: number, holdout: number): FoldedDataset {
   const row = {
     ...{ id: 'd', userId: 'u', mode: 'subject', sha256, exampleCount: train + holdout },
     ...{ preferenceCount: 0, changeSeq: 9, createdAt: new Date(0) },
   };
-  return { row, splitCounts: { train, validation: 0, holdout } };
+  const none = { train: 0, validation: 0, holdout: 0 };
+  return { row, splitCounts: { train, validation: 0, holdout }, pairCounts: none };
+}
+
+/** As `folded`, with preferences in place of examples. */
+function ofPairs(sha256: string, train: number, holdout: number): FoldedDataset {
+  const { row, splitCounts, pairCounts } = folded(sha256, train, holdout);
+  return { row, splitCounts: pairCounts, pairCounts: splitCounts };
 }
 
 const TOO_LITTLE: RunDecision = { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
@@ -30,6 +38,19 @@ describe('decideRun', () => {
     ['what is live, forced', folded('live', 28, 8), { past: LIVE, forced: true }, TRAIN],
     ['what is live but too little', folded('live', 28, 7), { past: LIVE }, TOO_LITTLE],
   ])('decides on %s', (_what, dataset, { past, forced = false }, decision) => {
-    expect(decideRun(dataset, past, { minHoldout: 8, forced })).toEqual(decision);
+    expect(decideRun(dataset, past, { objective: 'SFT', minHoldout: 8, forced })).toEqual(decision);
+  });
+
+  it.each<[FoldedDataset, Objective, RunDecision]>([
+    [ofPairs('new', 28, 8), 'SFT', TOO_LITTLE],
+    [ofPairs('new', 28, 8), 'DPO', TRAIN],
+    [ofPairs('new', 28, 8), 'SFT_THEN_DPO', TRAIN],
+    [ofPairs('new', 28, 7), 'DPO', TOO_LITTLE],
+    [ofPairs('new', 0, 8), 'DPO', TOO_LITTLE],
+    [ofPairs('live', 28, 8), 'DPO', UNCHANGED],
+    [folded('new', 28, 8), 'DPO', TRAIN],
+  ])('decides on preferences or examples alone, %#', (dataset, objective, decision) => {
+    const options = { objective, minHoldout: 8, forced: false };
+    expect(decideRun(dataset, LIVE, options)).toEqual(decision);
   });
 });

@@ -6,6 +6,7 @@ import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import { datasetSha256, reduce } from '../../src/dataset/reduce.ts';
 import { splitOf } from '../../src/dataset/split.ts';
 import type { Database } from '../../src/db/database.ts';
+import { openRows } from '../../src/db/sealed-columns.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { describeEachDatabase } from '../support/databases.ts';
 import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
@@ -150,11 +151,11 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     const { row } = await fold(user.id, subject);
     const versions = await database()
       .kysely.selectFrom('examples')
-      .select(['target', 'fromSeq', 'untilSeq'])
+      .select(['id', 'target', 'fromSeq', 'untilSeq'])
       .where('userId', '=', user.id)
       .orderBy('fromSeq')
       .execute();
-    expect(versions).toEqual([
+    expect(await openRows(database().kysely, 'examples', user.id, versions)).toMatchObject([
       { target: null, fromSeq: 1, untilSeq: 2 },
       { target: 'second draft', fromSeq: 2, untilSeq: null },
     ]);

@@ -8,7 +8,7 @@ import type { AdapterRow } from '../../src/db/schema.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { compileCondition } from '../../src/modes/template.ts';
 import { describeEachDatabase } from '../support/databases.ts';
-import { anyChange, Mailbox, sampleReply } from '../support/mailbox.ts';
+import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
 import { loadShippedModes, type TestChange } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 
@@ -29,7 +29,11 @@ function nameOf({ source, recordId }: RecordRef): string {
 
 type Step =
   | { readonly kind: 'push'; readonly changes: readonly TestChange[] }
-  | { readonly kind: 'train'; readonly mode: 'subject' | 'reply' | 'stricterReply' }
+  | {
+      readonly kind: 'train';
+      readonly mode: 'subject' | 'reply' | 'stricterReply';
+      readonly isWarm: boolean;
+    }
   | { readonly kind: 'rollback'; readonly pick: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -45,6 +49,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('train' as const),
       mode: fc.constantFrom('subject', 'reply', 'stricterReply'),
+      isWarm: fc.boolean(),
     }),
   },
   {
@@ -53,7 +58,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** Keeps, for every adapter, the names of all records whose content its dataset held, found by reducing from scratch. */
+/** Keeps, for every adapter, the names of all records whose content its dataset or one of those before it held, found by
+ *  reducing from scratch. */
 class Oracle {
   readonly mailbox = new Mailbox();
   readonly #holdings = new Map<string, ReadonlySet<string>>();
@@ -61,7 +67,8 @@ class Oracle {
 
   published(adapter: AdapterRow, mode: Mode): void {
     const records = reduce(mode, this.mailbox.records()).flatMap((example) => example.records);
-    this.#holdings.set(adapter.id, new Set(records.map(nameOf)));
+    const before = this.#holdings.get(adapter.startedFromId ?? '') ?? [];
+    this.#holdings.set(adapter.id, new Set([...records.map(nameOf), ...before]));
   }
 
   rolledBack(adapter: AdapterRow, replaced: string | undefined): void {
@@ -87,7 +94,7 @@ async function take(world: World, oracle: Oracle, move: Step): Promise<void> {
   }
   if (move.kind === 'train') {
     const mode = move.mode === 'stricterReply' ? stricterReply : catalog.mode(move.mode);
-    oracle.published(await world.train(mode), mode);
+    oracle.published(await world.train(mode, { isWarm: move.isWarm }), mode);
     return;
   }
   const statuses = [...(await world.statuses())];
@@ -116,6 +123,25 @@ describeEachDatabase('the lineage of adapters', (database: () => Database) => {
       },
     );
     await fc.assert(property, { numRuns: 10 });
+  });
+
+  it('revokes what began from an adapter that held the record, though its own dataset never did', async () => {
+    const world = await World.open(database(), catalog);
+    const mode = catalog.mode('reply');
+    await world.user.push(
+      sampleReply('m1', 'ann@example.org'),
+      sampleReply('m2', 'bo@example.org'),
+    );
+    const first = await world.train(mode);
+    // the mail teaches nothing any more, but is still there
+    await world.user.push(sampleMail('m2', 'tea'));
+    const second = await world.train(mode, { isWarm: true });
+    const third = await world.train(mode, { isWarm: true });
+    const anew = await world.train(mode);
+    await world.user.push({ source: 'mail.sent', recordId: 'm2' });
+    const statuses = await world.statuses();
+    const ended = [first, second, third, anew].map(({ id }) => statuses.get(id));
+    expect(ended).toEqual(['REVOKED', 'REVOKED', 'REVOKED', 'LIVE']);
   });
 
   it('keeps saying what datasets contained when the rules of a mode have changed', async () => {

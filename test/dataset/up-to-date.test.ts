@@ -82,7 +82,8 @@ describeEachDatabase('pastDatasets', (database: () => Database) => {
     const past = () => pastDatasets(world.db, world.user.id, 'subject');
     const decide = async () => {
       const dataset = await world.fold(subject);
-      return decideRun(dataset, await past(), { minHoldout: 0, forced: false }).kind;
+      return decideRun(dataset, await past(), { objective: 'SFT', minHoldout: 0, forced: false })
+        .kind;
     };
     await world.user.push(trainMail(1));
     expect(await decide()).toBe('train');

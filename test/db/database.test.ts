@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
+import { ensureUser } from '../../src/changes/users.ts';
 import { readFact, recordFact } from '../../src/db/facts.ts';
+import { keysOf, openRow, sealRow } from '../../src/db/sealed-columns.ts';
 import { describeEachDatabase } from '../support/databases.ts';
 
 const now = new Date('2026-01-02T03:04:05.678Z');
@@ -19,22 +21,21 @@ describeEachDatabase('the database', (database) => {
     expect(user.id).toMatch(/^[0-9a-f-]{36}$/);
   });
 
-  it('keeps the keys inside JSON values as the user wrote them', async () => {
-    const data = { snake_case: 1, camelCase: [{ in_list: null }], 'ü\u0001"': 'x' };
-    const record = await database()
-      .kysely.insertInto('records')
-      .values({
-        userId: (await newUser()).id,
-        source: 's',
-        recordId: 'r',
-        data: JSON.stringify(data),
-        deleted: false,
-        changeSeq: 1,
-        occurredAt: now,
-      })
+  it('keeps what a user wrote sealed, and opens it as it was', async () => {
+    const data = { snake_case: 1, camelCase: [{ in_list: null }], 'ü\u0000"': 'x' };
+    const { kysely } = database();
+    const { id: userId } = await ensureUser(kysely, randomUUID(), now);
+    const name = { userId, source: 's', recordId: 'r' };
+    const row = { ...name, data, deleted: false, changeSeq: 1, occurredAt: now };
+    const stored = await kysely
+      .insertInto('records')
+      .values(sealRow(await keysOf(kysely, userId), 'records', row))
       .returningAll()
       .executeTakeFirstOrThrow();
-    expect(record.data).toEqual(data);
+    expect(Buffer.from(stored.data ?? []).includes('snake_case')).toBe(false);
+    expect(await openRow(kysely, 'records', userId, stored)).toMatchObject(row);
+    const moved = { ...stored, recordId: 'other' };
+    await expect(openRow(kysely, 'records', userId, moved)).rejects.toThrow('belongs elsewhere');
   });
 
   it('counts big sequences in numbers', async () => {

@@ -22,13 +22,13 @@ describe('migrations (PGlite)', () => {
   it('refuse a database that a newer program has changed, and leave it alone', async () => {
     const dataDir = await newDataFolder();
     const newer = await openDatabase({ dataDir });
-    await sql`insert into kysely_migration (name, timestamp) values ('0002-later', '')`.execute(
+    await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '')`.execute(
       newer.kysely,
     );
     await newer.close();
     const older = openDatabase({ dataDir });
     await expect(older).rejects.toThrow(StartError);
-    await expect(older).rejects.toThrow('by a newer Attune (0002-later)');
+    await expect(older).rejects.toThrow('by a newer Attune (9999-later)');
     await rm(dataDir, { recursive: true });
   });
 });

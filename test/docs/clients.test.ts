@@ -31,6 +31,18 @@ describe('the sample operations', () => {
   });
 });
 
+describe.each(['swift', 'kotlin', 'dart'])('the page for %s', (page) => {
+  it('shows sample operations word for word, and says what is not compiled', async () => {
+    const content = await text(`${page}.md`);
+    const shown = [...content.matchAll(/```graphql\n# file: (\S+)\n(.*?)```/gs)];
+    expect(shown.length).toBeGreaterThan(0);
+    for (const [, file = '', operation] of shown) expect(operation).toBe(await text(file));
+    expect(content).toContain('is not compiled');
+    const called = [...content.matchAll(/\b(\w+)(?:Mutation|Subscription)\(/g)];
+    for (const [, name] of called) expect(names).toContain(`${name}.graphql`);
+  });
+});
+
 describeWithDatabase('the TypeScript page', (database) => {
   let api: Api;
   beforeAll(async () => {
@@ -44,8 +56,8 @@ describeWithDatabase('the TypeScript page', (database) => {
   });
 
   it('shows a client that works, also where only trusted documents are run', async () => {
-    const token = await api.token('anna');
-    const ask = (name: string, variables: object) => call(api.url, token, name, variables);
+    const getToken = () => api.token('anna');
+    const ask = (name: string, variables: object) => call(api.url, getToken, name, variables);
     await ask('RegisterDevice', { input: phone });
     const { pushChanges } = await ask('PushChanges', {
       input: { deviceId: phone.deviceId, changes: [mail(1)] },
@@ -64,12 +76,12 @@ describeWithDatabase('the TypeScript page', (database) => {
     const open = await startApi(database());
     const { version } = await publish(open, await open.client('bert'), 'of bert');
     await open.close();
-    const token = await api.token('bert');
-    const events = adapterEvents(api.url, token, null);
+    const getToken = () => api.token('bert');
+    const events = adapterEvents(api.url, getToken, null);
     const { value } = await events.next();
     expect(value).toMatchObject({ __typename: 'AdapterReady', adapter: { version } });
     await events.return(undefined);
-    const { viewer } = await call(api.url, token, 'AdapterFeed', { after: value.cursor });
+    const { viewer } = await call(api.url, getToken, 'AdapterFeed', { after: value.cursor });
     expect(viewer.adapterFeed).toMatchObject({ __typename: 'AdapterFeedPage', events: [] });
   });
 });

@@ -30,6 +30,7 @@ describe('the page of errors', () => {
       ['mistakes told of one document', LIMITS.validationErrors],
       ['time of a query or a mutation', LIMITS.operationMs / 1000],
       ['time to send a request', LIMITS.requestMs / 1000],
+      ['time to say who it is on a new WebSocket', LIMITS.socketInitMs / 1000],
       ['operations at once on one WebSocket', LIMITS.operationsPerSocket],
       ['WebSockets of one user, per server', LIMITS.socketsPerUser],
       ['bytes waiting for a WebSocket that reads too slowly', LIMITS.socketQueueBytes],

@@ -2,17 +2,14 @@
 // was accepted is there once, every mode has learnt all of it, and nothing was published twice or to the wrong user.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/lib/clock.ts';
 import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
 import { FaultDeployment } from '../support/fault-deployment.ts';
+import { stormOver } from '../support/fault-storm.ts';
 import { shouldRunWith } from '../support/programs.ts';
 import { announceSeed, randomFrom } from '../support/seed.ts';
 
-const USERS = 3;
-const CHANGES_PER_USER = 40;
-const LONGEST_PAUSE_MS = 200;
-const FAULTS = 16;
+const STORM = { users: 3, changesPerUser: 40, faults: 16 };
 const NO_DAMAGE = { lost: 0, doubled: 0, crossUserReads: 0 };
 
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
@@ -31,21 +28,12 @@ describe.skipIf(!hasServers)('a deployment', () => {
 
   it('loses and doubles nothing, whatever becomes of its connections and of Redis', async () => {
     const random = randomFrom(announceSeed('faults.test.ts'));
-    const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
-    const users = await Promise.all(names.map((name) => deployment.newUser(name)));
-    const pushing = users.map(async ({ push }) => {
-      for (let i = 0; i < CHANGES_PER_USER; i += 1) {
-        await push(`mail-${i}`, `subject ${i}`);
-        await systemClock.sleep(random() * LONGEST_PAUSE_MS);
-      }
-    });
-    for (let i = 0; i < FAULTS; i += 1) await deployment.befall(random);
-    await Promise.all(pushing);
-    for (const { id } of users) {
+    const storm = await stormOver(deployment, STORM, random);
+    for (const { id } of storm.users) {
       await settled(id);
-      expect(await deployment.damageTo(id, CHANGES_PER_USER)).toEqual(NO_DAMAGE);
+      expect(await deployment.damageTo(id, STORM.changesPerUser)).toEqual(NO_DAMAGE);
     }
-    const operations = USERS * CHANGES_PER_USER + deployment.trainings + FAULTS;
+    const operations = storm.operations + deployment.trainings;
     process.stdout.write(`faults.test.ts: nothing lost or doubled in ${operations} operations\n`);
   }, 180_000);
 

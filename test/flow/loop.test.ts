@@ -136,7 +136,7 @@ async function compareAnswers({ phone, adapter }: Loop): Promise<void> {
   expect(held.adapter).toEqual({ version: 1 });
   expect(pinned.text).toBe(held.text);
   expect(held.text).not.toBe(base.text);
-  expect(await phone.streamCompletion(ask)).toBe(held.text);
+  expect((await phone.streamCompletion(ask)).text).toBe(held.text);
 }
 
 async function endOfRun(phone: Phone): Promise<RunView> {

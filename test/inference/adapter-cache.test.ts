@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { AdapterCache } from '../../src/inference/adapter-cache.ts';
-import type { AdapterImage } from '../../src/inference/adapter-image.ts';
+import type { AdapterImage } from '../../src/inference/core/adapter-image.ts';
 import { deferred } from '../support/deferred.ts';
 
 const folder = (sha256: string) => ({ sha256, dir: `/adapters/${sha256}` });

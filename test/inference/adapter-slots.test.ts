@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type AdapterImage, adapterImage, zeroImage } from '../../src/inference/adapter-image.ts';
 import { AdapterSlots } from '../../src/inference/adapter-slots.ts';
+import {
+  type AdapterImage,
+  adapterImage,
+  zeroImage,
+} from '../../src/inference/core/adapter-image.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
 import { packLora } from '../../src/model/lora-stack.ts';
 import { randomAdapter, SMALL_CONFIG as SMALL } from '../support/random-llama.ts';

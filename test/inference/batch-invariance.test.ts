@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type AdapterImage, adapterImage, zeroImage } from '../../src/inference/adapter-image.ts';
-import { ModelRunner } from '../../src/inference/model-runner.ts';
+import {
+  type AdapterImage,
+  adapterImage,
+  zeroImage,
+} from '../../src/inference/core/adapter-image.ts';
+import type { ModelRunner } from '../../src/inference/core/model-runner.ts';
+import { Sequence } from '../../src/inference/core/sequence.ts';
+import { openRunner } from '../../src/inference/open-runner.ts';
 import { RunningRows } from '../../src/inference/running-rows.ts';
 import type { LengthClass } from '../../src/inference/scheduler.ts';
-import { Sequence } from '../../src/inference/sequence.ts';
 import { decodePackage } from '../../src/model/decode-package.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
@@ -70,7 +75,11 @@ function sequenceOf({ promptIds, adapter }: Case): Sequence {
     stop: [],
     userId: 'u',
   };
-  const tokenizer = { eosTokenIds: [], stream: () => ({ push: () => '', end: () => '' }) };
+  const tokenizer = {
+    decode: () => '',
+    eosTokenIds: [],
+    stream: () => ({ push: () => '', end: () => '' }),
+  };
   return new Sequence({ request, adapter, tokenizer, maxTokens: 400, randomSeed: 0 });
 }
 
@@ -138,7 +147,7 @@ describe.each(RUNS)('$name on $threads threads', ({ config, threads }) => {
   beforeAll(async () => {
     const made = await temporaryBase(randomCheckpoint(config));
     remove = made.remove;
-    runner = await ModelRunner.open(await decodePackage(made.base, 'i8'), config, threads);
+    runner = await openRunner(await decodePackage(made.base, 'i8'), config, threads);
     alone = [];
     for (const one of cases) alone.push(...(await run({ runner, config }, [one], 0)));
   });

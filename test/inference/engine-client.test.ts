@@ -70,6 +70,28 @@ describe('an engine', () => {
     });
   });
 
+  test('tells how likely each token was, the same alone and in company, and as far as it came', async () => {
+    const request = engineRequest({ adapter: adapter(), maxTokens: 9, topLogprobs: 3 });
+    const alone = await answer(engine, request);
+    const others = [1, 2, 3].map((seed) => engineRequest({ promptIds: promptOf(70, seed) }));
+    const [together] = await Promise.all([request, ...others].map((one) => answer(engine, one)));
+    expect(together).toEqual(alone);
+    const logprobs = alone?.kind === 'done' ? (alone.logprobs ?? []) : [];
+    expect(logprobs).toHaveLength(9);
+    for (const { token, logprob, topLogprobs } of logprobs) {
+      // greedy: what was written is the likeliest
+      expect(topLogprobs[0]).toEqual({ token, logprob });
+      expect(topLogprobs).toHaveLength(3);
+      const mass = topLogprobs.reduce((sum, one) => sum + Math.exp(one.logprob), 0);
+      expect(mass).toBeGreaterThan(0);
+      expect(mass).toBeLessThanOrEqual(1);
+    }
+    const hot = await answer(engine, { ...request, temperature: 5, seed: 1 });
+    const first = hot?.kind === 'done' ? hot.logprobs?.[0] : undefined;
+    // another choice from the very same distribution
+    expect(first?.topLogprobs).toEqual(logprobs[0]?.topLogprobs);
+  });
+
   test('errors for the caller come through as they are', async () => {
     const tooLong = engineRequest({ promptIds: promptOf(600, 1) });
     await expect(answer(engine, tooLong)).rejects.toMatchObject({
@@ -136,6 +158,29 @@ describe('a killed engine', () => {
     expect(await restarted.promise).toContain('signal SIGKILL');
     expect(await answer(engine, request)).toEqual(expected);
     expect(await enginePids()).not.toContain(pid);
+  });
+
+  test('begins anew what it had not begun to answer', async () => {
+    const engine = await open();
+    const request = engineRequest({ adapter: adapter(), maxTokens: 40 });
+    const expected = await answer(engine, request);
+    const [pid] = await enginePids();
+    process.kill(pid ?? 0, 'SIGSTOP'); // whatever is asked now is not answered before the kill
+    const waiting = [1, 2, 3].map(() => answer(engine, request));
+    process.kill(pid ?? 0, 'SIGKILL');
+    expect(await Promise.all(waiting)).toEqual([expected, expected, expected]);
+  });
+
+  test('keeps nobody waiting for the next one who does not want to', async () => {
+    const engine = await open();
+    const [pid] = await enginePids();
+    const call = new AbortController();
+    process.kill(pid ?? 0, 'SIGSTOP');
+    const events = engine.generate(engineRequest({ topLogprobs: 0 }), call.signal);
+    const first = events.next();
+    process.kill(pid ?? 0, 'SIGKILL');
+    call.abort();
+    expect((await first).value).toMatchObject({ finishReason: 'CANCELLED', completionTokens: 0 });
   });
 
   test('is replaced again and again', async () => {

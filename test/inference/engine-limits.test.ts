@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { kvBytesPerToken } from '../../src/inference/core/kv-block.ts';
 import { engineLimits } from '../../src/inference/engine-limits.ts';
-import { kvBytesPerToken } from '../../src/inference/kv-block.ts';
 import { SMALL_CONFIG } from '../support/random-llama.ts';
 
 const perToken = kvBytesPerToken(SMALL_CONFIG);

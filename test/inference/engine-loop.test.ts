@@ -1,15 +1,12 @@
-import { copyFile, cp, truncate } from 'node:fs/promises';
+import { copyFile, cp, rename, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { AdapterFolder, EngineRequest } from '../../src/inference/engine-protocol.ts';
-import { sha256File } from '../../src/lib/sha256.ts';
-import { LORA_MODULES } from '../../src/model/lora.ts';
 import {
   type EngineFixture,
   engineFixture,
   engineRequest,
   promptOf,
-  writeAdapter,
 } from '../support/engine-fixture.ts';
 import {
   driveLoop,
@@ -17,7 +14,6 @@ import {
   type LoopOptions,
   type Outcome,
 } from '../support/loop-driver.ts';
-import { randomAdapter } from '../support/random-llama.ts';
 
 let fixture: EngineFixture;
 const drivers: LoopDriver[] = [];
@@ -211,34 +207,33 @@ describe('adapters', () => {
     expect(error?.message).toContain('nowhere');
   });
 
-  test('one that changes nothing is refused', async () => {
+  test('one that is away fails whoever asks for it until it is back', async () => {
     const driver = await open();
-    const shape = { rank: 4, alpha: 4, modules: LORA_MODULES };
-    const random = randomAdapter(fixture.base.config, shape, 1);
-    const tensors = random.tensors.map((tensor) => ({ ...tensor, b: tensor.b.map(() => 0) }));
-    const idle = await writeAdapter(fixture.base, { ...random, tensors }, 'idle');
-    const { error } = await driver.ask(engineRequest({ adapter: idle }));
-    expect(error?.message).toContain('changes nothing');
+    const request = engineRequest({ adapter: adapter(2) });
+    const away = `${adapter(2).dir}.away`;
+    await rename(adapter(2).dir, away);
+    const failed = await Promise.all([driver.ask(request), driver.ask(request)]);
+    for (const { error } of failed) expect(error?.adapter).toBe(adapter(2).sha256);
+    await rename(away, adapter(2).dir);
+    expect(await driver.ask(request)).toMatchObject({ error: null, finishReason: 'LENGTH' });
   });
 
-  test('one that breaks the numbers of its row breaks no other row', async () => {
-    const driver = await open();
-    const shape = { rank: 4, alpha: 4, modules: LORA_MODULES };
-    const random = randomAdapter(fixture.base.config, shape, 1);
-    const tensors = random.tensors.map((tensor) => ({ ...tensor, b: tensor.b.map(() => 1e30) }));
-    const wild = await writeAdapter(fixture.base, { ...random, tensors }, 'wild');
-    const expected = await driver.ask(engineRequest({ maxTokens: 30 }));
-    const outcomes = await Promise.all([
-      driver.ask(engineRequest({ maxTokens: 30 })),
-      driver.ask(engineRequest({ adapter: wild, userId: 'b' })),
-      driver.ask(engineRequest({ maxTokens: 30, userId: 'c' })),
-    ]);
-    expect(outcomes[1]?.error?.message).toContain('is a number');
-    expect([outcomes[0], outcomes[2]]).toEqual([expected, expected]);
-    // its memory is used by others afterwards
-    expect(
-      await Promise.all([1, 2, 3].map(() => driver.ask(engineRequest({ maxTokens: 30 })))),
-    ).toEqual([expected, expected, expected]);
-    expect(await sha256File(join(wild.dir, 'adapter_model.safetensors'))).toBe(wild.sha256);
+  test('of a waiting request is fetched while it waits, and stays for as long as it runs', async () => {
+    // room for one row, and for no adapter that nobody uses
+    const classes = [{ maxTokens: 512, rows: 1, capacityTokens: 512, lanes: 1 }];
+    const driver = await open({ limits: { classes }, adapterBytes: 1 });
+    const request = engineRequest({ adapter: adapter(3), userId: 'b' });
+    const expected = await driver.ask(request);
+    const running = driver.submit(engineRequest({ maxTokens: 480 }));
+    await driver.until(({ id }) => id === running);
+    const folder = { ...adapter(3), dir: join(fixture.base.dir, 'moves') };
+    await cp(adapter(3).dir, folder.dir, { recursive: true });
+    const waiting = driver.ask({ ...request, adapter: folder });
+    // whoever had not fetched it by now would find nothing
+    const seen = driver.events.length;
+    await driver.until((event) => event.id === running && driver.events.indexOf(event) > seen + 20);
+    await rm(folder.dir, { recursive: true });
+    driver.loop.cancel(running);
+    expect(await waiting).toEqual(expected);
   });
 });

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { zeroImage } from '../../src/inference/adapter-image.ts';
+import { zeroImage } from '../../src/inference/core/adapter-image.ts';
+import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
 import { exactWeightSign } from '../../src/inference/integer-products.ts';
-import { bucketOf, KvBlock } from '../../src/inference/kv-block.ts';
-import { ModelRunner } from '../../src/inference/model-runner.ts';
+import { openRunner } from '../../src/inference/open-runner.ts';
 import { decodePackage } from '../../src/model/decode-package.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
 
@@ -14,7 +14,7 @@ test('machines with either sign give the same bits', async () => {
   const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
   const logits: (readonly Float32Array[])[] = [];
   for (const sign of [await exactWeightSign(), 'u8'] as const) {
-    const runner = await ModelRunner.open(await decodePackage(base, sign), base.config, 1);
+    const runner = await openRunner(await decodePackage(base, sign), base.config, 1);
     const block = new KvBlock(base.config, bucketOf(3));
     block.addRow();
     const lora = zeroImage(base.config).feeds;

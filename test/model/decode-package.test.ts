@@ -2,14 +2,14 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256File } from '../../src/lib/sha256.ts';
-import { decodeFiles, decodePackage } from '../../src/model/decode-package.ts';
+import { decodeFiles, deviceFiles } from '../../src/model/decode-package.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
 
-test('the decode graph and its weights are made once, and listed as they are', async () => {
+test('what a device decodes with is made once, and listed as they are', async () => {
   const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
   const files = await decodeFiles(base);
   expect(files.map(({ name }) => name.replace(/\.v\d+/, ''))).toEqual([
-    'decode-i8.onnx',
+    'device-decode.onnx',
     'decode-i8.safetensors',
   ]);
   const made = await Promise.all(files.map(({ name }) => stat(join(base.dir, name))));
@@ -17,10 +17,22 @@ test('the decode graph and its weights are made once, and listed as they are', a
     expect(made[i]?.size).toBe(sizeBytes);
     expect(await sha256File(join(base.dir, name))).toBe(sha256);
   }
-  expect(await decodePackage(base, 'i8')).toBe(join(base.dir, files[0]?.name ?? ''));
   expect(await decodeFiles(base)).toEqual(files);
   const again = await Promise.all(files.map(({ name }) => stat(join(base.dir, name))));
   expect(again.map(({ mtimeMs }) => mtimeMs)).toEqual(made.map(({ mtimeMs }) => mtimeMs));
+  await remove();
+});
+
+test('a device is offered all that it needs, and no floats', async () => {
+  const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
+  const names = (await deviceFiles(base)).map(({ name }) => name.replace(/\.v\d+/, ''));
+  expect(names.sort()).toEqual([
+    'config.json',
+    'decode-i8.safetensors',
+    'device-decode.onnx',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
   await remove();
 });
 

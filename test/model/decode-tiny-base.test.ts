@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { adapterImage } from '../../src/inference/adapter-image.ts';
+import { adapterImage } from '../../src/inference/core/adapter-image.ts';
 import { installBase } from '../../src/model/base-install.ts';
 import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
 import { floatDecodeWeights, int8DecodeWeights } from '../../src/model/decode-weights.ts';

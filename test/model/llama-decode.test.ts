@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { adapterImage } from '../../src/inference/adapter-image.ts';
+import { adapterImage } from '../../src/inference/core/adapter-image.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { floatDecodeWeights, int8DecodeWeights } from '../../src/model/decode-weights.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppError } from '../../src/lib/errors.ts';
-import { parseSafetensors, readSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors } from '../../src/model/safetensors.ts';
+import { parseSafetensors } from '../../src/model/safetensors-tensors.ts';
 import {
   encodeSafetensors,
   planHeader,

@@ -41,6 +41,21 @@ export const FAULTS: readonly Fault[] = [
     reason: /mode.lora.rank must be <= 16/,
   },
   {
+    name: 'an output that cannot be held to',
+    file: 'subject.yaml',
+    from: 'decode: { maxTokens: 24, stop: ["\\n"] }',
+    to: 'output: { schema: { type: object, properties: { a: { type: string, pattern: x } }, additionalProperties: false } }\ndecode: { maxTokens: 24, stop: [] }',
+    reason: /output.schema.properties.a.pattern cannot be held to: "pattern" is not supported here/,
+  },
+  {
+    name: 'a stop string beside a schema',
+    reportedAt: null,
+    file: 'subject.yaml',
+    from: 'objective: SFT',
+    to: 'objective: SFT\noutput: { schema: { type: object, properties: {}, additionalProperties: false } }',
+    reason: /an answer of a schema ends by itself: stop must be \[\]/,
+  },
+  {
     name: 'a linear layer that Llama does not have',
     file: 'reply.yaml',
     from: 'targets: all',

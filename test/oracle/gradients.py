@@ -72,7 +72,8 @@ def record(folder, steps):
     loss.backward()
     parameters = trainable(model)
     recorded = {
-        **job,
+        "base": job["base"],
+        "examples": job["examples"],
         "logits": spaced(logits, SPACED_LOGITS),
         "loss": rounded([loss.item()])[0],
         "gradients": {

@@ -1,4 +1,4 @@
-// Writes the folders that gradients.py reads:
+// Writes the folders that gradients.py and preferences.py read:
 //
 //     npx tsx test/oracle/write-adapters.ts FOLDER CACHE
 //
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base-install.ts';
-import { ORACLE_EXAMPLES, oracleAdapter } from '../support/oracle-job.ts';
+import { ORACLE_EXAMPLES, ORACLE_PAIRS, oracleAdapter } from '../support/oracle-job.ts';
 
 const folder = must(process.argv[2], 'the first argument is a folder');
 const cacheDir = must(process.argv[3], 'the second argument is the folder of installed bases');
@@ -20,6 +20,6 @@ for (const model of ['tiny', 'default'] as const) {
   await mkdir(dir, { recursive: true });
   await symlink(base.dir, join(dir, 'base'));
   await writePeftFolder(join(dir, 'adapter'), oracleAdapter(base, model), base);
-  const job = { base: base.sha256, examples: ORACLE_EXAMPLES };
+  const job = { base: base.sha256, examples: ORACLE_EXAMPLES, pairs: ORACLE_PAIRS };
   await writeFile(join(dir, 'job.json'), JSON.stringify(job));
 }

@@ -9,6 +9,7 @@ import { followRuns } from '../../src/runs/follow-runs.ts';
 import { claimRun, endRun, reportProgress } from '../../src/runs/run.ts';
 import { retrain } from '../../src/runs/runs.ts';
 import { describeWithDatabase } from '../support/databases.ts';
+import { progressAt } from '../support/pretend-trainer.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 
@@ -31,7 +32,7 @@ describeWithDatabase('following runs', (database) => {
     const claim = must(await claimRun(db, { userId, mode: 'subject' }, NOW), 'a run is due');
     wakeups.wake(runsTopic(userId));
     expect((await states.next()).value).toMatchObject({ status: 'RUNNING', step: 0 });
-    await reportProgress(db, claim, { step: 3, totalSteps: 4, losses: [2, 1.5, 1] });
+    await reportProgress(db, claim, { ...progressAt(3, 4), losses: [2, 1.5, 1] });
     wakeups.wake(runsTopic(userId));
     expect((await states.next()).value).toMatchObject({ step: 3, losses: [2, 1.5, 1] });
     await endRun(db, claim, { status: 'FAILED', reason: 'diverged', now: NOW });

@@ -2,55 +2,25 @@
 
 import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { liveAdapter } from '../../src/adapters/registry.ts';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
 import { splitOf } from '../../src/dataset/split.ts';
-import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
-import { FAKE_BASE } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
-import { pretendToTrain } from '../support/pretend-trainer.ts';
+import { pretendToTrain, progressAt } from '../support/pretend-trainer.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
-import { loadShippedModes, NOW, STOPPED } from '../support/test-user.ts';
-import { World } from '../support/world.ts';
+import { loadShippedModes, NOW } from '../support/test-user.ts';
+import { newTrainee } from './fixture.ts';
 
 const MODE = 'subject';
 const catalog = await loadShippedModes();
 const folder = useTemporaryFolder();
 
 describeWithDatabase('a run', (database) => {
-  /** A user with enough mails to train on, whose changes have asked for a run. */
-  async function setUp(overrides: Partial<RunDeps> = {}) {
-    const world = await World.open(database(), catalog);
-    const mails = Array.from({ length: 60 }, (_, i) => sampleMail(`mail-${i}`, `subject ${i}`));
-    await world.user.push(...mails);
-    const published: string[] = [];
-    const deps: RunDeps = {
-      ...{ db: world.db, catalog, base: FAKE_BASE, clock: STOPPED },
-      store: await openAdapterStore(folder('data')),
-      wakeups: openLocalWakeups(),
-      workDir: folder('work'),
-      train: (job) => pretendToTrain(job),
-      onPublished: ({ id }) => published.push(id),
-      shutdown: new AbortController().signal,
-      ...overrides,
-    };
-    const key = { userId: world.user.id, mode: MODE };
-    const run = (isLast = false) => runTraining(deps, key, { isLast });
-    const live = () => liveAdapter(world.db, key.userId, MODE);
-    const lastRun = () =>
-      world.db
-        .selectFrom('runs')
-        .selectAll()
-        .where('userId', '=', key.userId)
-        .where('mode', '=', MODE)
-        .orderBy('seq', 'desc')
-        .executeTakeFirstOrThrow();
-    return { world, mails, deps, run, live, lastRun, published };
-  }
+  const setUp = (overrides: Partial<RunDeps> = {}) =>
+    newTrainee(database(), { catalog, mode: MODE, folder, overrides });
 
   test('publishes what passes the gate, tells of it and leaves no scratch behind', async () => {
     const { run, live, lastRun, published } = await setUp();
@@ -165,10 +135,7 @@ describeWithDatabase('a run', (database) => {
           .set({ attempt: 99 })
           .where('userId', '=', world.user.id)
           .execute();
-        onProgress({
-          ...{ step: 1, totalSteps: 2, loss: 1, learningRate: 1 },
-          ...{ tokens: 1, tokensPerSecond: 1 },
-        });
+        onProgress(progressAt(1, 2));
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
         signal.throwIfAborted();
         return pretendToTrain(job);

@@ -8,6 +8,7 @@ import { claimRun, endRun, handBack, isHeld, reportProgress } from '../../src/ru
 import { runsById } from '../../src/runs/runs.ts';
 import { requeueOrphans } from '../../src/runs/sweep.ts';
 import { describeEachDatabase } from '../support/databases.ts';
+import { progressAt } from '../support/pretend-trainer.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 const LATER = new Date('2026-01-01T00:01:00Z');
@@ -26,10 +27,13 @@ describeEachDatabase('a run', (database) => {
     const taken = must(await claimRun(db, key, LATER), 'the same run is due again');
     expect(taken.runId).toBe(lost.runId);
     expect(await isHeld(db, lost)).toBe(false);
-    expect(await reportProgress(db, lost, { step: 9, totalSteps: 9, losses: [1] })).toBe(false);
+    expect(await reportProgress(db, lost, { ...progressAt(9, 9), losses: [1] })).toBe(false);
     expect(await endRun(db, lost, { status: 'FAILED', reason: 'late', now: LATER })).toBe(false);
-    expect(await reportProgress(db, taken, { step: 1, totalSteps: 9, losses: [2] })).toBe(true);
-    expect(await read(db, taken)).toMatchObject({ status: 'RUNNING', step: 1, losses: [2] });
+    expect(await reportProgress(db, taken, { ...progressAt(1, 9), losses: [2] })).toBe(true);
+    expect(await read(db, taken)).toMatchObject({
+      ...{ status: 'RUNNING', step: 1, losses: [2] },
+      ...{ learningRate: 0.001, tokensPerSecond: 50, secondsLeft: 16 },
+    });
   });
 
   test('of a lost worker is cancelled when a newer one waits', async () => {

@@ -9,7 +9,8 @@ import { gather } from '../../src/graph/ops/gather.ts';
 import { reduceSum } from '../../src/graph/ops/reduce.ts';
 import { input } from '../../src/graph/tensor.ts';
 import { type HostTensor, hostTensor } from '../../src/runtime/host-tensor.ts';
-import { openSession, type Session } from '../../src/runtime/session.ts';
+import type { Session } from '../../src/runtime/ort-session.ts';
+import { openSession } from '../../src/runtime/session.ts';
 
 const table = input('table', 'f32', ['V', 2]);
 const rows = gather(table, input('ids', 'i64', ['B', 'S']));
@@ -153,7 +154,7 @@ describe('opening and closing', () => {
     await writeFile(join(folder, 'model.onnx'), model);
     const session = await openSession(join(folder, 'model.onnx'), {
       threads: 2,
-      spinning: true,
+      spinMicroseconds: 100,
       arena: false,
     });
     expect((await session.run(feeds())).rows?.dims).toEqual([2, 1, 2]);

@@ -56,6 +56,14 @@ describeWithDatabase('a mistake in the input', (database) => {
     ],
     ['no probability', { topP: 0 }, 'BAD_INPUT', 'topP is 0'],
     [
+      'too many alternatives',
+      { topLogprobs: 21 },
+      'BAD_INPUT',
+      'topLogprobs is 21: expected 0 to 20',
+    ],
+    ['fewer alternatives than none', { topLogprobs: -1 }, 'BAD_INPUT', 'topLogprobs is -1'],
+    ['no time', { deadlineMs: 0 }, 'BAD_INPUT', 'deadlineMs is 0: expected 1 or more'],
+    [
       'too much probability',
       { topP: 1.5 },
       'BAD_INPUT',

@@ -9,17 +9,20 @@ import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
 import { openAnswers } from '../../src/answers/answers.ts';
+import type { Authenticator } from '../../src/auth/token-claims.ts';
 import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth/tokens.ts';
+import { openRevokedDevices } from '../../src/changes/revoked-devices.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { openLocalWakeups } from '../../src/lib/wakeups.ts';
+import { openLocalWakeups, type Wakeups } from '../../src/lib/wakeups.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import type { Tokenizer } from '../../src/model/tokenizer.ts';
 import { startServer } from '../../src/server.ts';
 import { readCursorSecret } from '../../src/sync/cursor.ts';
 import { openManifestKeys } from '../../src/sync/manifest-keys.ts';
+import type { OnOperation } from '../../src/transport/operation-gate.ts';
 import { type Protection, protectionWith } from '../../src/transport/protection.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { ApiClient } from './api-client.ts';
@@ -61,6 +64,7 @@ const CHARACTER_TOKENIZER: Tokenizer = {
   bosTokenId: null,
   vocabSize: 0x110000,
   stream: () => ({ push: (id) => String.fromCodePoint(id), end: () => '' }),
+  vocabulary: () => new Map(),
 };
 
 /** A running server and its parts. */
@@ -70,10 +74,20 @@ export interface Api {
   readonly engine: FakeEngine;
   /** Every line that the server has logged. */
   readonly log: readonly string[];
+  /** What became of every operation. */
+  readonly outcomes: readonly Parameters<OnOperation>[0][];
   readonly token: (user: string, claims?: TokenClaims) => Promise<string>;
   /** A client of that user, or of a new one. */
   readonly client: (user?: string) => Promise<ApiClient>;
+  /** How many WebSockets are open. */
+  countSockets(): number;
   close(): Promise<void>;
+}
+
+/** What a test may bring along: its protection, other tokens than the server's own, wakeups that it shares. */
+interface Given extends Partial<Protection> {
+  readonly authenticator?: Authenticator;
+  readonly wakeups?: Wakeups;
 }
 
 /** Starts a server on the database. */
@@ -81,20 +95,28 @@ export async function startApi(
   database: Database,
   clock: Clock = systemClock,
   store: AdapterStore = fullStore,
-  protection: Partial<Protection> = {},
+  { wakeups = openLocalWakeups(), authenticator, ...protection }: Given = {},
 ): Promise<Api> {
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
   const manifestKeys = await openManifestKeys(dataDir);
-  const services = { ...(await servicesOf(database, engine, clock)), store, manifestKeys };
   const log: string[] = [];
+  const outcomes: Parameters<OnOperation>[0][] = [];
+  const parts = {
+    ...(await servicesOf(database, { engine, clock, wakeups })),
+    ...{ store, manifestKeys, wakeups },
+  };
+  const onError = (error: unknown) => log.push(String(error));
+  const revokedDevices = await openRevokedDevices({ ...parts, onError });
+  const services = { ...parts, revokedDevices };
   const server = await startServer({
     host: '127.0.0.1',
     port: 0,
     schema: buildSchema(),
     services,
     protection: protectionWith(protection),
-    authenticator: await openAuthenticator(dataDir, systemClock),
+    authenticator: authenticator ?? (await openAuthenticator(dataDir, systemClock)),
+    onOperation: (outcome) => outcomes.push(outcome),
     logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
   });
   const token = (user: string, claims?: TokenClaims) =>
@@ -104,10 +126,13 @@ export async function startApi(
     services,
     engine,
     log,
+    outcomes,
     token,
     client: async (user = randomUUID()) => new ApiClient(server.url, await token(user)),
+    countSockets: server.countSockets,
     close: async () => {
       await server.close();
+      await revokedDevices.close();
       await services.wakeups.close();
       await rm(dataDir, { recursive: true });
     },
@@ -116,9 +141,8 @@ export async function startApi(
 
 async function servicesOf(
   database: Database,
-  engine: FakeEngine,
-  clock: Clock,
-): Promise<Omit<Services, 'manifestKeys'>> {
+  given: { engine: FakeEngine; clock: Clock; wakeups: Wakeups },
+): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
   const db = database.kysely;
   const parts = {
     db,
@@ -126,9 +150,7 @@ async function servicesOf(
     base: FAKE_BASE,
     baseSha256: FAKE_BASE.sha256,
     store: fullStore,
-    wakeups: openLocalWakeups(),
-    clock,
-    engine,
+    ...given,
     tokenizer: CHARACTER_TOKENIZER,
   };
   return {

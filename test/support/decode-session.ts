@@ -1,9 +1,9 @@
 // A decode graph on its own, without an engine around it.
 
 import { encodeOnnx } from '../../src/graph/onnx/encode.ts';
-import { type AdapterImage, zeroImage } from '../../src/inference/adapter-image.ts';
-import { bucketOf, KvBlock } from '../../src/inference/kv-block.ts';
-import { causalMask, stepInputs } from '../../src/inference/step-inputs.ts';
+import { type AdapterImage, zeroImage } from '../../src/inference/core/adapter-image.ts';
+import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
+import { causalMask, stepInputs } from '../../src/inference/core/step-inputs.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { type DecodeWeightsOver, decodeGraph } from '../../src/model/llama-decode.ts';
@@ -24,9 +24,8 @@ export async function openDecodeSession(
   { config, dir }: Base,
   weights: DecodeWeightsOver,
 ): Promise<DecodeSession> {
-  const bytes = encodeOnnx(decodeGraph({ config, weights, logits: 'all' }));
+  const bytes = encodeOnnx(decodeGraph({ config, weights }));
   const session = await openSession(bytes, { externalDataFolder: dir });
-  const G = config.headCount / config.kvHeadCount;
   const V = config.vocabSize;
   const noAdapter = zeroImage(config);
   return {
@@ -38,7 +37,7 @@ export async function openDecodeSession(
         const part = ids.slice(past, past + chunk);
         block.setBucket(bucketOf(past + part.length));
         const batch = { block, lora: adapter.feeds, ids: [part], past: [past] };
-        const inputs = stepInputs(batch, causalMask(part.length, G));
+        const inputs = stepInputs(batch, causalMask(part.length), [...part.keys()]);
         const outputs = await session.run({ ...block.feeds(), ...adapter.feeds, ...inputs });
         block.append(0, past, must(outputs.fresh, 'keys and values'), 0);
         const all = must(outputs.logits, 'logits').data as Float32Array;

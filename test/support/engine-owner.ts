@@ -4,6 +4,12 @@ import { EngineChild } from '../../src/inference/engine-child.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 
 process.once('message', (baseDir: string) => {
-  const settings = { baseDir, threads: 1, kvBytes: 2 ** 26, adapterBytes: 2 ** 24 };
+  const settings = {
+    baseDir,
+    threads: 1,
+    kvBytes: 2 ** 26,
+    adapterBytes: 2 ** 24,
+    speculation: false,
+  };
   void EngineChild.start(settings, systemClock).then((engine) => process.send?.(engine.pid));
 });

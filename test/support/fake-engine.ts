@@ -1,3 +1,4 @@
+import type { TokenLogprob } from '../../src/inference/core/logprobs.ts';
 import type { Engine } from '../../src/inference/engine-client.ts';
 import type { EngineEvent, EngineRequest } from '../../src/inference/engine-protocol.ts';
 import { deferred, type deferred as makeDeferred } from './deferred.ts';
@@ -43,7 +44,7 @@ export class FakeEngine implements Engine {
     }
   }
 
-  async *#say({ maxTokens, promptIds }: EngineRequest, signal: AbortSignal) {
+  async *#say({ maxTokens, promptIds, topLogprobs }: EngineRequest, signal: AbortSignal) {
     const words = WORDS.slice(0, maxTokens);
     const said: string[] = [];
     for (const word of words) {
@@ -59,6 +60,7 @@ export class FakeEngine implements Engine {
       text: said.join(''),
       promptTokens: promptIds.length,
       completionTokens: said.length,
+      ...(topLogprobs !== undefined && { logprobs: said.map((word) => sure(word, topLogprobs)) }),
     } as const;
   }
 
@@ -75,4 +77,9 @@ export class FakeEngine implements Engine {
   close(): Promise<void> {
     return Promise.resolve();
   }
+}
+
+/** It is certain of every word, whatever the alternatives. */
+function sure(token: string, count: number): TokenLogprob {
+  return { token, logprob: 0, topLogprobs: [{ token, logprob: 0 }].slice(0, count) };
 }

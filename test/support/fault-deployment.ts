@@ -227,7 +227,10 @@ export class FaultDeployment {
   }
 
   async #startNode(i: number): Promise<Node> {
-    const database = await openDatabase({ dataDir: '', databaseUrl: this.postgres.url });
+    const database = await openDatabase({
+      dataDir: this.#folder,
+      databaseUrl: this.postgres.url,
+    });
     const wakeups = await openRedisWakeups(this.redis.url, () => undefined);
     const run: Omit<RunDeps, 'shutdown'> = {
       ...{

@@ -17,6 +17,8 @@ export type Fault =
   | { readonly kind: 'half-open' }
   /** Few bytes at a time pass. */
   | { readonly kind: 'drip'; readonly bytes: number }
+  /** What a client sends arrives twice, on connections of its own; the second answer is dropped. */
+  | { readonly kind: 'duplicate' }
   /** New connections are closed at once. */
   | { readonly kind: 'refuse' };
 
@@ -26,6 +28,8 @@ export interface FaultProxy {
   readonly url: string;
   /** From now on, for old and new connections. */
   set(fault: Fault): void;
+  /** Bytes that have passed from the server to clients, heads included. */
+  readonly answeredBytes: number;
   /** Ends every connection there is. */
   cut(): void;
   close(): Promise<void>;
@@ -36,6 +40,7 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
   const target = new URL(serverUrl);
   const sockets = new Set<Socket>();
   let fault: Fault = { kind: 'none' };
+  let answeredBytes = 0;
   const adopt = (socket: Socket) => {
     sockets.add(socket);
     // an end of either side ends both, whichever way it came
@@ -46,7 +51,17 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
     adopt(client);
     if (fault.kind === 'refuse') return client.destroy();
     const upstream = adopt(connect(Number(target.port), target.hostname));
-    const pipes = [pump(client, upstream, () => fault), pump(upstream, client, () => fault)];
+    const twin =
+      fault.kind === 'duplicate' ? adopt(connect(Number(target.port), target.hostname)) : null;
+    twin?.resume();
+    const asked = (piece: Buffer) => void twin?.write(piece);
+    const answered = (piece: Buffer) => {
+      answeredBytes += piece.length;
+    };
+    const pipes = [
+      pump(client, upstream, { faultNow: () => fault, onPiece: asked }),
+      pump(upstream, client, { faultNow: () => fault, onPiece: answered }),
+    ];
     void Promise.all(pipes);
     return undefined;
   });
@@ -63,6 +78,9 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
     set: (next) => {
       fault = next;
     },
+    get answeredBytes() {
+      return answeredBytes;
+    },
     cut,
     close: async () => {
       const closed = once(server, 'close');
@@ -74,11 +92,16 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
 }
 
 /** Passes bytes from one socket to the other, as the fault of the moment has it. */
-async function pump(from: Socket, to: Socket, faultNow: () => Fault): Promise<void> {
+async function pump(
+  from: Socket,
+  to: Socket,
+  { faultNow, onPiece }: { faultNow: () => Fault; onPiece: (piece: Buffer) => void },
+): Promise<void> {
   let passed = 0;
   try {
     for await (const piece of from) {
       passed += piece.length;
+      onPiece(piece);
       if (!(await pass(piece, to, { fault: faultNow(), passed }))) break;
     }
   } catch {

@@ -45,6 +45,18 @@ export function encodeGgufParts(
   metadata: readonly (readonly [key: string, value: GgufValue])[],
   tensors: readonly GgufTensorInput[],
 ): GgufParts {
+  const head = Buffer.concat([
+    Buffer.from('GGUF'),
+    u32(3),
+    u64(tensors.length),
+    u64(metadata.length),
+    ...metadata.map(([key, value]) => Buffer.concat([string(key), encodeValue(value)])),
+  ]);
+  return encodeGgufBehind(head, tensors);
+}
+
+/** The same behind a head that is there already: everything up to the list of as many tensors. */
+export function encodeGgufBehind(head: Buffer, tensors: readonly GgufTensorInput[]): GgufParts {
   const places = placeAll(tensors);
   const infos = tensors.map((tensor, i) =>
     Buffer.concat([
@@ -55,15 +67,8 @@ export function encodeGgufParts(
       u64(tensor.offset ?? places[i]?.offset ?? 0),
     ]),
   );
-  const header = Buffer.concat([
-    Buffer.from('GGUF'),
-    u32(3),
-    u64(tensors.length),
-    u64(metadata.length),
-    ...metadata.map(([key, value]) => Buffer.concat([string(key), encodeValue(value)])),
-    ...infos,
-  ]);
-  return { header: padded(header), data: Buffer.concat(places.map(({ bytes }) => bytes)) };
+  const header = padded(Buffer.concat([head, ...infos]));
+  return { header, data: Buffer.concat(places.map(({ bytes }) => bytes)) };
 }
 
 function placeAll(tensors: readonly GgufTensorInput[]): { offset: number; bytes: Buffer }[] {

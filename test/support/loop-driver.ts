@@ -8,8 +8,8 @@ import type {
   RequestEvent,
   WireError,
 } from '../../src/inference/engine-protocol.ts';
-import { loadAdapter } from '../../src/inference/load-adapter.ts';
-import { ModelRunner } from '../../src/inference/model-runner.ts';
+import { adapterLoader } from '../../src/inference/load-adapter.ts';
+import { openRunner } from '../../src/inference/open-runner.ts';
 import type { SchedulerLimits } from '../../src/inference/scheduler.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { loadTokenizer } from '../../src/model/base-package.ts';
@@ -44,22 +44,24 @@ export interface LoopOptions {
   readonly limits?: Partial<SchedulerLimits>;
   readonly kvBytes?: number;
   readonly adapterBytes?: number;
+  readonly speculation?: boolean;
 }
 
 /** Opens the fixture's base and starts a loop on it. */
 export async function driveLoop(
   { base }: EngineFixture,
-  { limits = {}, kvBytes = 2 ** 26, adapterBytes = 2 ** 24 }: LoopOptions = {},
+  { limits = {}, kvBytes = 2 ** 26, adapterBytes = 2 ** 24, speculation = false }: LoopOptions = {},
 ): Promise<LoopDriver> {
   const events: RequestEvent[] = [];
   const watchers: { matches(event: RequestEvent): boolean; resolve(): void }[] = [];
-  const runner = await ModelRunner.open(await decodePackage(base, 'i8'), base.config, 1);
+  const runner = await openRunner(await decodePackage(base, 'i8'), base.config, 1);
   const loop = new EngineLoop({
     config: base.config,
     runner,
     tokenizer: await loadTokenizer(base),
-    adapters: new AdapterCache((folder) => loadAdapter(folder, base), adapterBytes),
+    adapters: new AdapterCache(adapterLoader(base, runner), adapterBytes),
     limits: { ...engineLimits(base.config, kvBytes), ...limits },
+    speculation,
     clock: systemClock,
     randomSeed: () => 1,
     report: (news) => {

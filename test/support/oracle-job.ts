@@ -2,6 +2,7 @@
 
 import type { Base } from '../../src/model/base-package.ts';
 import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
+import type { TokenPair } from '../../src/training/core/preference-batch.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
 import { randomAdapter } from './random-llama.ts';
 
@@ -28,6 +29,23 @@ export const ORACLE_EXAMPLES: readonly TokenExample[] = [
   ids: Array.from({ length }, (_, at) => (row * 101 + at * 37 + at * at * 3) % ID_LIMIT),
   promptLength,
 }));
+
+/** Two answers of unlike length to each of some prompts, in the same ids. */
+export const ORACLE_PAIRS: readonly TokenPair[] = [
+  { prompt: 11, chosen: 8, rejected: 5 },
+  { prompt: 4, chosen: 3, rejected: 12 },
+  { prompt: 20, chosen: 6, rejected: 6 },
+].map(({ prompt, chosen, rejected }, row) => {
+  const rowOf = (answer: number, salt: number): TokenExample => ({
+    sha256: `${row} ${salt}`,
+    ids: Array.from({ length: prompt + answer }, (_, at) => {
+      const shift = at < prompt ? 0 : salt;
+      return (row * 211 + at * 53 + at * at * 7 + shift) % ID_LIMIT;
+    }),
+    promptLength: prompt,
+  });
+  return { sha256: `${row}`, chosen: rowOf(chosen, 17), rejected: rowOf(rejected, 901) };
+});
 
 /** An adapter of numbers small enough to leave the model sensible and large enough to matter. */
 export function oracleAdapter(base: Base, name: OracleBase): LoraAdapter {

@@ -1,4 +1,4 @@
-// The server programs that some suites need, and what happens without them: the suites are listed as not run, or fail
+// The programs that some suites need, and what happens without them: the suites are listed as not run, or fail
 // where REQUIRE_SERVERS=1 says that they must run.
 
 import { existsSync, readdirSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 
 const DEBIAN_POSTGRES = '/usr/lib/postgresql';
 
-/** The path of a server program; null when this machine has none. */
+/** The path of a program; null when this machine has none. */
 function findProgram(name: string): string | null {
   const candidates = searchPath().map((folder) => join(folder, name));
   return candidates.find((path) => existsSync(path)) ?? null;

@@ -22,6 +22,7 @@ export const SMALL_RECIPE: Recipe = {
   batchSize: 4,
   maxTokens: 96,
   patience: 2,
+  incremental: { epochs: 2, learningRateShare: 0.5, replay: 2 },
 };
 
 const WORDS = ['tea', 'rain', 'boat', 'lamp', 'road', 'fish', 'corn', 'moon', 'salt', 'wood'];

@@ -7,12 +7,14 @@ import { type FoldedDataset, foldDataset } from '../../src/dataset/fold-dataset.
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
+import { openRows } from '../../src/db/sealed-columns.ts';
 import { storeCompletion } from '../../src/feedback/completions.ts';
 import { rateCompletion } from '../../src/feedback/rate-completion.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { nameDataset } from '../../src/runs/run.ts';
+import { LINEAGE } from '../adapters/fixture.ts';
 import { NOW, newTestUser, STOPPED, type TestUser } from './test-user.ts';
 
 const wakeups = openLocalWakeups();
@@ -50,18 +52,19 @@ export class World {
     return foldDataset(this.db, this.user.id, mode, NOW);
   }
 
-  /** Folds and publishes an adapter of the dataset, as a run does. */
-  async train(mode: Mode): Promise<AdapterRow> {
+  /** Folds and publishes an adapter of the dataset, as a run does; a warm one began from the live adapter. */
+  async train(mode: Mode, { isWarm = false } = {}): Promise<AdapterRow> {
     const claim = await this.startRun(mode);
     const { row } = await this.fold(mode);
     await nameDataset(this.db, { ...claim, forced: false }, row.id);
     const live = await liveAdapter(this.db, this.user.id, mode.key);
     return publishAdapter(this.registry, claim, {
       ...{ sha256: randomUUID(), files: [], rank: 8, baseSha256: 'base', datasetId: row.id },
-      ...{ dataThrough: row.changeSeq, parentId: live?.id ?? null },
+      ...{ dataThrough: row.changeSeq, parentId: live?.id ?? null, onPolicyShare: null },
+      ...{ startedFromId: isWarm ? (live?.id ?? null) : null, lineage: LINEAGE },
       evaluation: {
         ...{ holdoutExamples: 8, loss: 1, baseLoss: 2, previousLoss: null, passed: true },
-        ...{ preferenceAccuracy: null, reason: '' },
+        ...{ preferenceAccuracy: null, ...{ probeLoss: null, baseProbeLoss: null }, reason: '' },
       },
     });
   }
@@ -110,9 +113,14 @@ export class World {
     const { db, user } = this;
     const tables = ['records', 'examples', 'completions', 'preferences'] as const;
     const rows = await Promise.all(
-      tables.map((table) =>
-        db.selectFrom(table).selectAll().where('userId', '=', user.id).execute(),
-      ),
+      tables.map(async (table) => {
+        const sealed = await db
+          .selectFrom(table)
+          .selectAll()
+          .where('userId', '=', user.id)
+          .execute();
+        return openRows(db, table, user.id, sealed);
+      }),
     );
     return JSON.stringify(rows);
   }

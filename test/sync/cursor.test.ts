@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { decodeCursor, encodeCursor } from '../../src/sync/cursor.ts';
 
@@ -13,6 +14,12 @@ it('keeps its form: devices keep cursors for months, and another form makes all 
 it('gives the position back to the user and the secret it was made for, and to nobody else', () => {
   const cursor = encodeCursor(secret, 'ada', position);
   expect(decodeCursor(secret, 'ada', cursor)).toEqual(position);
-  expect(decodeCursor(secret, 'bob', cursor)).toBeNull();
-  expect(decodeCursor(new Uint8Array(32), 'ada', cursor)).toBeNull();
+  expect(decodeCursor(secret, 'bob', cursor)).toBe('UNKNOWN_CURSOR');
+  expect(decodeCursor(new Uint8Array(32), 'ada', cursor)).toBe('UNKNOWN_CURSOR');
+});
+
+it('says that a cursor is of another schema, when it is signed and its version is another', () => {
+  const payload = Buffer.from('[2,{"another":"form"}]').toString('base64url');
+  const signature = createHmac('sha256', secret).update(`ada.${payload}`).digest('base64url');
+  expect(decodeCursor(secret, 'ada', `${payload}.${signature}`)).toBe('OTHER_SCHEMA');
 });

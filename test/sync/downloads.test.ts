@@ -75,7 +75,7 @@ describeWithDatabase('downloads', (database) => {
       .where('id', '=', user.userId)
       .executeTakeFirstOrThrow();
     const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
-      fetch(`${origin}${path}`, { method, headers: { authorization: subject, ...headers } });
+      fetch(`${origin}${path}`, { method, headers: { authorization: subject ?? '', ...headers } });
     return { ...user, adapter, get, path: `/adapters/${adapter.sha256}/${TENSORS}` };
   };
 

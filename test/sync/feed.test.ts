@@ -1,12 +1,19 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { DEVICE_LEASE_MS } from '../../src/adapters/held-adapters.ts';
+import { registerDevice } from '../../src/changes/devices.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import { must } from '../../src/lib/errors.ts';
+import { toGlobalId } from '../../src/lib/global-id.ts';
 import { feedTopic } from '../../src/lib/wakeups.ts';
 import type { FeedEvent, FeedPage, Resync } from '../../src/sync/feed.ts';
-import { followFeed, readFeed } from '../../src/sync/feed.ts';
+import { checksumAfter, followFeed, readFeed } from '../../src/sync/feed.ts';
+import { feedChecksum } from '../../src/sync/protocol-checksum.ts';
 import { describeEachDatabase } from '../support/databases.ts';
+import { handClock } from '../support/hand-clock.ts';
 import { lineOf, newSubscriber } from './fixture.ts';
+
+const named = (deviceId: string) => ({ deviceId, name: deviceId, platform: 'test' });
 
 function pageOf(result: FeedPage | Resync): FeedPage {
   if (result.kind === 'page') return result;
@@ -118,6 +125,7 @@ describeEachDatabase('the adapter feed', (database) => {
     for (const after of foreign) {
       expect(await read(after)).toMatchObject({
         kind: 'resync',
+        code: 'UNKNOWN_CURSOR',
         reason: expect.stringMatching(/./),
       });
     }
@@ -130,9 +138,81 @@ describeEachDatabase('the adapter feed', (database) => {
     await publish('one');
     const { cursor } = pageOf(await read(null));
     await db.updateTable('users').set({ feedSeq: 0 }).where('id', '=', userId).execute();
-    expect(await read(cursor)).toMatchObject({ reason: 'the cursor is ahead of the feed' });
+    expect(await read(cursor)).toMatchObject({
+      code: 'AHEAD',
+      reason: 'the cursor is ahead of the feed',
+    });
     await db.updateTable('users').set({ feedEpoch: 'new' }).where('id', '=', userId).execute();
-    expect(await read(cursor)).toMatchObject({ reason: 'the feed has begun anew since' });
+    expect(await read(cursor)).toMatchObject({ code: 'NEW_EPOCH' });
+  });
+
+  it('keeps a revocation until every device has taken it that was seen within the lease (FEED-11)', async () => {
+    const { deps, userId, publish, revoke, acknowledge, acknowledgeAs, readAt } =
+      await subscriber();
+    const held = await publish('one');
+    const start = Date.now();
+    for (const [device, now] of [
+      ['phone', start],
+      ['tablet', start + DEVICE_LEASE_MS / 2],
+    ] as const) {
+      await registerDevice({ ...deps, clock: handClock(now) }, userId, named(device));
+      await acknowledgeAs(device, handClock(now), held.id, 'INSTALLED');
+    }
+    await revoke(held.id);
+    const linesAt = async (now: number) => pageOf(await readAt(now, null)).events.map(lineOf);
+    const owed = ['revoked subject DATA_DELETED'];
+    expect(await linesAt(start + DEVICE_LEASE_MS)).toEqual(owed);
+    // both are lost now
+    expect(await linesAt(start + 2 * DEVICE_LEASE_MS)).toEqual([]);
+    // one comes back, and is owed the news again
+    await registerDevice(
+      { ...deps, clock: handClock(start + 2 * DEVICE_LEASE_MS) },
+      userId,
+      named('tablet'),
+    );
+    expect(await linesAt(start + 2 * DEVICE_LEASE_MS)).toEqual(owed);
+    await acknowledge(held.id, 'REMOVED');
+    expect(await linesAt(start + 2 * DEVICE_LEASE_MS)).toEqual(owed);
+    await acknowledgeAs('tablet', handClock(start + 2 * DEVICE_LEASE_MS), held.id, 'REMOVED');
+    expect(await linesAt(start + 2 * DEVICE_LEASE_MS)).toEqual([]);
+  });
+
+  it('expires a cursor when what came after it was trimmed, and no other (FEED-12)', async () => {
+    const { read, readAt, publish, publishAt } = await subscriber();
+    const start = Date.now();
+    const { cursor: empty } = pageOf(await read(null));
+    await publish('one');
+    const { cursor: atOne } = pageOf(await read(null));
+    await publish('two');
+    // in the middle of a backfill, which needs nothing of what is trimmed
+    await publish('else', 'reply');
+    const { cursor: between, hasMore } = pageOf(await read(null, 1));
+    expect(hasMore).toBe(true);
+    const later = start + DEVICE_LEASE_MS + 60_000;
+    await publishAt(later, 'three', 'reply');
+    expect(await readAt(later, empty)).toMatchObject({ kind: 'resync', code: 'EXPIRED' });
+    // version 2 is live and was kept; reply 1 was superseded and was not
+    expect(await readAt(later, atOne)).toMatchObject({ kind: 'resync', code: 'EXPIRED' });
+    const rest = pageOf(await readAt(later, between)).events.map(lineOf);
+    expect(rest).toEqual(['ready reply 2']);
+    const anew = pageOf(await readAt(later, null));
+    expect(anew.events.map(lineOf)).toEqual(['ready subject 2', 'ready reply 2']);
+    expect(pageOf(await readAt(later, anew.cursor)).events).toEqual([]);
+  });
+
+  it('says at its end what a device then ought to hold (FEED-13)', async () => {
+    const { deps, userId, read, publish, revoke } = await subscriber();
+    const checksum = async (page: FeedPage) => checksumAfter(deps, userId, page);
+    expect(await checksum(pageOf(await read(null)))).toBe(feedChecksum([]));
+    const [one, two] = [await publish('one'), await publish('two', 'reply')];
+    const nameOf = ({ mode, id }: AdapterRow) => [mode, toGlobalId('Adapter', id)] as const;
+    expect(await checksum(pageOf(await read(null, 1)))).toBeNull();
+    const end = pageOf(await read(null));
+    expect(await checksum(end)).toBe(feedChecksum([nameOf(two), nameOf(one)]));
+    await revoke(one.id);
+    // the page is no longer the newest word
+    expect(await checksum(end)).toBeNull();
+    expect(await checksum(pageOf(await read(end.cursor)))).toBe(feedChecksum([nameOf(two)]));
   });
 
   it('shows a user nothing of another', async () => {

@@ -29,6 +29,8 @@ describe('decideGate', () => {
       baseLoss: 3,
       previousLoss: null,
       preferenceAccuracy: null,
+      probeLoss: null,
+      baseProbeLoss: null,
       passed: true,
       reason: "held-out loss 2.0000 is below the base model's 3.0000",
     });
@@ -167,5 +169,73 @@ describe('decideGate', () => {
         if (verdict.passed) expect(lenient.passed).toBe(true);
       }),
     );
+  });
+});
+
+describe('the general probe', () => {
+  const good = repeated(5, { candidate: 2, base: 3 });
+  const gate = { ...GATE, probeMarginNats: 0.5 };
+  const withProbe = (candidate: number, base = 3) => ({
+    ...good,
+    probe: { tokens: 100, candidate: 100 * candidate, base: 100 * base },
+  });
+
+  it('is recorded, and passes an adapter that foretells general text nearly as the base does', () => {
+    expect(decideGate(withProbe(3.5), gate)).toMatchObject({
+      ...{ probeLoss: 3.5, baseProbeLoss: 3, passed: true },
+    });
+  });
+
+  it('rejects an adapter that unlearns the language, and says so', () => {
+    const { passed, reason } = decideGate(withProbe(3.6), gate);
+    expect(passed).toBe(false);
+    expect(reason).toBe(
+      "the adapter unlearns: its loss on the general probe 3.6000 is worse than the base model's 3.0000 by more than 0.5000",
+    );
+  });
+
+  it('rejects an adapter whose loss on it is no number', () => {
+    expect(decideGate(withProbe(Number.NaN), gate)).toMatchObject({
+      ...{ probeLoss: null, passed: false },
+      reason: 'the loss on the general probe is not a number',
+    });
+  });
+
+  it('comes after the held-out losses', () => {
+    const worse = { ...withProbe(9), ...repeated(5, { candidate: 4, base: 3 }) };
+    expect(decideGate(worse, gate).reason).toContain("is not below the base model's");
+  });
+});
+
+describe('decideGate on pairs alone', () => {
+  const pairs = (right: number, wrong: number) => ({
+    examples: [],
+    preferences: [...Array(right).fill(1), ...Array(wrong).fill(-1)].map((candidate, i) => ({
+      ...{ sha256: `${i}`, candidate, base: 0 },
+    })),
+  });
+  const gate = { ...GATE, objective: 'DPO' } as const;
+
+  it('passes what gets more than half of them right, and has no loss', () => {
+    expect(decideGate(pairs(3, 1), gate)).toMatchObject({
+      ...{ passed: true, holdoutExamples: 0, loss: null, baseLoss: null },
+      ...{ preferenceAccuracy: 0.75, reason: 'held-out preference accuracy 0.750' },
+    });
+  });
+
+  it.each([
+    ['half of them right', pairs(2, 2), gate, 'not above 0.5'],
+    ['too few', pairs(3, 0), gate, 'TOO_LITTLE_DATA'],
+    ['a mode that learns to write', pairs(4, 0), GATE, 'TOO_LITTLE_DATA'],
+    [
+      'half of them, after writing',
+      pairs(2, 2),
+      { ...GATE, objective: 'SFT_THEN_DPO' },
+      'not above',
+    ],
+  ] as const)('rejects %s', (_, measured, options, reason) => {
+    const verdict = decideGate(measured, options);
+    expect(verdict.passed).toBe(false);
+    expect(verdict.reason).toContain(reason);
   });
 });

@@ -6,6 +6,8 @@ const CHOICES = {
   objective: 'SFT',
   lora: { rank: 8, alpha: 16, modules: ['q_proj'] },
   training: { learningRate: 0.002, epochs: 3, batchSize: 4, maxTokens: 512 },
+  incremental: { epochs: 2, learningRateShare: 0.5, replay: 2 },
+  preferences: { reference: 'base' },
 } as const;
 
 it('takes what a mode chooses and fills in the rest', () => {
@@ -28,4 +30,15 @@ it('learns preferences where the mode says so, after or instead of writing', () 
   expect(dpoOf('SFT')).toBeUndefined();
   expect(dpoOf('DPO')).toMatchObject({ afterWriting: false, beta: 0.1 });
   expect(dpoOf('SFT_THEN_DPO')).toMatchObject({ afterWriting: true, beta: 0.1 });
+});
+
+it('adapts the top layers only where the mode says how many', () => {
+  const layersOf = (topLayers: number) =>
+    recipeOf(
+      { ...CHOICES, lora: { ...CHOICES.lora, topLayers } },
+      { ...SMALL_CONFIG, layerCount: 5 },
+    ).lora;
+  expect(layersOf(2)).toEqual({ ...CHOICES.lora, layers: [3, 4] });
+  expect(layersOf(5)).toEqual(CHOICES.lora);
+  expect(layersOf(9)).toEqual(CHOICES.lora);
 });

@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { decideGate } from '../../src/training/gate.ts';
+import { PROBE_TEXTS } from '../../src/training/general-probe.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';
 import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
 import {
@@ -125,7 +127,13 @@ describe('trainAdapter', () => {
     ['alone', false],
     ['after writing', true],
   ])('learns preferences %s, so that unseen pairs come out right', async (_, afterWriting) => {
-    const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, afterWriting };
+    const dpo = {
+      beta: 0.1,
+      sftWeight: 0.2,
+      learningRateShare: 0.5,
+      reference: 'base' as const,
+      afterWriting,
+    };
     const progress: TrainingProgress[] = [];
     const job = jobOf({ recipe: { ...SMALL_RECIPE, dpo }, preferences: rulePairs(30) });
     const result = await run(job, (step) => progress.push(step));
@@ -139,21 +147,55 @@ describe('trainAdapter', () => {
     expect(again.files).toEqual(result.files);
   });
 
+  it('measures the general probe under the candidate and the base, and the gate shows it', async () => {
+    const { measures, losses } = await run(jobOf());
+    const probe = must(measures.probe, 'a probe');
+    expect(losses.length).toBeGreaterThan(0);
+    // each text is foretold from its second token on; the fixture's tokenizer makes one of each byte
+    const bytes = PROBE_TEXTS.map((text) =>
+      Math.min(Buffer.byteLength(text), SMALL_RECIPE.maxTokens),
+    );
+    expect(probe.tokens).toBe(bytes.reduce((sum, length) => sum + length - 1, 0));
+    expect(probe.candidate).not.toBe(probe.base);
+    const verdict = decideGate(measures, { marginNats: 0, minHoldout: 4, probeMarginNats: 0 });
+    expect(verdict.probeLoss).toBeCloseTo(probe.candidate / probe.tokens, 10);
+    expect(verdict.passed).toBe(probe.candidate <= probe.base);
+  });
+
   it('only measures preferences where the recipe does not learn them', async () => {
     const recipe = { ...SMALL_RECIPE, epochs: 1 };
     const plain = await run(jobOf({ recipe }));
     const measured = await run(jobOf({ recipe, preferences: rulePairs(30) }));
-    expect(measured.files).toEqual(plain.files);
+    expect(measured.files[1]).toEqual(plain.files[1]);
+    expect(measured.lineage.figures.preferences).toBe(0);
     expect(measured.measures.examples).toEqual(plain.measures.examples);
     expect(measured.measures.preferences).toHaveLength(6);
     expect(plain.measures.preferences).toEqual([]);
   });
 
   it('learns to write where a mode of preferences has none yet', async () => {
-    const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, afterWriting: false };
+    const dpo = {
+      beta: 0.1,
+      sftWeight: 0.2,
+      learningRateShare: 0.5,
+      reference: 'base' as const,
+      afterWriting: false,
+    };
     const { losses, measures } = await run(jobOf({ recipe: { ...SMALL_RECIPE, dpo } }));
     expect(losses).toHaveLength(18);
     expect(decideGate(measures, { marginNats: 0, minHoldout: 4 }).passed).toBe(true);
+  });
+
+  it('learns from pairs where there is no example at all', async () => {
+    const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, afterWriting: true };
+    const recipe = { ...SMALL_RECIPE, dpo: { ...dpo, reference: 'base' as const } };
+    const job = jobOf({ recipe, examples: [], preferences: rulePairs(30) });
+    const { measures, steps } = await run(job);
+    expect(steps).toBe(33);
+    const gate = { marginNats: 0, minHoldout: 4, objective: 'SFT_THEN_DPO' } as const;
+    expect(decideGate(measures, gate)).toMatchObject({
+      ...{ passed: true, loss: null, preferenceAccuracy: 1 },
+    });
   });
 
   it('takes poisoned examples in its stride, with a note for each', async () => {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -38,6 +39,13 @@ function jobOf(changes: Partial<TrainingJob> = {}): TrainingJob {
   return trainingJob(base, join(root, `run-${runs}`, 'adapter'), changes);
 }
 
+/** Any two steps but those of the last epoch, of 11 steps, after which there may be none to be killed at; and one that is
+ *  after the first epoch. */
+function stepsToKillAt(steps: number): readonly number[] {
+  const any = () => randomInt(1, steps - 12);
+  return [any(), 14, any()].sort((a, b) => a - b);
+}
+
 const NEVER = new AbortController().signal;
 const ENDLESS = { ...SMALL_RECIPE, epochs: 1_000_000, patience: 1_000_000 };
 
@@ -71,12 +79,13 @@ describe('runTrainer', () => {
   it.each(['alone', 'after writing'])(
     'ends with the bytes of an uninterrupted run when it was killed in between, preferences %s',
     async (kind) => {
-      const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5 };
+      const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, reference: 'base' as const };
       const recipe = { ...SMALL_RECIPE, dpo: { ...dpo, afterWriting: kind === 'after writing' } };
       const data = { recipe, preferences: rulePairs(30) };
       const whole = await runTrainer(jobOf(data), { signal: NEVER, onProgress: () => undefined });
       const checkpointDir = join(root, `checkpoints ${kind}`);
-      for (const killAt of [8, 14, 31]) {
+      const kills = stepsToKillAt(whole.steps);
+      for (const killAt of kills) {
         const abort = new AbortController();
         const onProgress = ({ step }: TrainingProgress) => {
           if (step >= killAt) abort.abort(new Error('killed'));
@@ -91,8 +100,9 @@ describe('runTrainer', () => {
         signal: NEVER,
         onProgress: ({ step }) => steps.push(step),
       });
-      expect(steps[0]).toBeGreaterThan(11);
-      expect(resumed.files).toEqual(whole.files);
+      const killed = `killed at ${kills.join(', ')}`;
+      expect(steps[0], killed).toBeGreaterThan(1);
+      expect(resumed.files, killed).toEqual(whole.files);
       expect(resumed.losses).toEqual(whole.losses);
       expect(resumed.measures).toEqual(whole.measures);
     },

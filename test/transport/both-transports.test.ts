@@ -26,6 +26,17 @@ describeWithDatabase('every operation', (database) => {
     expect(await client.first(VIEWER)).toMatchObject({ data });
   });
 
+  it('tells how likely the tokens of an answer were', async () => {
+    const query = `mutation { complete(input: {mode: "subject", input: {body: "Hello"}, maxTokens: 1, topLogprobs: 1}) {
+      logprobs { token logprob topLogprobs { token logprob } } } }`;
+    const { data } = await client.send(query);
+    const certain = { token: 'The', logprob: 0 };
+    expect(data.complete.logprobs).toEqual([{ ...certain, topLogprobs: [certain] }]);
+    expect(await client.first(query)).toMatchObject({ data });
+    const unasked = await client.send(query.replace(', topLogprobs: 1}', '}'));
+    expect(unasked.data.complete.logprobs).toBeNull();
+  });
+
   const foreignKey = new Uint8Array(32);
   const strangers: readonly [string, () => Promise<string | undefined>][] = [
     ['no token', () => Promise.resolve(undefined)],
@@ -51,12 +62,12 @@ describeWithDatabase('every operation', (database) => {
   });
 
   it('is refused with a token for something else: 403 and close code 4403', async () => {
-    const operator = new ApiClient(api.url, await api.token('anna', { scope: 'operator' }));
-    const { status, errors } = await operator.send(VIEWER);
+    const reader = new ApiClient(api.url, await api.token('anna', { scope: 'mail.read' }));
+    const { status, errors } = await reader.send(VIEWER);
     expect(status).toBe(403);
     expect(errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }]);
-    expect(await closeOf(operator, VIEWER)).toMatchObject({ code: 4403 });
-    const both = new ApiClient(api.url, await api.token('anna', { scope: 'operator device' }));
+    expect(await closeOf(reader, VIEWER)).toMatchObject({ code: 4403 });
+    const both = new ApiClient(api.url, await api.token('anna', { scope: 'mail.read device' }));
     expect((await both.send(VIEWER)).errors).toEqual([]);
   });
 

@@ -20,6 +20,8 @@ import { describeWithDatabase } from '../support/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const schema = buildSchema();
+/** A long run tells its memory, which must stay flat. */
+const REPORT_EVERY = 5_000;
 /** Words of our own inside that no client should read. */
 const INTERNALS = /node_modules|\.ts:\d|select "|syntax error at|ECONN|stacktrace|Kysely|must hold/;
 
@@ -108,7 +110,13 @@ describeWithDatabase('a server that is sent anything', (database) => {
   });
   afterAll(() => api.close());
 
+  let count = 0;
   const answersWell = async (body: string | Uint8Array) => {
+    count += 1;
+    if (count % REPORT_EVERY === 0) {
+      const mb = Math.round(process.memoryUsage.rss() / 2 ** 20);
+      process.stdout.write(`${count} requests: ${mb} MB\n`);
+    }
     const response = await client.post(body);
     const text = await response.text();
     expect(response.status, text).toBeLessThan(500);

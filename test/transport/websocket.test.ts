@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import WebSocket from 'ws';
-import { MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { LIMITS, MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
+import { fullStore } from '../adapters/fixture.ts';
 import type { ApiClient } from '../support/api-client.ts';
 import { type Api, startApi } from '../support/api-server.ts';
 import { describeWithDatabase } from '../support/databases.ts';
@@ -90,10 +92,26 @@ describeWithDatabase('a socket', (database) => {
     expect(await closed).toMatchObject({ code: 4400 });
   });
 
+  it('is closed when it says what only servers say', async () => {
+    const { socket, closed } = await bare();
+    socket.send(JSON.stringify({ type: 'next', id: '1', payload: {} }));
+    expect(await closed).toMatchObject({ code: 4400 });
+  });
+
   it('is closed when it asks before it has said who it is', async () => {
     const { socket, closed } = await bare();
     socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: STREAM } }));
     expect(await closed).toMatchObject({ code: 4401 });
+  });
+
+  it('is closed when it does not say who it is in time', async () => {
+    const limits = { ...LIMITS, socketInitMs: 20 };
+    const other = await startApi(database(), systemClock, fullStore, { limits });
+    const socket = new WebSocket(`${other.url.replace('http', 'ws')}/graphql`, [
+      'graphql-transport-ws',
+    ]);
+    expect((await once(socket, 'close'))[0]).toBe(4408);
+    await other.close();
   });
 
   it('is closed when it sends more than is read', async () => {
@@ -117,7 +135,7 @@ describeWithDatabase('a socket', (database) => {
     const ended = runs.next().catch((event) => event);
     await socket.iterate({ query: '{ viewer { id } }' }).next();
     await clock.advance(31 * DAY_MS);
-    expect(await ended).toMatchObject({ code: 4401, reason: 'the token has expired' });
+    expect(await ended).toMatchObject({ code: 4403, reason: 'the token has expired' });
     await other.close();
   });
 

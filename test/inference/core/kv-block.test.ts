@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { bucketOf, KvBlock, kvBytesPerToken } from '../../src/inference/kv-block.ts';
-import { hostTensor } from '../../src/runtime/host-tensor.ts';
+import { bucketOf, KvBlock, kvBytesPerToken } from '../../../src/inference/core/kv-block.ts';
+import { hostTensor } from '../../../src/runtime/host-tensor.ts';
 
 const SHAPE = { layerCount: 2, kvHeadCount: 2, headSize: 3 };
 const ARRAYS = 4;
@@ -13,14 +13,14 @@ function fresh(tag: number, S: number) {
     { length: ARRAYS * kvHeadCount * S * headSize },
     (_, i) => tag * 10_000 + i + 1,
   );
-  return hostTensor(data, [1, ARRAYS * kvHeadCount, S, headSize]);
+  return hostTensor(data, [1, ARRAYS * kvHeadCount, 1, S, headSize]);
 }
 
 /** What the graph would read for one row: array, head, position. */
 function read(block: KvBlock, row: number): number[][][] {
   const { kvHeadCount, headSize } = SHAPE;
   return Object.values(block.feeds()).map(({ data, dims }) => {
-    expect(dims).toEqual([block.rows, kvHeadCount, block.bucket, headSize]);
+    expect(dims).toEqual([block.rows, kvHeadCount, 1, block.bucket, headSize]);
     return Array.from({ length: kvHeadCount }, (_, head) => {
       const start = (row * kvHeadCount + head) * block.bucket * headSize;
       return Array.from((data as Float32Array).subarray(start, start + block.bucket * headSize));

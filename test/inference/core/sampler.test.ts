@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { argMax, sampleToken, uniform } from '../../src/inference/sampler.ts';
+import { argMax, sampleToken, uniform } from '../../../src/inference/core/sampler.ts';
 
 const logits = Float32Array.of(0, 2, 1, 3, -1);
 const probabilities = softmax([0, 2, 1, 3, -1]);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { cutAtStop } from '../../src/inference/stop-strings.ts';
+import { cutAtStop } from '../../../src/inference/core/stop-strings.ts';
 
 /** Everything that is shown of a text that comes in pieces, and whether it was stopped. */
 function shown(pieces: readonly string[], stops: readonly string[]) {

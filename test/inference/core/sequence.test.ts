@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import type { EngineRequest } from '../../src/inference/engine-protocol.ts';
-import { Sequence } from '../../src/inference/sequence.ts';
-import { createTokenizer } from '../../src/model/hf-tokenizer.ts';
-import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../support/byte-tokenizer.ts';
+import { Sequence } from '../../../src/inference/core/sequence.ts';
+import type { EngineRequest } from '../../../src/inference/engine-protocol.ts';
+import { createTokenizer } from '../../../src/model/hf-tokenizer.ts';
+import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../../support/byte-tokenizer.ts';
 
 const END = 1;
 const tokenizer = createTokenizer({

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { loadDataset } from '../../src/dataset/load-dataset.ts';
+import { must } from '../../src/lib/errors.ts';
+import type { ModeCatalog } from '../../src/modes/mode.ts';
+import { describeEachDatabase } from '../support/databases.ts';
+import { loadShippedModes, type TestChange } from '../support/test-user.ts';
+import { World } from '../support/world.ts';
+
+const shipped = await loadShippedModes();
+const subject = shipped.mode('subject');
+const mode = { ...subject, preferences: { ...subject.preferences, drafts: true } };
+const catalog: ModeCatalog = { ...shipped, modes: [mode], mode: () => mode, modesOf: () => [mode] };
+const BODY = 'The plumber comes on Friday at nine.';
+const mail = (about: string): TestChange => ({
+  ...{ source: 'mail.sent', recordId: 'm1' },
+  data: { to: [], subject: about, body: BODY },
+});
+
+describeEachDatabase('in a mode that learns from drafts', (database) => {
+  async function setUp() {
+    const world = await World.open(database(), catalog);
+    const pairs = async () => {
+      const { row } = await world.fold(mode);
+      const { preferences } = must(await loadDataset(world.db, mode, row), 'just folded');
+      return preferences.map(({ chosen, rejected }) => [chosen, rejected]);
+    };
+    return { world, pairs };
+  }
+
+  test('what was sent is preferred to every draft of it, until it is written over', async () => {
+    const { world, pairs } = await setUp();
+    await world.answer('subject', { body: BODY }, 'A draft');
+    await world.answer('subject', { body: ` ${BODY} ` }, 'Plumber on Friday');
+    await world.answer('subject', { body: 'Something else.' }, 'Another');
+    expect(await pairs()).toEqual([]);
+    await world.user.push(mail('Plumber on Friday'));
+    expect(await pairs()).toEqual([['Plumber on Friday', 'A draft']]);
+    expect(await pairs()).toEqual([['Plumber on Friday', 'A draft']]);
+    await world.user.push(mail('Friday'));
+    expect((await pairs()).sort()).toEqual([
+      ['Friday', 'A draft'],
+      ['Friday', 'Plumber on Friday'],
+    ]);
+  });
+
+  test('a rating adds to what was sent, and does not take its place', async () => {
+    const { world, pairs } = await setUp();
+    const { id } = await world.answer('subject', { body: BODY }, 'A draft');
+    await world.user.push(mail('Plumber on Friday'));
+    await pairs();
+    await world.rate(id, 'Plumber, at nine');
+    expect((await pairs()).sort()).toEqual([
+      ['Plumber on Friday', 'A draft'],
+      ['Plumber, at nine', 'A draft'],
+    ]);
+  });
+
+  test('the pair goes with the record, and so does an adapter that learnt from it', async () => {
+    const { world, pairs } = await setUp();
+    await world.answer('subject', { body: BODY }, 'A draft');
+    await world.user.push(mail('Plumber on Friday'));
+    const adapter = await world.train(mode);
+    await world.user.push({ source: 'mail.sent', recordId: 'm1' });
+    expect((await world.statuses()).get(adapter.id)).toBe('REVOKED');
+    expect(await pairs()).toEqual([]);
+  });
+});

@@ -1,0 +1,95 @@
+// Our SFT and DPO losses and their gradients against TRL's own code on the same folders; preferences.py recorded its side.
+
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { must } from '../../src/lib/errors.ts';
+import { installBase } from '../../src/model/base-install.ts';
+import type { Base } from '../../src/model/base-package.ts';
+import { flattenLora, linearName, loraPlaces } from '../../src/model/lora.ts';
+import { collate } from '../../src/training/core/batch.ts';
+import type { LossAndGradient } from '../../src/training/core/learner.ts';
+import { marginsOf } from '../../src/training/core/margins.ts';
+import { collatePairs } from '../../src/training/core/preference-batch.ts';
+import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
+import {
+  ORACLE_EXAMPLES,
+  ORACLE_PAIRS,
+  ORACLE_SHAPES,
+  oracleAdapter,
+} from '../support/oracle-job.ts';
+
+interface Measured {
+  readonly loss: number;
+  readonly gradients: Readonly<Record<string, { norm: number; values: readonly number[] }>>;
+}
+
+const RECORDED: {
+  readonly base: string;
+  readonly beta: number;
+  readonly sftWeight: number;
+  readonly sft: Measured;
+  readonly dpo: Measured;
+} = JSON.parse(
+  readFileSync(new URL('../oracle/recorded/preferences.json', import.meta.url), 'utf8'),
+);
+const LORA = ORACLE_SHAPES.tiny;
+
+describe('beside TRL, our', () => {
+  let cacheDir: string;
+  let base: Base;
+  let learner: LlamaLearner;
+  let theta: Float32Array;
+  beforeAll(async () => {
+    cacheDir = await mkdtemp(join(tmpdir(), 'attune-trl-'));
+    base = await installBase({ model: 'tiny', cacheDir });
+    const options = { base, lora: LORA, precision: 'fp32', maxTokens: 64, threads: 1 } as const;
+    learner = await openLlamaLearner(options);
+    theta = flattenLora(base.config, oracleAdapter(base, 'tiny'));
+  });
+  afterAll(async () => {
+    await learner?.close();
+    await rm(cacheDir, { recursive: true, force: true });
+  });
+
+  function expectSame({ loss, gradient }: LossAndGradient, theirs: Measured): void {
+    expect(Math.abs(loss / theirs.loss - 1)).toBeLessThan(1e-4);
+    const { rank } = LORA;
+    const matrices = new Map<string, Float32Array>(
+      loraPlaces(base.config, LORA).flatMap((place) => {
+        const name = `base_model.model.${linearName(place.layer, place.module)}`;
+        const [a, b] = [place.aOffset, place.bOffset];
+        return [
+          [`${name}.lora_A.weight`, gradient.subarray(a, a + rank * place.in)],
+          [`${name}.lora_B.weight`, gradient.subarray(b, b + rank * place.out)],
+        ] as const;
+      }),
+    );
+    expect(Object.keys(theirs.gradients)).toHaveLength(14);
+    for (const [name, { norm, values }] of Object.entries(theirs.gradients)) {
+      const ours = must(matrices.get(name), name);
+      expect(Math.abs(Math.hypot(...ours) / norm - 1), name).toBeLessThan(1e-4);
+      for (const [i, value] of values.entries()) {
+        const own = must(ours[Math.floor((i * ours.length) / values.length)], name);
+        expect(Math.abs(own - value), name).toBeLessThan(1e-4 * norm);
+      }
+    }
+  }
+
+  it('base is the one that was recorded (else run test/oracle/preferences.py again)', () => {
+    expect(base.sha256).toBe(RECORDED.base);
+  });
+
+  it('loss of writing is that of its SFTTrainer, gradients too', async () => {
+    expectSame(await learner.step(collate(ORACLE_EXAMPLES), theta), RECORDED.sft);
+  });
+
+  it('loss of preferring is that of its DPOTrainer, gradients too', async () => {
+    const { beta, sftWeight } = RECORDED;
+    const reference = await marginsOf(learner, ORACLE_PAIRS, new Float32Array(theta.length));
+    const batch = collatePairs(ORACLE_PAIRS, reference, { beta, sftWeight });
+    expectSame(await learner.preferenceStep(batch, theta), RECORDED.dpo);
+  });
+});
