@@ -10,6 +10,7 @@ import { openAdapterStore } from '../src/adapters/store.ts';
 import { ensureUser } from '../src/changes/users.ts';
 import { openDatabase } from '../src/db/database.ts';
 import { lockUser } from '../src/db/user-row.ts';
+import type { AdapterFolder } from '../src/inference/engine-protocol.ts';
 import type { Base } from '../src/model/base-package.ts';
 import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../src/model/lora.ts';
 
@@ -18,12 +19,14 @@ const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };
 /** Small enough that answers stay sentences. */
 const SPREAD = 0.002;
 
-/** Gives each user a live adapter of the mode with bytes of its own: rank 8, all linears, all layers. */
+/** Gives each user a live adapter of the mode with bytes of its own: rank 8, all linears, all layers. Returns where the
+ *  server keeps each user's. */
 export async function seedUsers(
   dataDir: string,
   base: Base,
   { mode, users }: { mode: string; users: readonly string[] },
-): Promise<void> {
+): Promise<readonly AdapterFolder[]> {
+  const adapters: AdapterFolder[] = [];
   const database = await openDatabase({ dataDir });
   const store = await openAdapterStore(dataDir);
   const scratch = await mkdtemp(join(tmpdir(), 'attune-seed-'));
@@ -32,6 +35,7 @@ export async function seedUsers(
       const folder = join(scratch, subject);
       await writePeftFolder(folder, randomAdapter(base, index + 1), base);
       const { sha256, files } = await store.put(folder);
+      adapters.push({ sha256, dir: store.pathOf(sha256) });
       const user = await ensureUser(database.kysely, subject, new Date());
       await database.kysely.transaction().execute(async (tx) => {
         await lockUser(tx, user.id);
@@ -51,6 +55,7 @@ export async function seedUsers(
     await rm(scratch, { recursive: true, force: true });
     await database.close();
   }
+  return adapters;
 }
 
 function randomAdapter({ config }: Base, seed: number) {

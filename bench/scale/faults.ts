@@ -6,12 +6,10 @@ import {
   FaultDeployment,
   type ServerUrls,
 } from '../../test/support/fault-deployment.ts';
+import { stormOver } from '../../test/support/fault-storm.ts';
 import { announceSeed, randomFrom } from '../../test/support/seed.ts';
 
-const USERS = 4;
-const CHANGES_PER_USER = 150;
-const LONGEST_PAUSE_MS = 200;
-const FAULTS = 60;
+const STORM = { users: 4, changesPerUser: 150, faults: 60 };
 const POLL_MS = 250;
 
 /** The damage, and the operations that it is counted over. */
@@ -21,20 +19,11 @@ export async function countDamage(
   const random = randomFrom(announceSeed('bench/scale'));
   const deployment = await FaultDeployment.start(2, urls);
   try {
-    const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
-    const users = await Promise.all(names.map((name) => deployment.newUser(name)));
-    const pushing = users.map(async ({ push }) => {
-      for (let i = 0; i < CHANGES_PER_USER; i += 1) {
-        await push(`mail-${i}`, `subject ${i}`);
-        await systemClock.sleep(random() * LONGEST_PAUSE_MS);
-      }
-    });
-    for (let i = 0; i < FAULTS; i += 1) await deployment.befall(random);
-    await Promise.all(pushing);
+    const { users, operations } = await stormOver(deployment, STORM, random);
     const damage: Damage[] = [];
     for (const { id } of users) {
       while (!(await deployment.isSettled(id))) await systemClock.sleep(POLL_MS);
-      damage.push(await deployment.damageTo(id, CHANGES_PER_USER));
+      damage.push(await deployment.damageTo(id, STORM.changesPerUser));
     }
     const sum = (of: (each: Damage) => number) =>
       damage.reduce((total, each) => total + of(each), 0);
@@ -42,7 +31,7 @@ export async function countDamage(
       lost: sum(({ lost }) => lost),
       doubled: sum(({ doubled }) => doubled),
       crossUserReads: sum(({ crossUserReads }) => crossUserReads),
-      operations: USERS * CHANGES_PER_USER + deployment.trainings + FAULTS,
+      operations: operations + deployment.trainings,
     };
   } finally {
     await deployment.close();

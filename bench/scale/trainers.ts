@@ -22,8 +22,8 @@ export async function trainerThroughput(
   processCount: number,
 ): Promise<number> {
   const { databaseUrl, redisUrl } = servers;
-  const database = await openDatabase({ dataDir: '', databaseUrl });
   const own = join(folder, `trainers-${processCount}`);
+  const database = await openDatabase({ dataDir: own, databaseUrl });
   const trainers = Array.from({ length: processCount }, (_, i) =>
     startTrainer(join(own, `${i}`), { ...servers, own }),
   );
@@ -61,7 +61,18 @@ function startTrainer(
   dataDir: string,
   { databaseUrl, redisUrl, own }: { databaseUrl: string; redisUrl: string; own: string },
 ): AttuneProcess {
-  const flags = ['--data', dataDir, '--model', 'tiny', '--modes', MODE, '--concurrency', '1'];
+  const flags = [
+    '--data',
+    dataDir,
+    '--keys',
+    own,
+    '--model',
+    'tiny',
+    '--modes',
+    MODE,
+    '--concurrency',
+    '1',
+  ];
   return new AttuneProcess(['train', ...flags, '--log-level', 'error'], {
     ...{ DATABASE_URL: databaseUrl, REDIS_URL: redisUrl },
     BLOB_URL: pathToFileURL(join(own, 'blobs')).href,

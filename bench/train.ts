@@ -1,0 +1,168 @@
+// Training against its targets: steps beside torch and PEFT, a whole run, one that goes on, and what ratings teach.
+// Prints a table and, last, one line of JSON.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { say, showTable } from '../demo/show.ts';
+import { readConfig } from '../src/config.ts';
+import { nullIfMissing } from '../src/lib/null-if-missing.ts';
+import { installBase } from '../src/model/base-install.ts';
+import { loadCatalog } from '../src/modes/catalog.ts';
+import { recipeOf } from '../src/training/recipe.ts';
+import { playRounds } from './train/rounds.ts';
+import { compareSteps } from './train/step-speed.ts';
+import { findPython } from './train/torch-peer.ts';
+import { measureRuns } from './train/whole-run.ts';
+
+const MODE = 'subject';
+const ROUNDS = 3;
+const RATINGS_PER_ROUND = 20;
+const HELD_OUT_PAIRS = 100;
+const RECORDED_AUTHORS = new URL('./recorded/authors.json', import.meta.url);
+
+const { values: options } = parseArgs({
+  options: {
+    model: { type: 'string' },
+    // with torch, transformers and PEFT; without it a virtual environment is made
+    python: { type: 'string' },
+    threads: { type: 'string', default: '1' },
+    // some of: steps, runs, rounds
+    only: { type: 'string', default: 'steps,runs,rounds' },
+  },
+});
+const folder = await mkdtemp(join(tmpdir(), 'attune-train-'));
+try {
+  await benchTrain();
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function benchTrain(): Promise<void> {
+  const { model, cacheDir, modesDir } = readConfig({ model: options.model });
+  const base = await installBase({ model, cacheDir });
+  const mode = (await loadCatalog(modesDir, { only: [MODE] })).mode(MODE);
+  const threads = Number(options.threads);
+  const wanted = options.only.split(',');
+  const figures: Figure[] = [];
+  if (wanted.includes('steps')) {
+    const recipe = recipeOf(mode, base.config);
+    const python = await findPython(options.python, join(tmpdir(), 'attune-torch'));
+    figures.push(...stepFigures(await compareSteps({ base, recipe, python, threads, folder })));
+  }
+  if (wanted.includes('runs'))
+    figures.push(...runFigures(await measureRuns({ base, mode, folder })));
+  if (wanted.includes('rounds')) {
+    const play = {
+      rounds: ROUNDS,
+      ratingsPerRound: RATINGS_PER_ROUND,
+      heldOutPairs: HELD_OUT_PAIRS,
+    };
+    const result = await playRounds({
+      base,
+      mode,
+      folder,
+      threads,
+      ...play,
+      change: (recipe) => recipe,
+    });
+    figures.push(...roundFigures(result));
+  }
+  figures.push(...(await authorFigures()));
+  say(`base model ${base.name}`);
+  showTable(
+    ['figure', 'measured', 'target'],
+    figures.map(({ name, shown, target = '' }) => [name, shown, target]),
+  );
+  const inJson = figures.filter(({ key }) => key !== undefined);
+  say(JSON.stringify(Object.fromEntries(inJson.map(({ key, value }) => [key, value]))));
+}
+
+/** A line of the table; those with a key are in the JSON too. */
+interface Figure {
+  readonly name: string;
+  readonly shown: string;
+  readonly target?: string;
+  readonly key?: string;
+  readonly value?: number | null;
+}
+
+function keyed(
+  key: string,
+  name: string,
+  value: number,
+  [unit, target]: readonly [string, string],
+): Figure {
+  const rounded = Number(value.toFixed(3));
+  return { key, name, value: rounded, shown: `${rounded}${unit}`, target };
+}
+
+function stepFigures(found: Awaited<ReturnType<typeof compareSteps>>): readonly Figure[] {
+  const { ours, fp32, bf16, peak, tokens, torch } = found;
+  const speed = (ms: number) => `${((1000 * tokens) / ms).toFixed(0)} tokens/s`;
+  return [
+    { name: 'our training step', shown: speed(ours) },
+    { name: `torch ${torch} with PEFT, fp32`, shown: speed(fp32) },
+    { name: `torch ${torch} with PEFT, bf16`, shown: speed(bf16) },
+    keyed('tokens_vs_torch_fp32', 'over torch fp32', found.vsFp32, ['x', '2x']),
+    keyed('tokens_vs_torch_bf16', 'over torch bf16', found.vsBf16, ['x', '1.2x']),
+    { name: 'peak of products, fp32', shown: `${((2 * peak.fp32) / 1e9).toFixed(0)} GFLOP/s` },
+    { name: 'peak of products, 8-bit', shown: `${((2 * peak.int8) / 1e9).toFixed(0)} GOP/s` },
+    keyed('gemm_peak_share', 'share of the peak', found.peakShare, ['', '0.75']),
+  ];
+}
+
+function runFigures({
+  full,
+  incremental,
+}: Awaited<ReturnType<typeof measureRuns>>): readonly Figure[] {
+  const { proportional, resident, anonymous } = full.memory;
+  const losses = ({ verdict }: typeof full) =>
+    `${verdict.baseLoss?.toFixed(3)} to ${verdict.loss?.toFixed(3)}: ${verdict.passed ? 'passed' : verdict.reason}`;
+  const probe = ({ verdict }: typeof full) =>
+    `${verdict.baseProbeLoss?.toFixed(3)} to ${verdict.probeLoss?.toFixed(3)}`;
+  return [
+    keyed('full_run_s', '100 mails to an adapter', full.seconds, [' s', '60 s']),
+    { name: 'its held-out loss', shown: losses(full) },
+    { name: 'its loss on the general probe', shown: probe(full) },
+    {
+      name: '5 more mails',
+      shown: `${incremental.seconds.toFixed(1)} s, ${incremental.steps} steps`,
+    },
+    { name: 'their held-out loss', shown: losses(incremental) },
+    keyed('incremental_share', 'of the full run', incremental.seconds / full.seconds, ['', '0.2']),
+    keyed('peak_memory_gb', 'peak memory, shared pages once', proportional, [' GB', '1.5 GB']),
+    {
+      name: 'resident, of it no file',
+      shown: `${resident.toFixed(2)}, ${anonymous.toFixed(2)} GB`,
+    },
+  ];
+}
+
+function roundFigures({
+  online,
+  offline,
+  style,
+  heldOutPairs,
+}: Awaited<ReturnType<typeof playRounds>>): readonly Figure[] {
+  const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join(', ');
+  return [
+    { name: `accuracy after each round, ${heldOutPairs} pairs`, shown: list(online) },
+    keyed('preference_accuracy', 'after all ratings', online.at(-1) ?? 0, ['', '0.72']),
+    { name: 'offline, as many ratings', shown: offline.toFixed(3) },
+    {
+      name: "rater's figure: base; rounds; offline",
+      shown: `${list([style.base])}; ${list(style.online)}; ${list([style.offline])}`,
+    },
+  ];
+}
+
+/** What bench:authors found when it was run with --record. */
+async function authorFigures(): Promise<readonly Figure[]> {
+  const text = await readFile(RECORDED_AUTHORS, 'utf8').catch(nullIfMissing);
+  const key = 'authors_own_on_global_best';
+  if (text === null) return [{ name: 'writers', shown: 'not recorded', key, value: null }];
+  const { authors, [key]: best } = JSON.parse(text) as Record<string, number>;
+  return [keyed(key, `writers best served by own on global, of ${authors}`, best ?? 0, ['', '16'])];
+}

@@ -1,0 +1,123 @@
+// One training step beside the same one by torch and PEFT, in turns, and beside what the processor could do at best.
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Base } from '../../src/model/base-package.ts';
+import { clipGradient, newAdamW, stepAdamW } from '../../src/training/core/adamw.ts';
+import { collate } from '../../src/training/core/batch.ts';
+import { freshLora } from '../../src/training/core/fresh-lora.ts';
+import { seededRandom } from '../../src/training/core/random.ts';
+import type { TokenExample } from '../../src/training/core/token-example.ts';
+import { openLlamaLearner } from '../../src/training/llama-learner.ts';
+import type { Recipe } from '../../src/training/recipe.ts';
+import { measurePeak, type Peak, productsOfStep } from './products.ts';
+import { startTorchPeer } from './torch-peer.ts';
+
+/** The batch: rows of equal length, a quarter of which is the answer. */
+const ROWS = 4;
+const LENGTH = 128;
+const ANSWER = 32;
+
+const ROUNDS = 7;
+
+/** What was found. */
+export interface StepSpeed {
+  /** Medians, in milliseconds. */
+  readonly ours: number;
+  readonly fp32: number;
+  readonly bf16: number;
+  /** Ours over theirs, of the same round: medians. */
+  readonly vsFp32: number;
+  readonly vsBf16: number;
+  readonly torch: string;
+  readonly peak: Peak;
+  /** The time that our step's products need at the peak, over our time. */
+  readonly peakShare: number;
+  readonly tokens: number;
+}
+
+/** Measures in turns: a step of ours, one of torch in fp32, one in bf16, and so on. */
+export async function compareSteps(options: {
+  readonly base: Base;
+  readonly recipe: Recipe;
+  readonly python: string;
+  readonly threads: number;
+  readonly folder: string;
+}): Promise<StepSpeed> {
+  const { base, recipe, python, threads, folder } = options;
+  const rows = exampleRows(base.config.vocabSize);
+  const batchFile = join(folder, 'batch.json');
+  const { rank, alpha } = recipe.lora;
+  await writeFile(
+    batchFile,
+    JSON.stringify({ rows, rank, alpha, learningRate: recipe.learningRate }),
+  );
+  const peer = (dtype: 'float32' | 'bfloat16') =>
+    startTorchPeer({ python, baseDir: base.dir, batchFile, dtype, threads });
+  const [fp32, bf16] = [await peer('float32'), await peer('bfloat16')];
+  const ours = await ourStep(base, recipe, { rows, threads });
+  const rounds: { ours: number; fp32: number; bf16: number; peak: Peak }[] = [];
+  // the first round is for warming up
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const times = {
+      ours: await ours.step(),
+      fp32: (await fp32.step()).ms,
+      bf16: (await bf16.step()).ms,
+      peak: await measurePeak(threads),
+    };
+    if (round > 0) rounds.push(times);
+  }
+  await Promise.all([fp32.stop(), bf16.stop(), ours.close()]);
+  const products = productsOfStep(base.config, recipe, collate(rows));
+  const atPeak = ({ peak }: { peak: Peak }) =>
+    1000 * (products.fp32 / peak.fp32 + products.int8 / peak.int8);
+  return {
+    ours: median(rounds.map((round) => round.ours)),
+    fp32: median(rounds.map((round) => round.fp32)),
+    bf16: median(rounds.map((round) => round.bf16)),
+    vsFp32: median(rounds.map((round) => round.fp32 / round.ours)),
+    vsBf16: median(rounds.map((round) => round.bf16 / round.ours)),
+    torch: fp32.version,
+    peak: {
+      fp32: median(rounds.map(({ peak }) => peak.fp32)),
+      int8: median(rounds.map(({ peak }) => peak.int8)),
+    },
+    peakShare: median(rounds.map((round) => atPeak(round) / round.ours)),
+    tokens: ROWS * LENGTH,
+  };
+}
+
+/** Rows of tokens that mean nothing: time does not depend on them. */
+function exampleRows(vocabSize: number): readonly TokenExample[] {
+  const random = seededRandom('7'.repeat(64));
+  return Array.from({ length: ROWS }, (_, row) => ({
+    sha256: `${row}`,
+    ids: Array.from({ length: LENGTH }, () => Math.floor(random() * vocabSize)),
+    promptLength: LENGTH - ANSWER,
+  }));
+}
+
+async function ourStep(
+  base: Base,
+  recipe: Recipe,
+  { rows, threads }: { rows: readonly TokenExample[]; threads: number },
+) {
+  const { lora, precision, maxTokens } = recipe;
+  const learner = await openLlamaLearner({ base, lora, precision, maxTokens, threads });
+  const theta = freshLora(base.config, lora, seededRandom('3'.repeat(64)));
+  const state = newAdamW(theta.length);
+  return {
+    step: async () => {
+      const startedAt = performance.now();
+      const { gradient } = await learner.step(collate(rows), theta);
+      clipGradient(gradient, recipe.clipNorm);
+      stepAdamW(theta, gradient, state, recipe);
+      return performance.now() - startedAt;
+    },
+    close: () => learner.close(),
+  };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
