@@ -66,7 +66,8 @@ const TRAINING_RUNS = `subscription ($mode: String) { trainingRuns(mode: $mode) 
   id status step totalSteps losses reason mode { key } } }`;
 
 const COMPLETION_TOKENS = `subscription ($input: CompleteInput!) { completionTokens(input: $input) {
-  __typename ... on CompletionChunk { index text } } }`;
+  __typename ... on CompletionChunk { index text }
+  ... on CompletionDone { completion { completionTokens } } } }`;
 
 const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) { __typename
   ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
@@ -199,13 +200,19 @@ export class Phone {
     return complete;
   }
 
-  /** Asks the cloud for an answer in chunks; returns them joined. */
-  async streamCompletion(input: { mode: string; input: unknown }): Promise<string> {
+  /** Asks the cloud for an answer in chunks; returns them joined, and how many tokens the answer has. */
+  async streamCompletion(input: {
+    mode: string;
+    input: unknown;
+    maxTokens?: number;
+    temperature?: number;
+  }): Promise<{ text: string; tokens: number }> {
     type Event =
       | { __typename: 'CompletionChunk'; index: number; text: string }
-      | { __typename: 'CompletionDone' };
+      | { __typename: 'CompletionDone'; completion: { completionTokens: number } };
     type Payload = { completionTokens: Event };
     const chunks: string[] = [];
+    let tokens = 0;
     const events = this.#subscribe<Payload, Event>(
       COMPLETION_TOKENS,
       { input },
@@ -213,8 +220,9 @@ export class Phone {
     );
     for await (const event of events) {
       if (event.__typename === 'CompletionChunk') chunks[event.index] = event.text;
+      else tokens = event.completion.completionTokens;
     }
-    return chunks.join('');
+    return { text: chunks.join(''), tokens };
   }
 
   /** Closes the socket. */
