@@ -12,7 +12,7 @@ import { must } from '../src/lib/errors.ts';
 import { installBase } from '../src/model/base-install.ts';
 import { loadTokenizer } from '../src/model/base-package.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
-import { type Recipe, recipeOf } from '../src/training/recipe.ts';
+import { type Recipe, recipeOf } from '../src/training/core/recipe.ts';
 import { type Author, mixed, readAuthors } from './authors/data.ts';
 import { type Bench, openBench, type Trained } from './authors/trial.ts';
 

@@ -10,7 +10,7 @@ import { readConfig } from '../src/config.ts';
 import { nullIfMissing } from '../src/lib/null-if-missing.ts';
 import { installBase } from '../src/model/base-install.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
-import { recipeOf } from '../src/training/recipe.ts';
+import { recipeOf } from '../src/training/core/recipe.ts';
 import { playRounds } from './train/rounds.ts';
 import { compareSteps } from './train/step-speed.ts';
 import { findPython } from './train/torch-peer.ts';

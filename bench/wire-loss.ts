@@ -13,11 +13,11 @@ import { type Base, loadTokenizer } from '../src/model/base-package.ts';
 import { flattenLora, LORA_MODULES, unflattenLora } from '../src/model/lora.ts';
 import { roundLora, TENSORS_FILE } from '../src/model/lora-wire.ts';
 import { freshLora } from '../src/training/core/fresh-lora.ts';
+import { learn } from '../src/training/core/learn.ts';
 import { seededRandom } from '../src/training/core/random.ts';
 import { scoreExamples } from '../src/training/core/score.ts';
-import { learn } from '../src/training/learn.ts';
+import { tokeniseParts } from '../src/training/core/tokenise-parts.ts';
 import { openLlamaLearner } from '../src/training/llama-learner.ts';
-import { tokeniseParts } from '../src/training/tokenise-parts.ts';
 import { realBase } from '../test/support/real-base.ts';
 import { SMALL_RECIPE, trainingJob } from '../test/support/training-job.ts';
 

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { splitOf } from '../src/dataset/split.ts';
+import { splitOf } from '../src/dataset/core/split.ts';
 import { readMailbox, type SampleMail } from './mailbox.ts';
 import { type Account, type AdapterSignal, type AdapterView, Phone } from './phone.ts';
 import { startServerProcess } from './server.ts';

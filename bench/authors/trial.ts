@@ -9,12 +9,12 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { loraSize } from '../../src/model/lora.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';
+import { learn } from '../../src/training/core/learn.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
+import type { Recipe } from '../../src/training/core/recipe.ts';
 import { meanLoss, scoreExamples } from '../../src/training/core/score.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
-import { learn } from '../../src/training/learn.ts';
 import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
 
 /** One adapter to train. */
 export interface Trial {

@@ -9,7 +9,7 @@ import { loraLayers, loraPlaces, moduleSize } from '../../src/model/lora.ts';
 import { hostTensor } from '../../src/runtime/host-tensor.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import type { Batch } from '../../src/training/core/batch.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
+import type { Recipe } from '../../src/training/core/recipe.ts';
 
 /** Multiply-adds per second of one large product, by the numbers it is made of. */
 export interface Peak {

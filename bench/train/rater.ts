@@ -6,7 +6,7 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import type { Tokenizer } from '../../src/model/tokenizer.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
-import type { TrainingPreference } from '../../src/training/training-job.ts';
+import type { TrainingPreference } from '../../src/training/core/training-set.ts';
 
 /** Answers one mail is given. */
 export interface Sampler {

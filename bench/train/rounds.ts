@@ -9,10 +9,10 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
-import { decideGate } from '../../src/training/gate.ts';
-import { type Recipe, recipeOf } from '../../src/training/recipe.ts';
+import { decideGate } from '../../src/training/core/gate.ts';
+import { type Recipe, recipeOf } from '../../src/training/core/recipe.ts';
+import type { TrainingPreference } from '../../src/training/core/training-set.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
-import type { TrainingPreference } from '../../src/training/training-job.ts';
 import { type Mail, manyMails } from './mails.ts';
 import { rate, type Sampler, samplerOf, styleOf } from './rater.ts';
 

@@ -7,9 +7,9 @@ import { clipGradient, newAdamW, stepAdamW } from '../../src/training/core/adamw
 import { collate } from '../../src/training/core/batch.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
+import type { Recipe } from '../../src/training/core/recipe.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
 import { openLlamaLearner } from '../../src/training/llama-learner.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
 import { measurePeak, type Peak, productsOfStep } from './products.ts';
 import { startTorchPeer } from './torch-peer.ts';
 

@@ -3,15 +3,16 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
-import { decideGate, type GateVerdict } from '../../src/training/gate.ts';
-import { recipeOf } from '../../src/training/recipe.ts';
+import { decideGate, type GateVerdict } from '../../src/training/core/gate.ts';
+import { recipeOf } from '../../src/training/core/recipe.ts';
+import type { TrainingExample } from '../../src/training/core/training-set.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
-import type { TrainingExample, WarmStart } from '../../src/training/training-job.ts';
+import type { WarmStart } from '../../src/training/training-job.ts';
 import { type Mail, manyMails } from './mails.ts';
 
 const MAILS = 100;

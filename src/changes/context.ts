@@ -6,30 +6,17 @@ import { keysOf, openRowsWith } from '../db/sealed-columns.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
-import { type Lookup, lookupKey, lookupsOf } from '../modes/prompt.ts';
+import { type Lookup, lookupsOf } from '../modes/prompt.ts';
 import type { UserKeys } from '../sealing/user-keys.ts';
-import { distinctRefs, type RecordRef } from './record-ref.ts';
-
-/** A record that is not deleted. */
-export interface LiveRecord extends RecordRef {
-  readonly data: Json;
-}
-
-/** What a lookup finds among given records: of several matches the one whose recordId sorts first, else null. */
-export type Finder = (lookup: Lookup) => LiveRecord | null;
-
-/** A finder over records in memory. */
-export function findAmong(records: readonly LiveRecord[], lookups: readonly Lookup[]): Finder {
-  const found = new Map<string, LiveRecord>();
-  for (const { source, field } of fieldsOf(lookups)) {
-    for (const record of records.filter((candidate) => candidate.source === source)) {
-      const name = nameOf(source, field, keyOf(record, field));
-      const rival = found.get(name);
-      if (rival === undefined || record.recordId < rival.recordId) found.set(name, record);
-    }
-  }
-  return ({ rule, key }) => found.get(nameOf(rule.source, rule.field, key)) ?? null;
-}
+import {
+  contextFrom,
+  type Finder,
+  fieldsOf,
+  findAmong,
+  type LiveRecord,
+  type PromptContext,
+} from './core/find-records.ts';
+import type { RecordRef } from './core/record-ref.ts';
 
 /** A finder over the user's records in the database; one query for each field that is looked at. */
 export async function findInDatabase(
@@ -74,25 +61,6 @@ export function openRecords(
   }));
 }
 
-/** What a prompt shows besides its input, and whose content that is. */
-export interface PromptContext {
-  /** The names of the mode's context rules, each with the data of the record it found; unfound ones are absent. */
-  readonly values: Readonly<Record<string, Json>>;
-  readonly shown: readonly RecordRef[];
-}
-
-/** What the finder finds for the lookups of one input. */
-export function contextFrom(lookups: readonly Lookup[], find: Finder): PromptContext {
-  const found = lookups.flatMap((lookup) => {
-    const record = find(lookup);
-    return record === null ? [] : [{ name: lookup.rule.name, record }];
-  });
-  return {
-    values: Object.fromEntries(found.map(({ name, record }) => [name, record.data])),
-    shown: distinctRefs(found.map(({ record: { source, recordId } }) => ({ source, recordId }))),
-  };
-}
-
 /** What the mode's prompt shows besides this input for this user now. */
 export async function contextOf(
   db: Db,
@@ -102,19 +70,4 @@ export async function contextOf(
 ): Promise<PromptContext> {
   const lookups = lookupsOf(mode, input);
   return contextFrom(lookups, await findInDatabase(db, userId, lookups));
-}
-
-/** The key under which lookups of `field` find the record. */
-export function keyOf(record: Pick<LiveRecord, 'data'>, field: string): string {
-  const value = (record.data as Readonly<Record<string, Json>>)[field];
-  return typeof value === 'string' ? lookupKey(value) : '';
-}
-
-function fieldsOf(lookups: readonly Lookup[]): { source: string; field: string }[] {
-  const fields = lookups.map(({ rule: { source, field } }) => ({ source, field }));
-  return [...new Map(fields.map((pair) => [nameOf(pair.source, pair.field, ''), pair])).values()];
-}
-
-function nameOf(source: string, field: string, key: string): string {
-  return JSON.stringify([source, field, key]);
 }

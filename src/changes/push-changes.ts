@@ -14,9 +14,9 @@ import {
   prepareChanges,
   type SourceCatalog,
 } from './change.ts';
+import type { RecordRef } from './core/record-ref.ts';
 import { findDevice, touchDevice } from './devices.ts';
 import { queueRuns } from './queue-run.ts';
-import type { RecordRef } from './record-ref.ts';
 import { type NumberedChange, writeChanges } from './write-changes.ts';
 
 /** What pushing needs. */

@@ -1,17 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-
-/** The name of a record within its user. */
-export interface RecordRef {
-  readonly source: string;
-  readonly recordId: string;
-}
-
-/** Each record once, in the order of first mention. */
-export function distinctRefs(refs: readonly RecordRef[]): readonly RecordRef[] {
-  return [
-    ...new Map(refs.map((ref) => [JSON.stringify([ref.source, ref.recordId]), ref])).values(),
-  ];
-}
+import type { RecordRef } from './core/record-ref.ts';
 
 /** Whether a row's columns `source` and `recordId` name one of the records. Written source by source, so that an index on
  *  (…, source, record_id) serves it even where the planner has no statistics, as in PGlite. */

@@ -3,7 +3,7 @@ import type { DeviceRow } from '../db/schema.ts';
 import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { UserKeys } from '../sealing/user-keys.ts';
 import type { PreparedChange, SourceCatalog } from './change.ts';
-import { keyOf } from './context.ts';
+import { keyOf } from './core/find-records.ts';
 import { isOneOf } from './record-ref.ts';
 
 /** A change with its place in the user's order; null: rejected. */

@@ -3,12 +3,14 @@
 
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { findInDatabase, keyOf, type LiveRecord, openRecords } from '../changes/context.ts';
-import { distinctRefs, isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
+import { findInDatabase, openRecords } from '../changes/context.ts';
+import { keyOf, type LiveRecord } from '../changes/core/find-records.ts';
+import { distinctRefs, type RecordRef } from '../changes/core/record-ref.ts';
+import { isIdOf, isOneOf } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
 import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { Mode } from '../modes/mode.ts';
-import { completeExample, draftsOf, type MadeExample } from './example.ts';
+import { completeExample, draftsOf, type MadeExample } from './core/example.ts';
 
 /** A (user, mode) at one point of the user's order of changes, in a transaction that holds the user's lock. */
 export interface FoldPoint {

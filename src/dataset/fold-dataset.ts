@@ -11,10 +11,10 @@ import { replacePreferences } from '../feedback/replace-preferences.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
-import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './clean.ts';
+import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './core/clean.ts';
+import { datasetSha256 } from './core/reduce.ts';
+import { splitOfInput } from './core/split.ts';
 import { endAllVersions, type FoldPoint, remakeExamples } from './example-versions.ts';
-import { datasetSha256 } from './reduce.ts';
-import { splitOfInput } from './split.ts';
 
 /** A dataset as the fold left it. */
 export interface FoldedDataset {

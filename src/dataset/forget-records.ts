@@ -4,8 +4,9 @@
 import { type Selectable, sql } from 'kysely';
 import { revokeAdapters } from '../adapters/revoke.ts';
 import { openRecords } from '../changes/context.ts';
+import type { RecordRef } from '../changes/core/record-ref.ts';
 import { queueRuns } from '../changes/queue-run.ts';
-import { isIdOf, isOneOf, type RecordRef } from '../changes/record-ref.ts';
+import { isIdOf, isOneOf } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
 import type { ExamplesTable } from '../db/dataset-tables.ts';
 import { keysOf } from '../db/sealed-columns.ts';
@@ -13,7 +14,7 @@ import { countForgetting } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 import { inputKey } from '../modes/prompt.ts';
-import { draftsOf } from './example.ts';
+import { draftsOf } from './core/example.ts';
 import { versionsHolding } from './example-versions.ts';
 
 /** What forgetting needs. */

@@ -8,9 +8,9 @@ import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
 import { asAnswer } from '../modes/output.ts';
 import { inputKey, renderPrompt } from '../modes/prompt.ts';
-import type { Example } from './example.ts';
-import { byHash, datasetSha256 } from './reduce.ts';
-import { splitOfInput } from './split.ts';
+import type { Example } from './core/example.ts';
+import { byHash, datasetSha256 } from './core/reduce.ts';
+import { splitOfInput } from './core/split.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
 export interface Preference {

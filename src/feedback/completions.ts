@@ -1,7 +1,7 @@
 // The answers that were given, by the server or by a device: kept to be shown, repeated and rated.
 
 import { randomUUID } from 'node:crypto';
-import type { PromptContext } from '../changes/context.ts';
+import type { PromptContext } from '../changes/core/find-records.ts';
 import type { FinishReason } from '../db/answer-tables.ts';
 import type { Db } from '../db/database.ts';
 

@@ -3,7 +3,7 @@
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import type { ChatMessage } from '../lib/chat-message.ts';
 import { AppError } from '../lib/errors.ts';
-import { sha256 } from '../lib/sha256.ts';
+import { textSha256 } from '../lib/text-sha256.ts';
 import type { ContextRule, Mode } from './mode.ts';
 import { renderMessages, type Variables } from './template.ts';
 
@@ -23,7 +23,7 @@ export function renderPrompt(mode: Mode, input: Json, context: Variables): reado
 /** Names an input: SHA-256 of its canonical JSON with white space collapsed, so that a mail and the draft it was
  *  completed from are the same. */
 export function inputKey(input: Json): string {
-  return sha256(canonicalJson(collapseSpace(input)));
+  return textSha256(canonicalJson(collapseSpace(input)));
 }
 
 function collapseSpace(value: Json): Json {

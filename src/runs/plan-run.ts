@@ -7,7 +7,7 @@ import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
 import type { IncrementalChoices } from '../modes/mode.ts';
-import type { Recipe } from '../training/recipe.ts';
+import type { Recipe } from '../training/core/recipe.ts';
 
 /** What a plan follows from. */
 export interface PlanFacts {

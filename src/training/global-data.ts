@@ -1,16 +1,16 @@
 // The data of an adapter for everyone: a file with a JSON object a line, made into examples and pairs as a user's records
 // and ratings are. docs/training.md describes the file.
 
-import { cutTexts, isBinary, isTarget, textsOf } from '../dataset/clean.ts';
-import { exampleSha256 } from '../dataset/example.ts';
-import { byHash, datasetSha256 } from '../dataset/reduce.ts';
-import { splitOf } from '../dataset/split.ts';
+import { cutTexts, isBinary, isTarget, textsOf } from '../dataset/core/clean.ts';
+import { exampleSha256 } from '../dataset/core/example.ts';
+import { byHash, datasetSha256 } from '../dataset/core/reduce.ts';
+import { splitOf } from '../dataset/core/split.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { AppError } from '../lib/errors.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
 import { inputKey, renderPrompt } from '../modes/prompt.ts';
-import type { TrainingExample, TrainingPreference } from './training-job.ts';
+import type { TrainingExample, TrainingPreference } from './core/training-set.ts';
 
 /** What an adapter for everyone is trained on. */
 export interface GlobalData {

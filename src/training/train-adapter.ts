@@ -10,17 +10,17 @@ import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
 import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
 import { roundLora } from '../model/lora-wire.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
+import { figuresOf, type HoldoutMeasures } from './core/gate.ts';
+import { probeExamples } from './core/general-probe.ts';
+import { learn } from './core/learn.ts';
+import { measureHoldout } from './core/measure-holdout.ts';
 import { type Random, seededRandom } from './core/random.ts';
+import { warmRecipe } from './core/recipe.ts';
+import { type TokenisedParts, tokeniseParts } from './core/tokenise-parts.ts';
 import type { Checkpoints, StepReport } from './core/train-loop.ts';
-import { figuresOf, type HoldoutMeasures } from './gate.ts';
-import { probeExamples } from './general-probe.ts';
-import { learn } from './learn.ts';
 import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
-import { measureHoldout } from './measure-holdout.ts';
-import { warmRecipe } from './recipe.ts';
 import { withReplay } from './replay.ts';
 import { openStart } from './starting-point.ts';
-import { type TokenisedParts, tokeniseParts } from './tokenise-parts.ts';
 import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
 
 /** What a run needs besides its job. */

@@ -3,9 +3,9 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Base } from '../model/base-package.ts';
 import type { Mode } from '../modes/mode.ts';
-import { decideGate, type GateVerdict } from './gate.ts';
+import { decideGate, type GateVerdict } from './core/gate.ts';
+import { recipeOf } from './core/recipe.ts';
 import type { GlobalData } from './global-data.ts';
-import { recipeOf } from './recipe.ts';
 import { trainAdapter } from './train-adapter.ts';
 import type { TrainingProgress, TrainingResult } from './training-job.ts';
 

@@ -2,21 +2,11 @@
 
 import type { Lineage } from '../adapters/lineage.ts';
 import type { PeftFile } from '../adapters/peft.ts';
-import type { ExampleNote, PromptAndTarget } from './core/token-example.ts';
-import type { PromptAndPair } from './core/token-pair.ts';
+import type { HoldoutMeasures } from './core/gate.ts';
+import type { Recipe } from './core/recipe.ts';
+import type { ExampleNote } from './core/token-example.ts';
 import type { StepReport } from './core/train-loop.ts';
-import type { HoldoutMeasures } from './gate.ts';
-import type { Recipe } from './recipe.ts';
-
-/** An example and the part of the dataset that it belongs to. */
-export interface TrainingExample extends PromptAndTarget {
-  readonly split: 'train' | 'validation' | 'holdout';
-}
-
-/** A pair of answers and the part of the dataset that it belongs to. */
-export interface TrainingPreference extends PromptAndPair {
-  readonly split: TrainingExample['split'];
-}
+import type { TrainingExample, TrainingPreference } from './core/training-set.ts';
 
 /** An adapter to begin from. */
 export interface StartingPoint {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { EMPTY_DATASET_SHA256 } from '../../src/dataset/core/reduce.ts';
 import { decideRun, type PastDatasets, type RunDecision } from '../../src/dataset/decide-run.ts';
 import type { FoldedDataset } from '../../src/dataset/fold-dataset.ts';
-import { EMPTY_DATASET_SHA256 } from '../../src/dataset/reduce.ts';
 import type { Objective } from '../../src/modes/mode.ts';
 
 function folded(sha256: string, train: number, holdout: number): FoldedDataset {

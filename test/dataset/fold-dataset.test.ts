@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
-import type { LiveRecord } from '../../src/changes/context.ts';
+import type { LiveRecord } from '../../src/changes/core/find-records.ts';
+import { datasetSha256, reduce } from '../../src/dataset/core/reduce.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
-import { datasetSha256, reduce } from '../../src/dataset/reduce.ts';
-import { splitOf } from '../../src/dataset/split.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { reduce } from '../../src/dataset/reduce.ts';
+import { reduce } from '../../src/dataset/core/reduce.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { rollbackAdapter } from '../../src/adapters/rollback.ts';
-import type { RecordRef } from '../../src/changes/record-ref.ts';
-import { reduce } from '../../src/dataset/reduce.ts';
+import type { RecordRef } from '../../src/changes/core/record-ref.ts';
+import { reduce } from '../../src/dataset/core/reduce.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';

@@ -10,7 +10,7 @@ import { readMailbox } from '../../demo/mailbox.ts';
 import { type AdapterSignal, type AdapterView, Phone, type RunView } from '../../demo/phone.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { readConfig } from '../../src/config.ts';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { type App, startApp } from '../../src/start/app.ts';

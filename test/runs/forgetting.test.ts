@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { installBase } from '../../src/model/base-install.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { registerShipped } from '../../src/adapters/shipped.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { RunDeps } from '../../src/runs/run-training.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
-import { splitOf } from '../../src/dataset/split.ts';
+import { splitOf } from '../../src/dataset/core/split.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { describeWithDatabase } from '../support/databases.ts';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { LiveRecord } from '../../src/changes/context.ts';
+import type { LiveRecord } from '../../src/changes/core/find-records.ts';
 import type { TestChange } from './test-user.ts';
 
 /** Enough words for every mode's rules. */

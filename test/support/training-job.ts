@@ -3,12 +3,9 @@
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
-import type { Recipe } from '../../src/training/recipe.ts';
-import type {
-  TrainingExample,
-  TrainingJob,
-  TrainingPreference,
-} from '../../src/training/training-job.ts';
+import type { Recipe } from '../../src/training/core/recipe.ts';
+import type { TrainingExample, TrainingPreference } from '../../src/training/core/training-set.ts';
+import type { TrainingJob } from '../../src/training/training-job.ts';
 
 /** A small recipe for small bases. */
 export const SMALL_RECIPE: Recipe = {

@@ -7,9 +7,9 @@ import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { Base } from '../../src/model/base-package.ts';
+import { decideGate } from '../../src/training/core/gate.ts';
+import { PROBE_TEXTS } from '../../src/training/core/general-probe.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
-import { decideGate } from '../../src/training/gate.ts';
-import { PROBE_TEXTS } from '../../src/training/general-probe.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';
 import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
 import {

@@ -1,11 +1,11 @@
 // The lessons of a run, one after the other: writing, preferring, or both.
 
-import type { Learner } from './core/learner.ts';
-import { preferenceLesson, writingLesson } from './core/lessons.ts';
-import type { Random } from './core/random.ts';
-import { type Checkpoints, type LoopResult, type StepReport, train } from './core/train-loop.ts';
+import type { Learner } from './learner.ts';
+import { preferenceLesson, writingLesson } from './lessons.ts';
+import type { Random } from './random.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
 import type { TokenisedParts } from './tokenise-parts.ts';
+import { type Checkpoints, type LoopResult, type StepReport, train } from './train-loop.ts';
 
 /** What a run's lessons need. */
 export interface LearnOptions {

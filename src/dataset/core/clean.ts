@@ -1,7 +1,7 @@
 // What is fit to learn from. Records are whatever a phone sends: empty mails, attachments pasted as text, novels.
 // docs/datasets.md states these rules for users.
 
-import type { Json } from '../lib/canonical-json.ts';
+import type { Json } from '../../lib/canonical-json.ts';
 
 /** Longer texts of an input are cut here: a prompt is read in full by every step of training. */
 export const MAX_INPUT_CHARACTERS = 4_000;

@@ -1,9 +1,9 @@
 // A dataset as a pure function of records and ratings. This is the definition; folding only the changes (fold-dataset.ts)
 // must give the same hash.
 
-import { findAmong, type LiveRecord } from '../changes/context.ts';
-import { sha256 } from '../lib/sha256.ts';
-import type { Mode } from '../modes/mode.ts';
+import { findAmong, type LiveRecord } from '../../changes/core/find-records.ts';
+import { textSha256 } from '../../lib/text-sha256.ts';
+import type { Mode } from '../../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './example.ts';
 
 /** All examples of the records, in the order of their hashes: neither names nor times of records tell. */
@@ -24,7 +24,7 @@ export function byHash(a: { sha256: string }, b: { sha256: string }): number {
 /** The name of a dataset: SHA-256 over the hashes of its examples and of its preferences, one a line and each list
  *  sorted, with an empty line between the lists. */
 export function datasetSha256(sortedExamples: string, sortedPreferences: string): string {
-  return sha256(`${sortedExamples}\n\n${sortedPreferences}`);
+  return textSha256(`${sortedExamples}\n\n${sortedPreferences}`);
 }
 
 /** The dataset of a user who has said nothing: what the base model was adapted to. */

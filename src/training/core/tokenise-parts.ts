@@ -1,9 +1,10 @@
-import type { Tokenizer } from '../model/tokenizer.ts';
-import type { TokenPair } from './core/preference-batch.ts';
-import { type ExampleNote, type TokenExample, tokenise } from './core/token-example.ts';
-import { tokenisePairs } from './core/token-pair.ts';
-import { UntrainableError } from './core/untrainable-error.ts';
-import type { TrainingExample, TrainingJob } from './training-job.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { TokenPair } from './preference-batch.ts';
+import type { Recipe } from './recipe.ts';
+import { type ExampleNote, type TokenExample, tokenise } from './token-example.ts';
+import { tokenisePairs } from './token-pair.ts';
+import type { TrainingExample, TrainingPreference } from './training-set.ts';
+import { UntrainableError } from './untrainable-error.ts';
 
 /** One part of a dataset as tokens. */
 export interface TokenisedPart {
@@ -18,8 +19,15 @@ export type TokenisedParts = Readonly<Record<Split, TokenisedPart>> & {
   readonly notes: readonly ExampleNote[];
 };
 
+/** What a run is given, as texts. */
+export interface TextParts {
+  readonly recipe: Recipe;
+  readonly examples: readonly TrainingExample[];
+  readonly preferences: readonly TrainingPreference[];
+}
+
 /** Tokenises all parts of a job. Throws UntrainableError when there is nothing to learn from. */
-export function tokeniseParts(job: TrainingJob, tokenizer: Tokenizer): TokenisedParts {
+export function tokeniseParts(job: TextParts, tokenizer: Tokenizer): TokenisedParts {
   const { examples, preferences, recipe } = job;
   const part = (split: Split) => {
     const isPart = (item: { readonly split: Split }) => item.split === split;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideGate, type HoldoutMeasure } from '../../src/training/gate.ts';
+import { decideGate, type HoldoutMeasure } from '../../../src/training/core/gate.ts';
 
 const GATE = { marginNats: 0.01, minHoldout: 4 };
 

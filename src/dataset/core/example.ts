@@ -1,15 +1,15 @@
 // How a record becomes examples. Pure: the records that its prompts show are found by the caller.
 
-import { contextFrom, type Finder, type LiveRecord } from '../changes/context.ts';
-import { distinctRefs, type RecordRef } from '../changes/record-ref.ts';
-import type { Split } from '../db/dataset-tables.ts';
-import { canonicalJson, type Json } from '../lib/canonical-json.ts';
-import type { ChatMessage } from '../lib/chat-message.ts';
-import { sha256 } from '../lib/sha256.ts';
-import type { ExampleRule, Mode } from '../modes/mode.ts';
-import { asAnswer } from '../modes/output.ts';
-import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../modes/prompt.ts';
-import { TemplateError } from '../modes/template.ts';
+import { contextFrom, type Finder, type LiveRecord } from '../../changes/core/find-records.ts';
+import { distinctRefs, type RecordRef } from '../../changes/core/record-ref.ts';
+import type { Split } from '../../db/dataset-tables.ts';
+import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
+import type { ChatMessage } from '../../lib/chat-message.ts';
+import { textSha256 } from '../../lib/text-sha256.ts';
+import type { ExampleRule, Mode } from '../../modes/mode.ts';
+import { asAnswer } from '../../modes/output.ts';
+import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../../modes/prompt.ts';
+import { TemplateError } from '../../modes/template.ts';
 import { cutTexts, isBinary, isTarget, textsOf } from './clean.ts';
 import { splitOf } from './split.ts';
 
@@ -101,5 +101,5 @@ function cutFields(values: Readonly<Record<string, Json>>): Readonly<Record<stri
 /** SHA-256 over split, messages and target. */
 export function exampleSha256({ split, messages, target }: Omit<Example, 'sha256'>): string {
   const prompt = messages.map(({ role, content }) => [role, content]);
-  return sha256(canonicalJson([split, prompt, target]));
+  return textSha256(canonicalJson([split, prompt, target]));
 }

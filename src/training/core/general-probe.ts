@@ -1,9 +1,8 @@
 // A fixed text that no user wrote. How well an adapter still foretells it says whether learning one user's manner has cost
 // the language itself. The texts are our own words about common knowledge; changing them makes old figures incomparable.
 
-import { sha256 } from '../lib/sha256.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
-import type { TokenExample } from './core/token-example.ts';
+import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { TokenExample } from './token-example.ts';
 
 /** Plain prose, a list, a recipe, arithmetic, code, a dialogue: what an everyday model is asked for. */
 export const PROBE_TEXTS: readonly string[] = [
@@ -20,7 +19,7 @@ export const PROBE_TEXTS: readonly string[] = [
 /** The probe as tokens: each text is foretold from its first token on. Longer texts than `maxTokens` lose their end. */
 export function probeExamples(tokenizer: Tokenizer, maxTokens: number): readonly TokenExample[] {
   return PROBE_TEXTS.map((text) => ({
-    sha256: sha256(text),
+    sha256: text,
     ids: tokenizer.encode(text).slice(0, maxTokens),
     promptLength: 1,
   }));

@@ -1,14 +1,14 @@
 // How a candidate does on texts that it has not seen, beside the bare base and beside the adapter it would replace.
 
-import { must } from '../lib/errors.ts';
-import type { LlamaConfig } from '../model/llama-config.ts';
-import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../model/lora.ts';
-import type { Learner } from './core/learner.ts';
-import { marginsOf } from './core/margins.ts';
-import type { TokenPair } from './core/preference-batch.ts';
-import { type Score, scoreExamples } from './core/score.ts';
-import type { TokenExample } from './core/token-example.ts';
+import { must } from '../../lib/errors.ts';
+import type { LlamaConfig } from '../../model/llama-config.ts';
+import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../../model/lora.ts';
 import type { HoldoutMeasures, PreferenceMeasure, ProbeMeasure } from './gate.ts';
+import type { Learner } from './learner.ts';
+import { marginsOf } from './margins.ts';
+import type { TokenPair } from './preference-batch.ts';
+import { type Score, scoreExamples } from './score.ts';
+import type { TokenExample } from './token-example.ts';
 
 /** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every
  *  held-out pair and the general probe under the candidate and the base. Both adapters must fit into the learner's shape. */

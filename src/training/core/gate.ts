@@ -1,6 +1,6 @@
 // The gate: whether a trained adapter may answer for its user. Measures in, a verdict with its reason out.
 
-import { must } from '../lib/errors.ts';
+import { must } from '../../lib/errors.ts';
 
 /** One held-out example: its target tokens, and the negative log-likelihood (nats, summed over them) under each. */
 export interface HoldoutMeasure {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitOf, splitOfInput } from '../../src/dataset/split.ts';
+import { splitOf, splitOfInput } from '../../../src/dataset/core/split.ts';
 
 describe('splitOf', () => {
   it('never changes its mind: these are the parts of data folders that exist', () => {

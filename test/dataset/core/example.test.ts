@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { LiveRecord } from '../../src/changes/context.ts';
-import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from '../../src/dataset/clean.ts';
-import { reduce } from '../../src/dataset/reduce.ts';
-import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { anyUpsert, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
-import { loadShippedModes } from '../support/test-user.ts';
+import type { LiveRecord } from '../../../src/changes/core/find-records.ts';
+import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from '../../../src/dataset/core/clean.ts';
+import { reduce } from '../../../src/dataset/core/reduce.ts';
+import type { ModeCatalog } from '../../../src/modes/mode.ts';
+import { anyUpsert, Mailbox, sampleMail, sampleReply } from '../../support/mailbox.ts';
+import { loadShippedModes } from '../../support/test-user.ts';
 
 let catalog: ModeCatalog;
 beforeAll(async () => {
@@ -122,7 +122,7 @@ describe('reduce', () => {
 
   it('makes enough of the sample mailbox to train and to judge `subject`', () => {
     const lines = ['mailbox', 'contacts', 'notes'].flatMap((name) =>
-      readFileSync(new URL(`../../examples/${name}.jsonl`, import.meta.url), 'utf8')
+      readFileSync(new URL(`../../../examples/${name}.jsonl`, import.meta.url), 'utf8')
         .split('\n')
         .filter((line) => line !== ''),
     );

@@ -1,10 +1,10 @@
 // How an adapter is trained: everything besides the data and the base that its bytes depend on.
 
-import type { LinearPrecision } from '../model/frozen-linear.ts';
-import type { LlamaConfig } from '../model/llama-config.ts';
-import type { LoraModule, LoraShape } from '../model/lora.ts';
-import type { DpoOptions } from './core/preference-batch.ts';
-import type { LoopOptions } from './core/train-loop.ts';
+import type { LinearPrecision } from '../../model/frozen-linear.ts';
+import type { LlamaConfig } from '../../model/llama-config.ts';
+import type { LoraModule, LoraShape } from '../../model/lora.ts';
+import type { DpoOptions } from './preference-batch.ts';
+import type { LoopOptions } from './train-loop.ts';
 
 /** All choices of a run. Equal dataset, recipe and base give equal bytes (on one kind of processor). */
 export interface Recipe extends LoopOptions {

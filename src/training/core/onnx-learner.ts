@@ -1,0 +1,135 @@
+// A Llama with a LoRA, run by ONNX Runtime: what the training loop learns with, on a server and on a device.
+
+import { must } from '../../lib/errors.ts';
+import type { LlamaConfig } from '../../model/llama-config.ts';
+import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
+import type { Session } from '../../runtime/ort-session.ts';
+import type { Batch } from './batch.ts';
+import type { Learner, LossAndGradient } from './learner.ts';
+import type { PreferenceBatch } from './preference-batch.ts';
+
+/** The graphs of llama-train.ts. */
+export type TrainGraphName = 'prefix' | 'step' | 'preference' | 'score';
+
+/** Opens one of the graphs, all of which are for the same model, LoRA and lengths. */
+export type OpenGraph = (name: TrainGraphName) => Promise<Session>;
+
+type Feeds = Record<string, HostTensor>;
+
+/** A learner over sessions that are opened when they are first needed. */
+export class OnnxLearner implements Learner {
+  readonly #config: LlamaConfig;
+  readonly #prefixLayers: number;
+  readonly #open: OpenGraph;
+  readonly #sessions = new Map<TrainGraphName, Session>();
+  /** What comes out of the frozen lower layers, per example: f32[length, H] */
+  readonly #hidden = new Map<string, Float32Array>();
+
+  /** `prefixLayers`: how many lower layers the graphs but for the prefix leave out. */
+  constructor(
+    { config, prefixLayers }: { readonly config: LlamaConfig; readonly prefixLayers: number },
+    open: OpenGraph,
+  ) {
+    this.#config = config;
+    this.#prefixLayers = prefixLayers;
+    this.#open = open;
+  }
+
+  async step(batch: Batch, theta: Float32Array): Promise<LossAndGradient> {
+    const session = await this.#session('step');
+    const feeds = await this.#feeds(batch, theta);
+    return lossAndGradient(await session.run({ ...feeds, weights: column(batch.weights) }));
+  }
+
+  async preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
+    const session = await this.#session('preference');
+    const { pairs, reference, pairWeights, weights } = batch;
+    const outputs = await session.run({
+      ...(await this.#feeds(batch, theta)),
+      weights: column(weights),
+      pairs: hostTensor(pairs, [reference.length, weights.length]),
+      reference: column(reference),
+      pairWeights: column(pairWeights),
+    });
+    return lossAndGradient(outputs);
+  }
+
+  async logProbs(batch: Batch, theta: Float32Array): Promise<Float32Array> {
+    const session = await this.#session('score');
+    const { logProbs } = await session.run(await this.#feeds(batch, theta));
+    return floats(logProbs);
+  }
+
+  /** Frees the sessions. */
+  async close(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.close();
+    this.#sessions.clear();
+  }
+
+  async #session(name: TrainGraphName): Promise<Session> {
+    const session = this.#sessions.get(name) ?? (await this.#open(name));
+    this.#sessions.set(name, session);
+    return session;
+  }
+
+  async #feeds(batch: Batch, theta: Float32Array): Promise<Feeds> {
+    const lower = lowerFeeds(batch, this.#config);
+    const start =
+      this.#prefixLayers === 0
+        ? lower
+        : { mask: must(lower.mask, 'a mask'), hidden: await this.#hiddenOf(batch, lower) };
+    return {
+      ...start,
+      positions: hostTensor(batch.positions, [batch.positions.length]),
+      targets: hostTensor(batch.targets, [batch.targets.length]),
+      theta: hostTensor(theta, [theta.length]),
+    };
+  }
+
+  /** Runs the frozen lower layers once per example, however often it is learned from. */
+  async #hiddenOf(batch: Batch, feeds: Feeds): Promise<HostTensor> {
+    const H = this.#config.hiddenSize;
+    const rowSize = batch.length * H;
+    if (batch.examples.some(({ sha256 }) => !this.#hidden.has(sha256))) {
+      const session = await this.#session('prefix');
+      const hidden = floats((await session.run(feeds)).hidden);
+      for (const [row, { sha256, ids }] of batch.examples.entries())
+        this.#hidden.set(sha256, hidden.slice(row * rowSize, row * rowSize + ids.length * H));
+    }
+    const rows = new Float32Array(batch.examples.length * rowSize);
+    for (const [row, { sha256 }] of batch.examples.entries())
+      rows.set(must(this.#hidden.get(sha256), 'the prefix ran'), row * rowSize);
+    return hostTensor(rows, [batch.examples.length, batch.length, H]);
+  }
+}
+
+function lowerFeeds({ examples, length, ids }: Batch, config: LlamaConfig): Feeds {
+  const queriesPerKey = config.headCount / config.kvHeadCount;
+  return {
+    ids: hostTensor(ids, [examples.length, length]),
+    mask: hostTensor(causalMask(length, queriesPerKey), [1, 1, queriesPerKey * length, length]),
+  };
+}
+
+// Far below any score, and still a number that can be added to.
+const HIDDEN = -1e9;
+
+/** f32[G, S, S]: HIDDEN where a position would look at a later one. */
+function causalMask(length: number, repeats: number): Float32Array {
+  const mask = new Float32Array(length * length * repeats);
+  for (let row = 0; row < length * repeats; row += 1)
+    mask.fill(HIDDEN, row * length + (row % length) + 1, (row + 1) * length);
+  return mask;
+}
+
+function column(values: Float32Array): HostTensor {
+  return hostTensor(values, [values.length, 1]);
+}
+
+function lossAndGradient({ loss, gradient }: Readonly<Feeds>): LossAndGradient {
+  return { loss: Number(floats(loss)[0]), gradient: floats(gradient) };
+}
+
+function floats(tensor: HostTensor | undefined): Float32Array {
+  return must(tensor, 'the graph has this output').data as Float32Array;
+}
