@@ -2,6 +2,7 @@
 // The only file that reads process.env.
 
 import { fileURLToPath } from 'node:url';
+import { parseS3Url } from './blobs/s3-url.ts';
 import { ACCESS_SETTINGS } from './settings/access.ts';
 import { MODEL_SETTINGS } from './settings/model.ts';
 import { SERVER_SETTINGS } from './settings/server.ts';
@@ -70,7 +71,15 @@ export function keysDirOf({ keysDir, dataDir }: Config): string {
   return keysDir ?? dataDir;
 }
 
-/** The folder that holds the adapters' folder. */
-export function blobDirOf({ blobUrl, dataDir }: Config): string {
-  return blobUrl === undefined ? dataDir : fileURLToPath(blobUrl);
+/** Where adapters are kept: the folder that holds theirs, and the bucket behind it if they are shared through one. */
+export interface BlobPlace {
+  readonly folder: string;
+  readonly remoteUrl?: string;
+}
+
+/** The folder that processes share; with a bucket, a folder of this process's own in front of it. */
+export function blobPlaceOf({ blobUrl, dataDir }: Config): BlobPlace {
+  if (blobUrl === undefined) return { folder: dataDir };
+  if (parseS3Url(blobUrl) !== null) return { folder: dataDir, remoteUrl: blobUrl };
+  return { folder: fileURLToPath(blobUrl) };
 }

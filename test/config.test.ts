@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { blobDirOf, ConfigError, type Flags, keysDirOf, readConfig } from '../src/config.ts';
+import { blobPlaceOf, ConfigError, type Flags, keysDirOf, readConfig } from '../src/config.ts';
 
 describe('readConfig', () => {
   it('has a default for everything that a first start needs', () => {
@@ -21,9 +21,15 @@ describe('readConfig', () => {
 
   it('keeps key and adapters in the data folder unless they have folders of their own', () => {
     const alone = readConfig({ dataDir: '/srv/data' }, {});
-    expect([keysDirOf(alone), blobDirOf(alone)]).toEqual(['/srv/data', '/srv/data']);
+    expect([keysDirOf(alone), blobPlaceOf(alone)]).toEqual(['/srv/data', { folder: '/srv/data' }]);
     const shared = readConfig({ keysDir: '/srv/keys', blobUrl: 'file:///srv/blobs' }, {});
-    expect([keysDirOf(shared), blobDirOf(shared)]).toEqual(['/srv/keys', '/srv/blobs']);
+    expect([keysDirOf(shared), blobPlaceOf(shared)]).toEqual([
+      '/srv/keys',
+      { folder: '/srv/blobs' },
+    ]);
+    const blobUrl = 's3://bucket/prefix?endpoint=http://127.0.0.1:9000';
+    const bucket = readConfig({ dataDir: '/srv/data', blobUrl }, {});
+    expect(blobPlaceOf(bucket)).toEqual({ folder: '/srv/data', remoteUrl: blobUrl });
   });
 
   it('prefers the flag to the variable and the variable to the default', () => {

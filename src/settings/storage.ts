@@ -1,5 +1,6 @@
 // Where data, queue, blobs and keys are kept.
 
+import { parseS3Url } from '../blobs/s3-url.ts';
 import { path, type Setting, url } from './setting.ts';
 
 export const STORAGE_SETTINGS = {
@@ -34,10 +35,12 @@ export const STORAGE_SETTINGS = {
     flag: '--blob-url',
     env: 'BLOB_URL',
     placeholder: 'url',
-    description: 'folder of the adapters that all processes share (standard: in the data folder)',
-    expected: 'the URL of a folder such as file:///srv/attune/blobs',
+    description:
+      'folder or bucket of the adapters and models that all processes share (standard: the data folder)',
+    expected:
+      'the URL of a folder such as file:///srv/attune/blobs, or s3://bucket/prefix?endpoint=https://host&region=name',
     fallback: null,
-    parse: (text) => url(text, ['file:']),
+    parse: (text) => (parseS3Url(text) === null ? url(text, ['file:']) : text),
   } satisfies Setting<string>,
   keysDir: {
     flag: '--keys',

@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import type { pino } from 'pino';
 import { type JobShares, type Jobs, startJobs } from '../../jobs/start.ts';
-import { openAdapterStore } from '../adapters/store.ts';
+import { openStore } from '../adapters/open-store.ts';
 import { indexLookups } from '../changes/index-lookups.ts';
-import { blobDirOf, type Config, keysDirOf } from '../config.ts';
+import { blobPlaceOf, type Config, keysDirOf } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
 import { parseModelReference } from '../model/model-reference.ts';
@@ -44,10 +44,11 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
       onQuery: (ms) => metrics.sqlSeconds.observe(ms / 1000),
     }),
   );
-  const installed = await installModel(config, signal);
+  const { blobs, store } = await openStore(blobPlaceOf(config));
+  if (blobs !== null) opened.add({ close: async () => blobs.close() });
+  const installed = await installModel(config, blobs, signal);
   await keepBase(database.kysely, dataDir, installed);
   const { base } = installed;
-  const store = await openAdapterStore(blobDirOf(config));
   const parts = { db: database.kysely, catalog, base, store, clock: systemClock };
   await shipAdapters(parts);
   await indexLookups(database.kysely, catalog);

@@ -34,7 +34,7 @@ export async function trainGlobalCommand(
     throw new StartError(`${outDir} is there already; give the name of a folder that is not.`);
   const mode = (await loadCatalog(config.modesDir)).mode(key);
   const data = parseGlobalData(await readData(file), mode, file);
-  const { base } = await installModel(config, new AbortController().signal);
+  const { base } = await installModel(config, null, new AbortController().signal);
   print(
     `${data.examples.length} examples, ${data.preferences.length} pairs, ${data.dropped} lines dropped\n`,
   );

@@ -1,5 +1,5 @@
-// A deployment of several processes on one PostgreSQL, one Redis and one folder of adapters: two that answer, two that
-// train. Devices of one user talk to different ones.
+// A deployment of several processes on one PostgreSQL, one Redis and one folder or bucket of adapters: two that answer, two
+// that train. Devices of one user talk to different ones.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,28 +11,37 @@ import { Phone } from '../../demo/phone.ts';
 import { AttuneProcess } from '../support/attune-process.ts';
 import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
+import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
 
 const MODE = 'subject';
 
 let folder: string;
+let bucket: S3Server;
 let running: AttuneProcess[] = [];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-roles-'));
+  bucket = await startS3Server();
 });
 afterEach(async () => {
   for (const node of running) node.kill('SIGKILL');
   for (const node of running) await node.exit();
   running = [];
+  await bucket.close();
   await rm(folder, { recursive: true });
 });
 
 describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('roles', () => {
-  it.each(['with', 'without'])(
-    'work together %s Redis',
-    async (redis) => {
+  it.each([
+    ['with Redis and a shared folder', true, false],
+    ['without Redis, over a bucket', false, true],
+  ])(
+    'work together %s',
+    async (_, withRedis, withBucket) => {
       const start = startOn({
         DATABASE_URL: await newPostgresUrl(),
-        ...(redis === 'with' && { REDIS_URL: await redisUrl() }),
+        ...(withRedis && { REDIS_URL: await redisUrl() }),
+        BLOB_URL: withBucket ? bucket.url : pathToFileURL(join(folder, 'blobs')).href,
+        ...(withBucket && S3_ACCESS),
       });
       const servers = [
         start('serve', 'first', '--port', '0'),
@@ -57,6 +66,8 @@ describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('r
       const held = { mode: MODE, input, adapter: { heldByDevice: 'device-1' } };
       const answers = await Promise.all([phone.complete(held), tablet.complete(held)]);
       expect(answers[0]).toMatchObject({ adapter: { version: 1 }, text: answers[1]?.text });
+      const key = `some/prefix/adapters/${signal.adapter.sha256}/adapter_model.safetensors`;
+      expect(bucket.objects.has(key)).toBe(withBucket);
       await phone.close();
       await tablet.close();
       for (const node of running) node.kill('SIGTERM');
@@ -72,7 +83,6 @@ function startOn(servers: Readonly<Record<string, string>>) {
     ...servers,
     ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1', ATTUNE_LOG_LEVEL: 'error' },
     ...{ ATTUNE_CACHE: join(folder, 'cache'), ATTUNE_KEYS: join(folder, 'keys') },
-    BLOB_URL: pathToFileURL(join(folder, 'blobs')).href,
   };
   return (role: string, name: string, ...args: string[]) => {
     const node = new AttuneProcess([role, '--data', join(folder, name), ...args], env);

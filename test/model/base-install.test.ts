@@ -10,12 +10,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Blobs } from '../../src/blobs/blobs.ts';
+import { openBlobs } from '../../src/blobs/open-blobs.ts';
+import { must } from '../../src/lib/errors.ts';
 import { type InstallOptions, installBase } from '../../src/model/base-install.ts';
-import { loadTokenizer, verifyBase } from '../../src/model/base-package.ts';
+import { type Base, loadTokenizer, verifyBase } from '../../src/model/base-package.ts';
 import { startFileServer } from '../support/file-server.ts';
 import { startHubServer } from '../support/hub-server.ts';
 import { instantClock } from '../support/instant-clock.ts';
+import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
 import {
   SAMPLE_CONFIG,
   sampleCheckpoint,
@@ -216,4 +220,45 @@ test('what a killed install left is swept by the next one', async () => {
   const base = await installBase(optionsFor(inFolder('model')));
   expect(readdirSync(inFolder('cache/models'))).toEqual([base.sha256]);
   await verifyBase(base);
+});
+
+describe('a package that processes share', () => {
+  let bucket: S3Server;
+  let blobs: Blobs;
+  beforeEach(async () => {
+    for (const [name, value] of Object.entries(S3_ACCESS)) vi.stubEnv(name, value);
+    bucket = await startS3Server();
+    blobs = must(await openBlobs(bucket.url), 'it is the URL of a bucket');
+    return async () => {
+      vi.unstubAllEnvs();
+      blobs.close();
+      await bucket.close();
+    };
+  });
+  const weights = (base: Base) => `some/prefix/models/${base.sha256}/model.safetensors`;
+  const other = () => optionsFor(inFolder('model'), { blobs, cacheDir: inFolder('other') });
+
+  test('is made by one and fetched by the others', async () => {
+    const base = await installBase(optionsFor(folderModel(), { blobs }));
+    expect(bucket.objects.has(weights(base))).toBe(true);
+    const { stages: seen, onProgress } = stages();
+    const fetched = await installBase({ ...other(), onProgress });
+    expect(seen).toEqual([]);
+    expect(fetched).toMatchObject({ sha256: base.sha256, name: base.name });
+    await verifyBase(fetched);
+  });
+
+  test('is made anew where it is damaged there', async () => {
+    const base = await installBase(optionsFor(folderModel(), { blobs }));
+    const { bytes } = must(bucket.objects.get(weights(base)), 'the weights');
+    bucket.objects.set(weights(base), {
+      bytes: Buffer.from(bytes.map((byte) => byte ^ 1)),
+      sha256: undefined,
+    });
+    const { stages: seen, onProgress } = stages();
+    const made = await installBase({ ...other(), onProgress });
+    expect(seen).toEqual(['convert']);
+    await verifyBase(made);
+    expect(readdirSync(inFolder('other/models'))).toEqual([base.sha256]);
+  });
 });

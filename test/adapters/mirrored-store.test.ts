@@ -1,0 +1,92 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { openStore } from '../../src/adapters/open-store.ts';
+import type { AdapterStore } from '../../src/adapters/store.ts';
+import { must } from '../../src/lib/errors.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { useTemporaryFolder } from '../support/temporary-folder.ts';
+
+const inFolder = useTemporaryFolder();
+const TENSORS = 'adapter_model.safetensors';
+
+describe('a store in front of a bucket', () => {
+  let server: S3Server;
+  let stores: AdapterStore[];
+  let name: string;
+  beforeAll(async () => {
+    for (const [key, value] of Object.entries(S3_ACCESS)) vi.stubEnv(key, value);
+    server = await startS3Server();
+  });
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await server.close();
+  });
+  beforeEach(async () => {
+    server.fault = 'none';
+    server.objects.clear();
+    const opened = await Promise.all(
+      ['one', 'two'].map((folder) =>
+        openStore({ folder: inFolder(folder), remoteUrl: server.url }),
+      ),
+    );
+    stores = opened.map(({ store }) => store);
+    await mkdir(inFolder('trained'));
+    await writeFile(inFolder('trained/adapter_config.json'), '{}');
+    await writeFile(join(inFolder('trained'), TENSORS), 'tensors');
+    name = (await first().put(inFolder('trained'))).sha256;
+    return () => {
+      for (const { blobs } of opened) blobs?.close();
+    };
+  });
+  const first = () => must(stores[0], 'a store');
+  const second = () => must(stores[1], 'a store');
+  const tensorsIn = (store: AdapterStore) => join(store.pathOf(name), TENSORS);
+  const remote = () => `some/prefix/adapters/${name}/${TENSORS}`;
+
+  it('hands what one process has put to another, which fetches it once', async () => {
+    const asked = await Promise.all([second().isServable(name), second().isServable(name)]);
+    expect(asked).toEqual([true, true]);
+    expect(await readFile(tensorsIn(second()), 'utf8')).toBe('tensors');
+    expect(await second().isIntact(name)).toBe(true);
+    const fetches = server.requests.filter((request) => request === `GET ${remote()}`);
+    expect(fetches).toHaveLength(1);
+  });
+
+  it.each([
+    ['damaged', (path: string) => writeFile(path, 'tensorz')],
+    ['lost', (path: string) => rm(path)],
+  ])('fetches again what was %s here', async (_, harm) => {
+    await harm(tensorsIn(first()));
+    expect(await first().isServable(name)).toBe(true);
+    expect(await readFile(tensorsIn(first()), 'utf8')).toBe('tensors');
+  });
+
+  it('serves nothing that is damaged in both places, and keeps no copy of it', async () => {
+    server.objects.set(remote(), { bytes: Buffer.from('tensorz'), sha256: undefined });
+    expect(await second().isServable(name)).toBe(false);
+    expect(await second().isIntact(name)).toBe(false);
+    await expect(readFile(tensorsIn(second()))).rejects.toThrow('ENOENT');
+  });
+
+  it('says that an adapter is lost when the bucket has none', async () => {
+    expect(await second().isServable(sha256('never put'))).toBe(false);
+    server.objects.delete(remote());
+    expect(await second().isServable(name)).toBe(false);
+  });
+
+  it('does not take a bucket that cannot be reached for an adapter that is lost', async () => {
+    server.fault = 'busy';
+    await expect(second().isServable(name)).rejects.toThrow('SlowDown');
+    // what is here already is served without asking
+    expect(await first().isServable(name)).toBe(true);
+  });
+
+  it('does not call an adapter stored that the bucket has refused', async () => {
+    server.fault = 'read-only';
+    await writeFile(join(inFolder('trained'), TENSORS), 'others');
+    await expect(first().put(inFolder('trained'))).rejects.toThrow('AccessDenied');
+    expect(await second().isServable(sha256('others'))).toBe(false);
+  });
+});
