@@ -39,22 +39,39 @@ export function createLoaders(db: Db, userId: string, baseSha256: string) {
     byKey(read, ({ id }) => id);
   const byMode = <Row extends { readonly mode: string }>(read: ReadRows<Row>) =>
     byKey(read, ({ mode }) => mode);
-  return {
-    adapter: byId(adaptersById),
-    completion: byId(completionsById),
-    dataset: byId(datasetsById),
-    device: byId(devicesById),
-    record: byId(recordsById),
-    run: byId(runsById),
-    liveAdapter: byMode(liveAdapters),
-    latestDataset: byMode(latestDatasets),
-    shippedAdapter: byMode((_db, _userId, modes) => shippedAdapters(db, baseSha256, modes)),
-    held: new DataLoader(
-      async (deviceRowIds: readonly string[]) => {
-        const held = await heldAdapters(db, userId, deviceRowIds);
-        return deviceRowIds.map((id) => held.filter(({ deviceRowId }) => deviceRowId === id));
-      },
-      { cache: false },
-    ),
-  };
+  return lazily({
+    adapter: () => byId(adaptersById),
+    completion: () => byId(completionsById),
+    dataset: () => byId(datasetsById),
+    device: () => byId(devicesById),
+    record: () => byId(recordsById),
+    run: () => byId(runsById),
+    liveAdapter: () => byMode(liveAdapters),
+    latestDataset: () => byMode(latestDatasets),
+    shippedAdapter: () => byMode((_db, _userId, modes) => shippedAdapters(db, baseSha256, modes)),
+    held: () =>
+      new DataLoader(
+        async (deviceRowIds: readonly string[]) => {
+          const held = await heldAdapters(db, userId, deviceRowIds);
+          return deviceRowIds.map((id) => held.filter(({ deviceRowId }) => deviceRowId === id));
+        },
+        { cache: false },
+      ),
+  });
+}
+
+/** Makes each value when it is first asked for: most operations need none, and a subscription keeps what it has. */
+function lazily<Values extends object>(
+  make: {
+    readonly [Name in keyof Values]: () => Values[Name];
+  },
+): Values {
+  const made: Partial<Values> = {};
+  return new Proxy({} as Values, {
+    get: (_, name) => {
+      const key = name as keyof Values;
+      made[key] ??= make[key]();
+      return made[key];
+    },
+  });
 }

@@ -2,31 +2,21 @@
 
 import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ApolloServer } from '@apollo/server';
-import { expressMiddleware } from '@as-integrations/express5';
-import express, {
-  type Express,
-  type Request,
-  type RequestHandler,
-  type Response,
-  type Router,
-} from 'express';
+import express, { type Express, type RequestHandler, type Router } from 'express';
 import type { GraphQLSchema } from 'graphql';
 import { sql } from 'kysely';
 import type { pino } from 'pino';
 import type { Services } from '../schema/context.ts';
 import type { Authenticator } from './auth/token-claims.ts';
 import { type Clock, rest } from './lib/clock.ts';
-import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import { downloads } from './sync/downloads.ts';
 import { manifests } from './sync/manifests.ts';
-import type { Caller, Session } from './transport/admission.ts';
-import { createApollo, type HttpContext, readHttpDocument } from './transport/apollo.ts';
-import { clientAddress } from './transport/client-address.ts';
+import { createApollo } from './transport/apollo.ts';
+import { callerOf } from './transport/client-address.ts';
 import { errorResponder, notFoundResponder } from './transport/error-response.ts';
 import { graphiqlRouter, sendGraphiqlPage } from './transport/graphiql.ts';
-import { MAX_REQUEST_BYTES } from './transport/limits.ts';
+import { createHttpHandler, type HttpHandler } from './transport/http.ts';
 import {
   createOperationGate,
   type OnOperation,
@@ -77,6 +67,8 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const apollo = createApollo(schema, gate);
   await apollo.start();
   const { requestMs } = gate.protection.limits;
+  const graphql = createHttpHandler(apollo, gate);
+  const app = createApp({ graphql, gate, ...options });
   const server = createServer(
     {
       requestTimeout: requestMs,
@@ -84,7 +76,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       // how often Node looks for those who take longer
       connectionsCheckingInterval: Math.ceil(requestMs / 10),
     },
-    createApp({ apollo, gate, ...options }),
+    // nearly all requests are operations: they need none of what Express does for every request
+    (request, response) =>
+      request.method === 'POST' && request.url === PATH
+        ? graphql(request, response)
+        : app(request, response),
   );
   server.on('request', (_request, response) => {
     // a connection that would stay open for more requests has to go when the server stops
@@ -117,40 +113,22 @@ async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
 }
 
 interface AppParts extends Pick<ServerOptions, 'services' | 'operations'> {
-  readonly apollo: ApolloServer<HttpContext>;
+  readonly graphql: HttpHandler;
   readonly gate: OperationGate;
 }
 
-function createApp({ apollo, gate, services, operations }: AppParts): Express {
-  const sessions = new WeakMap<Request, Session>();
-  const { limits, isProduction, proxies } = gate.protection;
-  const callerOf = (request: IncomingMessage): Caller => ({
-    authorization: request.headers.authorization,
-    address: clientAddress(request, proxies),
-  });
-  const admit: RequestHandler = async (request, _response, next) => {
-    sessions.set(request, await gate.admit(callerOf(request)));
-    next();
-  };
-  const execute = expressMiddleware(apollo, {
-    context: ({ req, res }) => {
-      const session = must(sessions.get(req), 'the request was admitted');
-      readHttpDocument(gate, req);
-      const signal = AbortSignal.any([abandoned(res), AbortSignal.timeout(limits.operationMs)]);
-      return Promise.resolve({ ...gate.contextOf(session, signal), session });
-    },
-  });
+function createApp({ graphql, gate, services, operations }: AppParts): Express {
+  const { isProduction, proxies } = gate.protection;
   const app = express();
   app.disable('x-powered-by');
   app.get('/healthz', healthz(services));
   if (operations !== undefined) app.use(operations);
   const authenticate = async (request: IncomingMessage) =>
-    (await gate.admitDevice(callerOf(request))).viewer;
+    (await gate.admitDevice(callerOf(request, proxies))).viewer;
   app.use(downloads({ ...services, authenticate }));
   app.use(manifests({ ...services, authenticate }));
   if (!isProduction) serveEditor(app);
-  // who asks comes first: nobody else's body is worth reading
-  app.all(PATH, admit, express.json({ limit: MAX_REQUEST_BYTES }), execute);
+  app.all(PATH, graphql);
   app.use(notFoundResponder);
   app.use(errorResponder(gate.toClientError));
   return app;
@@ -169,15 +147,6 @@ function healthz({ db }: Services): RequestHandler {
     await sql`select 1`.execute(db);
     response.json({ status: 'ok' });
   };
-}
-
-/** Aborts when the client has left before its answer was sent. */
-function abandoned(response: Response): AbortSignal {
-  const controller = new AbortController();
-  response.once('close', () => {
-    if (!response.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }
 
 /** Throws StartError when a server could not listen there now. */

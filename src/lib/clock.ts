@@ -33,3 +33,23 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', onAbort, { once: true });
     }),
 };
+
+/** Runs with a signal that aborts after `ms` on the machine's own clock, and when `parent` does. Leaves nothing behind on
+ *  a parent that lives longer. */
+export async function within<T>(
+  ms: number,
+  parent: AbortSignal,
+  run: (signal: AbortSignal) => T | Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => controller.abort();
+  if (parent.aborted) stop();
+  const timer = setTimeout(stop, ms);
+  parent.addEventListener('abort', stop);
+  try {
+    return await run(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    parent.removeEventListener('abort', stop);
+  }
+}

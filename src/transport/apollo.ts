@@ -6,6 +6,7 @@ import {
   type ApolloServerPlugin,
   type GraphQLRequest,
   HeaderMap,
+  type HTTPGraphQLRequest,
 } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
@@ -27,7 +28,7 @@ export function createApollo(
   schema: GraphQLSchema,
   gate: OperationGate,
 ): ApolloServer<HttpContext> {
-  const { extraRules, validationOptions } = gate.documents;
+  const { extraRules, validationOptions, known } = gate.documents;
   return new ApolloServer<HttpContext>({
     schema,
     formatError: (_formatted, error) => gate.toClientError(error),
@@ -37,6 +38,11 @@ export function createApollo(
     // the gate's rules say whether
     introspection: true,
     persistedQueries: false,
+    documentStore: {
+      get: (key) => Promise.resolve(known.find(hashOf(key))),
+      set: (key, document) => Promise.resolve(known.keep(hashOf(key), document)),
+      delete: (key) => Promise.resolve(known.forget(hashOf(key))),
+    },
     // no page of others can send this header without asking first, and nobody gets here without it
     csrfPrevention: { requestHeaders: ['authorization'] },
     includeStacktraceInErrorResponses: false,
@@ -46,15 +52,18 @@ export function createApollo(
   });
 }
 
+/** Apollo's keys end in the SHA-256 of the document's text. */
+const hashOf = (key: string): string => key.slice(-64);
+
 /** Puts the text of the document in the body, wherever it came from, if the gate lets it pass. */
 export function readHttpDocument(
   gate: OperationGate,
-  request: { readonly method: string; readonly url: string; readonly body: unknown },
+  request: Pick<HTTPGraphQLRequest, 'method' | 'search' | 'body'>,
 ): void {
   try {
     const { method, body } = request;
     const posted = method === 'POST' && isObject(body) ? body : null;
-    const query = gate.findDocument(posted ?? searchOf(request.url));
+    const query = gate.findDocument(posted ?? searchOf(request.search));
     // Apollo says what is wrong with a request without one
     if (query === undefined) return;
     gate.documents.checkSize(query);
@@ -75,8 +84,8 @@ function isObject(body: unknown): body is DocumentRequest {
 }
 
 /** What Apollo will read of a GET. */
-function searchOf(url: string): DocumentRequest {
-  const query = new URL(url, 'http://localhost').searchParams.get('query');
+function searchOf(search: string): DocumentRequest {
+  const query = new URLSearchParams(search).get('query');
   return query === null ? {} : { query };
 }
 

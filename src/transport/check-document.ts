@@ -12,12 +12,10 @@ import {
 } from 'graphql';
 import { AppError } from '../lib/errors.ts';
 import { sha256 } from '../lib/sha256.ts';
+import { KnownDocuments } from './known-documents.ts';
 import type { Limits } from './limits.ts';
 import { type DocumentSize, measureDocument } from './measure-document.ts';
 import type { Protection } from './protection.ts';
-
-/** So many texts are remembered as small enough. */
-const MAX_KNOWN = 1_000;
 
 /** How documents are checked. */
 export interface DocumentCheck {
@@ -28,6 +26,8 @@ export interface DocumentCheck {
   read(text: string): DocumentNode | readonly GraphQLError[];
   /** What validation does besides the rules of the language. */
   readonly extraRules: readonly ValidationRule[];
+  /** What was found to be valid lately, whoever found it: valid for one client is valid for all. */
+  readonly known: KnownDocuments;
   readonly validationOptions: { readonly maxErrors: number; readonly hideSuggestions: boolean };
 }
 
@@ -36,7 +36,7 @@ export function createDocumentCheck(
   schema: GraphQLSchema,
   { limits, isProduction }: Protection,
 ): DocumentCheck {
-  const known = new Set<string>();
+  const known = new KnownDocuments();
   const extraRules = isProduction ? [NoSchemaIntrospectionCustomRule] : [];
   const validationOptions = { maxErrors: limits.validationErrors, hideSuggestions: isProduction };
   const parseSmall = (text: string): DocumentNode => {
@@ -47,25 +47,27 @@ export function createDocumentCheck(
   return {
     extraRules,
     validationOptions,
+    known,
     checkSize(text) {
-      const hash = sha256(text);
-      if (known.has(hash)) return;
+      if (known.find(sha256(text)) !== undefined) return;
       try {
         parseSmall(text);
       } catch (error) {
         if (error instanceof GraphQLError) return;
         throw error;
       }
-      const [oldest] = known;
-      if (known.size >= MAX_KNOWN && oldest !== undefined) known.delete(oldest);
-      known.add(hash);
     },
     read(text) {
+      const hash = sha256(text);
+      const found = known.find(hash);
+      if (found !== undefined) return found;
       const document = orError(() => parseSmall(text));
       if (document instanceof GraphQLError) return [document];
       const rules = [...specifiedRules, ...extraRules];
       const errors = validate(schema, document, rules, validationOptions);
-      return errors.length === 0 ? document : errors;
+      if (errors.length > 0) return errors;
+      known.keep(hash, document);
+      return document;
     },
   };
 }

@@ -1,6 +1,15 @@
 // Which address a request came from, as far as it can be known.
 
 import type { IncomingMessage } from 'node:http';
+import type { Caller } from './admission.ts';
+
+/** Who sent the request, and from where. */
+export function callerOf(request: IncomingMessage, proxies: number): Caller {
+  return {
+    authorization: request.headers.authorization,
+    address: clientAddress(request, proxies),
+  };
+}
 
 /** The client's address, behind so many proxies of our own (each adds the one it was called from to the header). What
  *  lies further out anybody could have written. IPv6 addresses count by network: a client has a whole one. */

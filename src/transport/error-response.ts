@@ -1,5 +1,6 @@
 // Failures outside of any operation (no token, an unreadable body, no such page), as GraphQL clients expect them.
 
+import type { ServerResponse } from 'node:http';
 import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { AppError } from '../lib/errors.ts';
 import { httpStatusOf, retryAfterMsOf, type ToClientError } from './client-errors.ts';
@@ -10,12 +11,22 @@ export function errorResponder(toClientError: ToClientError): ErrorRequestHandle
   return (error, _request, response, next) => {
     // too late for an answer of our own: Express closes the connection
     if (response.headersSent) return next(error);
-    const { status, cause } = readRequestError(error);
-    const formatted = toClientError(cause);
-    response.status(status ?? httpStatusOf([formatted]));
-    setErrorHeaders(response, [formatted]);
-    response.json({ errors: [formatted] });
+    sendError(response, error, toClientError);
   };
+}
+
+/** Answers with the error, and with its status and headers. */
+export function sendError(
+  response: ServerResponse,
+  error: unknown,
+  toClientError: ToClientError,
+): void {
+  const { status, cause } = readRequestError(error);
+  const formatted = toClientError(cause);
+  response.statusCode = status ?? httpStatusOf([formatted]);
+  setErrorHeaders({ set: (name, value) => response.setHeader(name, value) }, [formatted]);
+  response.setHeader('content-type', 'application/json; charset=utf-8');
+  response.end(JSON.stringify({ errors: [formatted] }));
 }
 
 /** Answers requests for which there is no handler. */

@@ -4,6 +4,7 @@
 import type { Server as HttpServer } from 'node:http';
 import {
   type ExecutionArgs,
+  execute,
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
@@ -13,7 +14,8 @@ import {
 import { type Context as Connection, handleProtocols, makeServer } from 'graphql-ws';
 import type { pino } from 'pino';
 import { WebSocket, WebSocketServer } from 'ws';
-import type { Clock } from '../lib/clock.ts';
+import type { Context } from '../../schema/context.ts';
+import { type Clock, within } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { clientAddress } from './client-address.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
@@ -85,9 +87,10 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
 }
 
 function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
-  const places = new UserPlaces(gate.protection.limits.socketsPerUser);
+  const { socketsPerUser, socketInitMs, operationMs } = gate.protection.limits;
+  const places = new UserPlaces(socketsPerUser);
   return makeServer<Params, SocketState>({
-    connectionInitWaitTimeout: gate.protection.limits.socketInitMs,
+    connectionInitWaitTimeout: socketInitMs,
     async onConnect(connection) {
       const { extra } = connection;
       try {
@@ -111,6 +114,13 @@ function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
       } catch (error) {
         return [asGraphqlError(error)];
       }
+    },
+    // queries and mutations: subscriptions go on until their sockets close
+    execute: (args: ExecutionArgs) => {
+      const context = args.contextValue as Context;
+      return within(operationMs, context.signal, async (signal) =>
+        execute({ ...args, contextValue: { ...context, signal } }),
+      );
     },
     // the arguments are connection, id, payload, what was executed, and the result
     onOperation: (...[, , , args, result]) => {
@@ -148,7 +158,7 @@ async function readOperation(
   { schema, gate }: Pick<WebSocketOptions, 'schema' | 'gate'>,
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const session = must(extra.session, 'a session was opened before the first operation');
-  const { operationsPerSocket, operationMs } = gate.protection.limits;
+  const { operationsPerSocket } = gate.protection.limits;
   if (Object.keys(subscriptions).length > operationsPerSocket) {
     const text = `This socket has ${operationsPerSocket} operations under way, which is all it may have. End one.`;
     throw new AppError('RATE_LIMITED', text, { retryAfterMs: RETRY_SOCKET_MS });
@@ -157,16 +167,12 @@ async function readOperation(
   if (!isDocument(document)) return document;
   const { operationName, variables } = payload;
   await gate.checkOperation(session, { document, operationName, variables });
-  const operation = getOperationAST(document, operationName)?.operation;
-  const isLong = operation === OperationTypeNode.SUBSCRIPTION;
-  const closed = extra.closed.signal;
-  const signal = isLong ? closed : AbortSignal.any([closed, AbortSignal.timeout(operationMs)]);
   return {
     schema,
     document,
     operationName: operationName ?? null,
     variableValues: variables ?? null,
-    contextValue: gate.contextOf(session, signal),
+    contextValue: gate.contextOf(session, extra.closed.signal),
   };
 }
 

@@ -12,6 +12,7 @@ export function handClock(
     now: () => now,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
+        signal?.throwIfAborted();
         const sleeper = { ms, wake: resolve };
         sleepers.add(sleeper);
         asleep.resolve();
