@@ -4,10 +4,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
+import { encodeWireFile } from '../../src/adapters/wire-file.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
 import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
 import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../../src/model/lora.ts';
+import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
 import { randomNumbers } from '../../test/support/random-llama.ts';
 import { ADAPTER_GGUF, type BenchRow } from './contender.ts';
 import { encodeLoraGguf } from './lora-gguf.ts';
@@ -76,10 +79,15 @@ export class Workload {
     const dir = join(this.#folder, `adapter-${index}`);
     const random = randomNumbers(index);
     const flat = new Float32Array(loraSize(config, SHAPE)).map(() => (random() - 0.5) * SPREAD);
-    const adapter = unflattenLora(config, SHAPE, flat);
+    const adapter = roundLora(unflattenLora(config, SHAPE, flat));
     const files = await writePeftFolder(dir, adapter, this.#base);
+    const tensors = must(
+      files.find(({ name }) => name === TENSORS_FILE),
+      'a file of tensors',
+    );
+    const wire = must(encodeWireFile(await readFile(join(dir, TENSORS_FILE))), 'a wire form');
+    await writeFile(join(dir, WIRE_FILE), wire);
     await writeFile(join(dir, ADAPTER_GGUF), encodeLoraGguf(config, adapter));
-    const tensors = files.find(({ name }) => name === 'adapter_model.safetensors');
-    return { dir, sha256: must(tensors, 'a file of tensors').sha256 };
+    return { dir, sha256: tensors.sha256, wireSha256: sha256(wire) };
   }
 }

@@ -8,6 +8,8 @@ import type { TokenLogprob } from './core/logprobs.ts';
 export interface AdapterFolder {
   readonly sha256: string;
   readonly dir: string;
+  /** Of the file that travels to devices, where the adapter has one. */
+  readonly wireSha256?: string;
 }
 
 /** An answer that is wanted of the engine. */

@@ -1,12 +1,20 @@
 // From an adapter's folder to its image in memory, with every check that keeps a wrong or damaged adapter from speaking.
 
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readPeftFolder } from '../adapters/peft.ts';
+import { PEFT_FILES, parseCoded } from '../adapters/peft-content.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { sha256 } from '../lib/sha256.ts';
 import type { Base } from '../model/base-package.ts';
+import { WIRE_FILE } from '../model/lora-wire.ts';
 import { AdapterError } from './adapter-error.ts';
 import { Canary } from './canary.ts';
 import { type AdapterImage, adapterImage } from './core/adapter-image.ts';
 import type { ModelRunner } from './core/model-runner.ts';
 import type { AdapterFolder } from './engine-protocol.ts';
+
+const [CONFIG_FILE] = PEFT_FILES;
 
 /** Adapters whose canary is remembered, about 100 bytes each: the same bytes give the same logits. */
 const MAX_PROVEN = 100_000;
@@ -33,6 +41,22 @@ export function adapterLoader(base: Base, runner: ModelRunner): LoadAdapter {
   };
 }
 
-async function readImage({ dir, sha256 }: AdapterFolder, base: Base): Promise<AdapterImage> {
-  return adapterImage(base.config, await readPeftFolder(dir, base, sha256));
+async function readImage(folder: AdapterFolder, base: Base): Promise<AdapterImage> {
+  const { dir, sha256: name } = folder;
+  const stored = (await readCoded(folder, base)) ?? (await readPeftFolder(dir, base, name));
+  return adapterImage(base.config, stored);
+}
+
+/** The adapter from the file that travels to devices: the same numbers in a quarter of the bytes. Null where there is none
+ *  or its bytes are not the promised ones: the file that names the adapter may be whole. */
+async function readCoded({ dir, wireSha256 }: AdapterFolder, base: Base) {
+  if (wireSha256 === undefined) return null;
+  const wireLabel = join(dir, WIRE_FILE);
+  const wire = await readFile(wireLabel).catch(nullIfMissing);
+  if (wire === null || sha256(wire) !== wireSha256) return null;
+  const configLabel = join(dir, CONFIG_FILE);
+  const configText = await readFile(configLabel, 'utf8').catch(nullIfMissing);
+  return configText === null
+    ? null
+    : parseCoded({ configText, configLabel, wire, wireLabel }, base);
 }

@@ -6,10 +6,11 @@ import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from './llama-config.ts';
 import {
   LORA_GROUPS,
-  type LoraAdapter,
   type LoraModule,
   MAX_LORA_RANK,
   moduleSize,
+  type StoredLora,
+  type StoredMatrix,
 } from './lora.ts';
 
 /** The places in a layer where linear layers read one input, in the order in which they run. */
@@ -18,8 +19,9 @@ export const LORA_SITES = ['qkv', 'o', 'gate_up', 'down'] as const;
 /** One of the four places in a layer. */
 export type LoraSite = (typeof LORA_SITES)[number];
 
-/** The ranks that batches run at: rows of smaller rank are padded with zeros, which add exactly nothing. */
-const LORA_RANKS = [8, MAX_LORA_RANK] as const;
+/** The ranks that batches run at: rows of smaller rank are padded with zeros, which add exactly nothing. The first is for
+ *  batches without any adapter: onnxruntime refuses a rank of 0. */
+const LORA_RANKS = [1, 8, MAX_LORA_RANK] as const;
 
 /** How the linear layers of a site lie side by side. Their outputs are cut into blocks of one width, so that one
  *  batched product serves them all: with grouped-query attention q has G blocks, k and v one each. */
@@ -97,49 +99,77 @@ export function paddedRank(rank: number): number {
  *  does not adapt is zero. */
 export function packLora(
   config: LlamaConfig,
-  adapter: LoraAdapter,
+  { shape, tensors }: StoredLora,
   R: number,
 ): readonly Float32Array[] {
   const inputs = loraInputs(config);
   const arrays = inputs.map(({ groups, inner }) => new Float32Array(groups * R * inner));
   const byName = new Map(inputs.map(({ name }, i) => [name, arrays[i] as Float32Array]));
-  for (const tensor of adapter.tensors) {
-    const site = LORA_SITES[LORA_GROUPS.findIndex((group) => isIn(group, tensor.module))];
-    const names = loraNames(tensor.layer, must(site, `a site of ${tensor.module}`));
-    const layout = siteLayout(config, must(site, `a site of ${tensor.module}`));
-    const index = layout.modules.indexOf(tensor.module);
-    must(byName.get(names.a), names.a).set(tensor.a, index * R * layout.in);
-    packB(tensor.b, { layout, index, R, ...adapter.shape }, must(byName.get(names.b), names.b));
+  const placeOf = new Map(LORA_SITES.flatMap((site) => placements(config, site, { R, ...shape })));
+  for (const { layer, module, a, b } of tensors) {
+    const place = must(placeOf.get(module), `a place of ${module}`);
+    const names = loraNames(layer, place.site);
+    packA(a, place, must(byName.get(names.a), names.a));
+    packB(b, place, must(byName.get(names.b), names.b));
   }
   return arrays;
 }
 
-interface Placement {
-  readonly layout: SiteLayout;
-  readonly index: number;
+/** What is the same for all layers: the ranks and, of a module, its place among those that lie beside it. */
+interface Ranks {
   readonly R: number;
   readonly rank: number;
   readonly alpha: number;
 }
+interface Placement extends Ranks {
+  readonly site: LoraSite;
+  readonly layout: SiteLayout;
+  readonly index: number;
+}
 
-/** Writes b f32[out, rank] as the module's blocks f32[R, width], times alpha / rank: each block's rows one after the other,
- *  since strides are cheaper to read than to write. */
-function packB(b: Float32Array, placement: Placement, target: Float32Array): void {
+function placements(
+  config: LlamaConfig,
+  site: LoraSite,
+  ranks: Ranks,
+): readonly (readonly [LoraModule, Placement])[] {
+  const layout = siteLayout(config, site);
+  return layout.modules.map((module, index) => [module, { ...ranks, site, layout, index }]);
+}
+
+/** Writes a [rank, in] as the module's rows. */
+function packA(matrix: StoredMatrix, placement: Placement, target: Float32Array): void {
+  const { layout, index, R, rank } = placement;
+  const start = index * R * layout.in;
+  if (matrix instanceof Float32Array) {
+    target.set(matrix, start);
+    return;
+  }
+  const { numbers, scales } = matrix;
+  for (let r = 0; r < rank; r += 1) {
+    const scale = scales[r] as number;
+    const end = (r + 1) * layout.in;
+    for (let i = r * layout.in; i < end; i += 1) target[start + i] = (numbers[i] as number) * scale;
+  }
+}
+
+/** Writes b [out, rank] as the module's blocks [R, width], times alpha / rank: each block's rows one after the other, since
+ *  strides are cheaper to read than to write. */
+function packB(matrix: StoredMatrix, placement: Placement, target: Float32Array): void {
   const { layout, index, R, rank, alpha } = placement;
   const { width } = layout;
-  const scale = alpha / rank;
+  const numbers = matrix instanceof Float32Array ? matrix : matrix.numbers;
+  const scales = matrix instanceof Float32Array ? null : matrix.scales;
+  const factor = alpha / rank;
   const firstBlock = layout.blocks.indexOf(index);
-  for (let block = 0; block < b.length / rank / width; block += 1)
+  for (let block = 0; block < numbers.length / rank / width; block += 1)
     for (let r = 0; r < rank; r += 1) {
+      const scale = scales?.[r] ?? 1;
       const start = ((firstBlock + block) * R + r) * width;
       let from = block * width * rank + r;
       for (let i = 0; i < width; i += 1) {
-        target[start + i] = (b[from] as number) * scale;
+        // in this order: the first product is exact, so that float and coded numbers give the same bits
+        target[start + i] = (numbers[from] as number) * scale * factor;
         from += rank;
       }
     }
-}
-
-function isIn(group: readonly LoraModule[], module: LoraModule): boolean {
-  return group.includes(module);
 }

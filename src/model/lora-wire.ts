@@ -5,7 +5,7 @@
 // Layout, little-endian: u32 length of the header, the header as JSON, zeros up to a multiple of 4, then for each layer and
 // module the scales of A and of B as f32, then the same matrices as i8, row by row. Decoded are value = scale * number.
 
-import type { LoraAdapter, LoraTensor } from './lora.ts';
+import type { LoraAdapter, LoraTensor, ScaledNumbers } from './lora.ts';
 import { encodeSafetensors, type TensorData } from './safetensors-writer.ts';
 
 /** The canonical file of an adapter: its hash is the adapter's name. */
@@ -30,6 +30,9 @@ export interface WireMatrix {
   readonly part: 'A' | 'B';
   readonly shape: readonly [rows: number, columns: number];
 }
+
+/** A matrix of the file and its numbers, which share the file's memory. */
+export type CodedMatrix = WireMatrix & ScaledNumbers;
 
 const LENGTH_BYTES = 4;
 /** Room for a few hundred layers; a damaged length must not make us parse megabytes. */
@@ -112,31 +115,43 @@ export function encodeLoraWire(
 
 /** The canonical adapter_model.safetensors that the file stands for. Throws RangeError when it is none of the layout. */
 export function decodeLoraWire(bytes: Uint8Array): Uint8Array {
+  const { header, matrices } = readLoraWire(bytes);
+  const tensors = matrices.map((matrix): [string, TensorData] => {
+    const { name, shape, scales, numbers } = matrix;
+    const rankOf = rankIndex(matrix);
+    const data = new Float32Array(numbers.length);
+    for (let i = 0; i < data.length; i += 1)
+      data[i] = (numbers[i] as number) * (scales[rankOf(i)] as number);
+    return [name, { dtype: 'F32', shape, data }];
+  });
+  return encodeSafetensors(new Map(tensors), header.metadata);
+}
+
+/** The parts of a file. Throws RangeError when it is none of the layout. */
+export function readLoraWire(bytes: Uint8Array): {
+  readonly header: LoraWireHeader;
+  readonly matrices: readonly CodedMatrix[];
+} {
   const { header, start } = readHeader(bytes);
   const matrices = wireMatrices(header);
-  const { rank } = header;
-  const sizes = matrices.map(({ shape: [rows, columns] }) => rows * columns);
-  const numbersAt = start + 4 * rank * matrices.length;
-  const end = numbersAt + sizes.reduce((sum, size) => sum + size, 0);
-  if (end !== bytes.length) {
+  const sizeOf = ({ shape: [rows, columns] }: WireMatrix) => rows * columns;
+  const numbersAt = start + 4 * header.rank * matrices.length;
+  const end = numbersAt + matrices.reduce((sum, matrix) => sum + sizeOf(matrix), 0);
+  if (end !== bytes.length)
     throw new RangeError(`the adapter's wire form has ${bytes.length} bytes, expected ${end}`);
-  }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const tensors = new Map<string, TensorData>();
-  let at = numbersAt;
-  for (const [n, matrix] of matrices.entries()) {
-    const rankOf = rankIndex(matrix);
-    const scales = Array.from({ length: rank }, (_, r) =>
-      view.getFloat32(start + 4 * (rank * n + r), true),
-    );
-    const data = new Float32Array(sizes[n] ?? 0);
-    for (let i = 0; i < data.length; i += 1) {
-      data[i] = view.getInt8(at + i) * (scales[rankOf(i)] ?? 0);
-    }
-    at += data.length;
-    tensors.set(matrix.name, { dtype: 'F32', shape: matrix.shape, data });
-  }
-  return encodeSafetensors(tensors, header.metadata);
+  const allScales = new Float32Array(header.rank * matrices.length);
+  new Uint8Array(allScales.buffer).set(bytes.subarray(start, numbersAt));
+  let at = bytes.byteOffset + numbersAt;
+  const coded = matrices.map((matrix, n) => {
+    const numbers = new Int8Array(bytes.buffer, at, sizeOf(matrix));
+    at += numbers.length;
+    return {
+      ...matrix,
+      numbers,
+      scales: allScales.subarray(n * header.rank, (n + 1) * header.rank),
+    };
+  });
+  return { header, matrices: coded };
 }
 
 function readHeader(bytes: Uint8Array): { header: LoraWireHeader; start: number } {

@@ -47,6 +47,27 @@ export interface LoraTensor {
   readonly b: Float32Array;
 }
 
+/** Numbers of a matrix, row-major, each standing for itself times the scale of its rank: a product that float32 holds exactly. */
+export interface ScaledNumbers {
+  readonly numbers: Int8Array;
+  /** f32[R] */
+  readonly scales: Float32Array;
+}
+
+/** A matrix as it is stored. */
+export type StoredMatrix = Float32Array | ScaledNumbers;
+
+/** A whole adapter as it is stored, in whatever numbers; its tensors come in the order of `loraPlaces`. */
+export interface StoredLora {
+  readonly shape: LoraShape;
+  readonly tensors: readonly {
+    readonly layer: number;
+    readonly module: LoraModule;
+    readonly a: StoredMatrix;
+    readonly b: StoredMatrix;
+  }[];
+}
+
 /** A whole adapter; its tensors come in the order of `loraPlaces`. */
 export interface LoraAdapter {
   readonly shape: LoraShape;

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
+import { parseCoded } from '../../src/adapters/peft-content.ts';
 import { encodeWireFile } from '../../src/adapters/wire-file.ts';
+import { must } from '../../src/lib/errors.ts';
 import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora.ts';
-import { decodeLoraWire, roundLora } from '../../src/model/lora-wire.ts';
+import { packLora } from '../../src/model/lora-stack.ts';
+import { decodeLoraWire, readLoraWire, roundLora } from '../../src/model/lora-wire.ts';
 import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
 
 const BASE = { sha256: 'base', name: 'base', config: SMALL_CONFIG };
@@ -19,6 +22,11 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'attune-wire-'));
 });
 afterAll(() => rm(root, { recursive: true }));
+
+const contentOf = async (dir: string, wire: Uint8Array) => ({
+  ...{ wire, wireLabel: 'adapter_model.int8', configLabel: 'adapter_config.json' },
+  configText: await readFile(join(dir, 'adapter_config.json'), 'utf8'),
+});
 
 let folders = 0;
 const write = async (adapter: LoraAdapter) => {
@@ -88,6 +96,43 @@ describe('the wire form of an adapter', () => {
     // a space in the header that our writer does not make
     const text = rounded.toString('latin1').replace('"dtype"', '"dtypf"');
     expect(encodeWireFile(Buffer.from(text, 'latin1'))).toBeNull();
+  });
+
+  it('is laid out for the engine with the very bits of the canonical file, whatever alpha / rank is', async () => {
+    const shape = { rank: 7, alpha: 3, modules: LORA_MODULES };
+    const { dir, bytes } = await write(roundLora(randomAdapter(SMALL_CONFIG, shape, 11)));
+    const wire = must(encodeWireFile(bytes), 'a wire form');
+    const canonical = packLora(SMALL_CONFIG, await readPeftFolder(dir, BASE), 8);
+    expect(packLora(SMALL_CONFIG, parseCoded(await contentOf(dir, wire), BASE), 8)).toEqual(
+      canonical,
+    );
+  });
+
+  it('is refused for the engine when it is not of this config or base, or not finite', async () => {
+    const { dir, bytes } = await write(roundLora(randomAdapter(SMALL_CONFIG, SHAPE, 12)));
+    const wire = must(encodeWireFile(bytes), 'a wire form');
+    const content = await contentOf(dir, wire);
+    const parse = (change: Partial<typeof content>, base = BASE) =>
+      parseCoded({ ...content, ...change }, base);
+    expect(() => parse({ wire: wire.subarray(0, 50) })).toThrow('adapter_model.int8: ');
+    expect(() => parse({}, { ...BASE, sha256: 'other' })).toThrow('was trained on base base');
+    const config = JSON.parse(content.configText);
+    const asked = (fields: object) => JSON.stringify({ ...config, ...fields });
+    expect(() => parse({ configText: asked({ r: 8 }) })).toThrow(
+      'its shape is [4,64], expected [8,64]',
+    );
+    expect(() => parse({ configText: asked({ target_modules: ['q_proj'] }) })).toThrow(
+      'has 28 tensors, its config 4',
+    );
+    const { header } = readLoraWire(wire);
+    const start =
+      wire.length -
+      4 * 4 * 28 -
+      readLoraWire(wire).matrices.reduce((n, m) => n + m.numbers.length, 0);
+    expect(header.rank).toBe(4);
+    const broken = Buffer.from(wire);
+    broken.writeFloatLE(Number.NaN, start);
+    expect(() => parse({ wire: broken })).toThrow('element 0 is NaN');
   });
 
   it('is refused when it is damaged', async () => {

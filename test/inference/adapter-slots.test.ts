@@ -34,9 +34,8 @@ function expected(image: AdapterImage, rank: number): number[] {
   const adapter = adapters[images.indexOf(image)];
   if (adapter !== undefined)
     return packLora(SMALL_CONFIG, adapter, rank).flatMap((array) => Array.from(array));
-  return zeroImage(SMALL_CONFIG).arrays.flatMap((array) =>
-    Array<number>((array.length / 8) * rank).fill(0),
-  );
+  const none = zeroImage(SMALL_CONFIG);
+  return none.arrays.flatMap((array) => Array<number>((array.length / none.rank) * rank).fill(0));
 }
 
 test('hold what was put there, in any order, at the rank of the largest', () => {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AdapterError } from '../../src/inference/adapter-error.ts';
@@ -12,6 +12,7 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
 import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
+import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
 import { readSafetensors } from '../../src/model/safetensors.ts';
 import { encodeSafetensors, type TensorData } from '../../src/model/safetensors-writer.ts';
 import {
@@ -156,6 +157,32 @@ describe('an adapter whose file', () => {
     );
     expect(error).toBeInstanceOf(AdapterError);
     expect(error.message).toContain('r is 17, expected a whole number from 1 to 16');
+  });
+
+  test('also lies in the form that travels to devices is read from either, with the same answer', async () => {
+    const adapter = await writeAdapter(
+      fixture.base,
+      roundLora(randomAdapter(SMALL_CONFIG, SHAPE, 6)),
+      'coded',
+    );
+    const { wireSha256: _, ...canonicalOnly } = adapter;
+    const expected = await answer(engine, engineRequest({ adapter: canonicalOnly }));
+    const canonical = join(adapter.dir, TENSORS_FILE);
+    const coded = join(adapter.dir, WIRE_FILE);
+    // a new engine each time: the first one has it in memory
+    const answerAnew = async () => {
+      const other = await startEngine({ baseDir: fixture.base.dir, threads: 1 });
+      const { text } = await answer(other, engineRequest({ adapter })).finally(() => other.close());
+      return text;
+    };
+    await rename(canonical, `${canonical}.away`);
+    expect(await answerAnew()).toBe(expected.text);
+    await rename(`${canonical}.away`, canonical);
+    const bytes = await readFile(coded);
+    await writeFile(coded, bytes.with(bytes.length - 1, bytes.at(-1) === 1 ? 2 : 1));
+    expect(await answerAnew()).toBe(expected.text);
+    await rename(canonical, `${canonical}.away`);
+    await expect(answerAnew()).rejects.toThrow('cannot be read');
   });
 
   test('adapts q alone is no silent one: attention chooses otherwise with it', async () => {

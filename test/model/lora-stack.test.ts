@@ -72,6 +72,6 @@ test('leaves what an adapter does not adapt at zero', () => {
 });
 
 test('pads ranks to those that batches run at, and refuses more', () => {
-  expect([1, 8, 9, 16].map(paddedRank)).toEqual([8, 8, 16, 16]);
+  expect([1, 2, 8, 9, 16].map(paddedRank)).toEqual([1, 8, 8, 16, 16]);
   expect(() => paddedRank(17)).toThrow('a rank of at most 16, not 17');
 });

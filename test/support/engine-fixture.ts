@@ -1,12 +1,16 @@
 // A small base of random numbers with a few adapters, and requests for it.
 
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
+import { encodeWireFile } from '../../src/adapters/wire-file.ts';
 import type { AdapterFolder, EngineRequest } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
 import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora.ts';
+import { TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
 import {
   randomAdapter,
   randomCheckpoint,
@@ -36,7 +40,7 @@ export async function engineFixture(config: LlamaConfig = SMALL_CONFIG): Promise
   return { base, adapters, remove };
 }
 
-/** Writes an adapter beside the base. */
+/** Writes an adapter beside the base, with the file that travels to devices where its numbers can be coded. */
 export async function writeAdapter(
   base: Base,
   adapter: LoraAdapter,
@@ -44,8 +48,14 @@ export async function writeAdapter(
 ): Promise<AdapterFolder> {
   const dir = join(base.dir, name);
   const files = await writePeftFolder(dir, adapter, base);
-  const tensors = files.find((file) => file.name === 'adapter_model.safetensors');
-  return { dir, sha256: must(tensors, 'a file of tensors').sha256 };
+  const tensors = must(
+    files.find((file) => file.name === TENSORS_FILE),
+    'a file of tensors',
+  );
+  const wire = encodeWireFile(await readFile(join(dir, TENSORS_FILE)));
+  if (wire === null) return { dir, sha256: tensors.sha256 };
+  await writeFile(join(dir, WIRE_FILE), wire);
+  return { dir, sha256: tensors.sha256, wireSha256: sha256(wire) };
 }
 
 /** A request: greedy, short, of a user of its own, without an adapter. */

@@ -1,7 +1,7 @@
 // An adapter in memory, laid out for the decode graph. Never changed once made, so that any number of rows can use it.
 
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import type { LoraAdapter } from '../../model/lora.ts';
+import type { StoredLora } from '../../model/lora.ts';
 import { loraInputs, packLora, paddedRank } from '../../model/lora-stack.ts';
 import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
 
@@ -17,7 +17,7 @@ export interface AdapterImage {
 }
 
 /** Lays an adapter out. */
-export function adapterImage(config: LlamaConfig, adapter: LoraAdapter): AdapterImage {
+export function adapterImage(config: LlamaConfig, adapter: StoredLora): AdapterImage {
   const rank = paddedRank(adapter.shape.rank);
   return imageOf(config, rank, packLora(config, adapter, rank));
 }
