@@ -34,6 +34,8 @@ const { values: options } = parseArgs({
     epochs: { type: 'string' },
     batch: { type: 'string' },
     top: { type: 'string' },
+    // so many of each writer's past texts are learnt from, drawn by their hashes; absent: all
+    texts: { type: 'string' },
     'warm-rate': { type: 'string' },
     'warm-epochs': { type: 'string' },
     'global-rate': { type: 'string' },
@@ -101,7 +103,8 @@ async function measureAuthor(
   { name, train, validation, holdout }: Author,
   { recipe, global }: { recipe: Recipe; global: Trained },
 ): Promise<Row> {
-  const data = { train, validation };
+  const taught = options.texts === undefined ? train : train.slice(-Number(options.texts));
+  const data = { train: taught, validation };
   const own = await bench.train({ name: `${name} own`, recipe, ...data });
   const ownOnGlobal = await bench.train({
     name: `${name} on global`,

@@ -82,7 +82,7 @@ async function trainOne(
 ): Promise<Trained> {
   const { name, recipe, train, validation, start } = trial;
   const randomOf = (purpose: string) => seededRandom(sha256(`${key} ${purpose}`));
-  const part = (examples: readonly TokenExample[]) => ({ examples, pairs: [] });
+  const part = (examples: readonly TokenExample[]) => ({ examples, pairs: [], thumbs: [] });
   const startedAt = performance.now();
   const { theta, losses, validationLosses } = await learn(
     recipe,

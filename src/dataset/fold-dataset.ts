@@ -7,20 +7,21 @@ import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
 import { openRows } from '../db/sealed-columns.ts';
 import { lockUser, nextChangeSeq } from '../db/user-row.ts';
-import { replacePreferences } from '../feedback/replace-preferences.ts';
+import { judgingOf } from '../feedback/replace-preferences.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
 import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './core/clean.ts';
 import { datasetSha256 } from './core/reduce.ts';
-import { splitOfInput } from './core/split.ts';
 import { endAllVersions, type FoldPoint, remakeExamples } from './example-versions.ts';
+import { countPairs, judgeThumbsAnew, pairDrafts } from './fold-preferences.ts';
 
 /** A dataset as the fold left it. */
 export interface FoldedDataset {
   readonly row: DatasetRow;
   readonly splitCounts: Readonly<Record<Split, number>>;
-  /** Of preferences, as splitCounts is of examples. */
+  /** What there is to learn preferences from, and of the holdout to measure them by: pairs and lone thumbs, of which a good
+   *  and a bad one make one held-out pair. */
   readonly pairCounts: Readonly<Record<Split, number>>;
 }
 
@@ -36,7 +37,7 @@ export async function foldDataset(
 ): Promise<FoldedDataset> {
   for (;;) {
     const folded = await db.transaction().execute(async (tx) => {
-      const point = await openFold(tx, userId, mode);
+      const point = await openFold(tx, { userId, mode }, now);
       const isDone = await foldSomeChanges(point, now);
       return isDone ? nameDataset(point, now) : null;
     });
@@ -46,11 +47,15 @@ export async function foldDataset(
 
 /** Locks the user, so that no delete can pass a fold that still reads the record. A mode whose rules have changed starts
  *  again, at a place of its own in the order: older datasets keep saying what they contained. */
-async function openFold(tx: Tx, userId: string, mode: Mode): Promise<FoldPoint> {
+async function openFold(
+  tx: Tx,
+  { userId, mode }: Pick<FoldPoint, 'userId' | 'mode'>,
+  now: Date,
+): Promise<FoldPoint> {
   const { changeSeq } = await lockUser(tx, userId);
-  const shapeSha256 = sha256(
-    canonicalJson([mode.shapeSha256, MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS]),
-  );
+  const { thumbs } = judgingOf(mode);
+  const shape = [mode.shapeSha256, MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS];
+  const shapeSha256 = sha256(canonicalJson(thumbs ? [...shape, 'thumbs'] : shape));
   const key = { userId, mode: mode.key };
   await tx
     .insertInto('modeStates')
@@ -61,6 +66,7 @@ async function openFold(tx: Tx, userId: string, mode: Mode): Promise<FoldPoint> 
   if (state.shapeSha256 === shapeSha256) return { tx, userId, mode, seq: changeSeq };
   const point = { tx, userId, mode, seq: await nextChangeSeq(tx, userId) };
   await endAllVersions(point);
+  await judgeThumbsAnew(point, now);
   await writeState(point, { foldedThrough: 0, shapeSha256 });
   return point;
 }
@@ -84,29 +90,6 @@ async function foldSomeChanges(point: FoldPoint, now: Date): Promise<boolean> {
   const isDone = changed.length < CHANGES_PER_FOLD;
   await writeState(point, { foldedThrough: isDone ? seq : (changed.at(-1)?.changeSeq ?? seq) });
   return isDone;
-}
-
-/** Prefers what the user wrote to the completions of the same input, where one of its examples came or went. */
-async function pairDrafts({ tx, userId, mode, seq }: FoldPoint, now: Date): Promise<void> {
-  const inputs = await tx
-    .selectFrom('examples')
-    .innerJoin('completions', (join) =>
-      join
-        .onRef('completions.userId', '=', 'examples.userId')
-        .onRef('completions.mode', '=', 'examples.mode')
-        .onRef('completions.inputSha256', '=', 'examples.inputSha256'),
-    )
-    .select('examples.inputSha256')
-    .distinct()
-    .where('examples.userId', '=', userId)
-    .where('examples.mode', '=', mode.key)
-    .where('examples.inputSha256', '<>', '')
-    .where((eb) => eb.or([eb('fromSeq', '=', seq), eb('untilSeq', '=', seq)]))
-    .execute();
-  for (const { inputSha256 } of inputs) {
-    const place = { userId, mode: mode.key, inputSha256 };
-    await replacePreferences(tx, place, { now, seq, drafts: true });
-  }
 }
 
 function readState({ tx, userId, mode }: Omit<FoldPoint, 'seq'>) {
@@ -149,11 +132,7 @@ async function nameDataset(
     .executeTakeFirstOrThrow();
   const preferences = await tx
     .selectFrom('preferences')
-    .select((eb) => [
-      sortedHashes.as('hashes'),
-      eb.fn.countAll<number>().as('total'),
-      sql<string[]>`coalesce(array_agg(input_sha256), '{}')`.as('inputs'),
-    ])
+    .select((eb) => [sortedHashes.as('hashes'), eb.fn.countAll<number>().as('total')])
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
@@ -173,18 +152,8 @@ async function nameDataset(
     .returningAll()
     .executeTakeFirstOrThrow();
   const { train, validation, holdout } = examples;
-  const pairCounts = countSplits(preferences.inputs);
+  const pairCounts = await countPairs({ tx, userId, mode });
   return { row, splitCounts: { train, validation, holdout }, pairCounts };
-}
-
-function countSplits(inputs: readonly string[]): FoldedDataset['pairCounts'] {
-  const splits = inputs.map(splitOfInput);
-  const countIn = (part: Split) => splits.filter((split) => split === part).length;
-  return {
-    train: countIn('train'),
-    validation: countIn('validation'),
-    holdout: countIn('holdout'),
-  };
 }
 
 const sortedHashes = sql<string>`coalesce(string_agg(sha256, ${'\n'} order by sha256 collate "C"), '')`;

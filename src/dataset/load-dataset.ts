@@ -24,10 +24,23 @@ export interface Preference {
   readonly adapterId: string | null;
 }
 
-/** What a trainer reads: both lists in the order of their hashes. */
+/** An answer that the user liked or disliked, with nothing to compare it to. */
+export interface Thumb {
+  /** As that of preferences. */
+  readonly split: Split;
+  readonly messages: readonly ChatMessage[];
+  readonly answer: string;
+  readonly isGood: boolean;
+  readonly sha256: string;
+  /** The adapter that wrote the answer; null: the bare base. */
+  readonly adapterId: string | null;
+}
+
+/** What a trainer reads: each list in the order of its hashes. */
 export interface TrainingSet {
   readonly examples: readonly Example[];
   readonly preferences: readonly Preference[];
+  readonly thumbs: readonly Thumb[];
 }
 
 /** The texts of a dataset; null when they are no longer there, because a change or a delete has been folded or has
@@ -38,11 +51,15 @@ export async function loadDataset(
   row: DatasetRow,
 ): Promise<TrainingSet | null> {
   const examples = await readExamples(db, row);
-  const preferences = await readPreferences(db, mode, row);
+  const judged = await readJudged(db, mode, row);
   const hashes = (list: readonly { sha256: string }[]) =>
     list.map((item) => item.sha256).join('\n');
-  const isWhole = datasetSha256(hashes(examples), hashes(preferences)) === row.sha256;
-  return isWhole ? { examples, preferences } : null;
+  if (datasetSha256(hashes(examples), hashes(judged)) !== row.sha256) return null;
+  return {
+    examples,
+    preferences: judged.flatMap((one) => preferenceOf(mode, one)),
+    thumbs: judged.flatMap((one) => thumbOf(mode, one)),
+  };
 }
 
 async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<readonly Example[]> {
@@ -64,11 +81,13 @@ async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<reado
     .sort(byHash);
 }
 
-async function readPreferences(
-  db: Db,
-  mode: Mode,
-  { userId }: DatasetRow,
-): Promise<readonly Preference[]> {
+/** A row of preferences: one side is null where a thumb is alone. */
+interface Judged extends Omit<Preference, 'chosen' | 'rejected'> {
+  readonly chosen: string | null;
+  readonly rejected: string | null;
+}
+
+async function readJudged(db: Db, mode: Mode, { userId }: DatasetRow): Promise<readonly Judged[]> {
   const rows = await db
     .selectFrom('preferences')
     .selectAll()
@@ -77,20 +96,29 @@ async function readPreferences(
     .where('untilSeq', 'is', null)
     .execute();
   return (await openRows(db, 'preferences', userId, rows))
-    .map((row) => ({
-      split: splitOfInput(
-        inputKey(must(row.input, 'a preference has texts until another replaces it')),
-      ),
-      messages: renderPrompt(
-        mode,
-        must(row.input, 'a preference has texts until another replaces it'),
-        (row.context ?? {}) as Readonly<Record<string, Json>>,
-      ),
-      chosen: asAnswer(mode, must(row.chosen, 'a preference has texts until another replaces it')),
-      rejected: must(row.rejected, 'a preference has texts until another replaces it'),
-      sha256: row.sha256,
-      adapterId: row.adapterId,
-    }))
-    .filter((pair): pair is typeof pair & { chosen: string } => pair.chosen !== null)
+    .map(({ chosen, rejected, sha256, adapterId, ...row }) => {
+      const input = must(row.input, 'a preference has an input until another replaces it');
+      const context = (row.context ?? {}) as Readonly<Record<string, Json>>;
+      return {
+        split: splitOfInput(inputKey(input)),
+        messages: renderPrompt(mode, input, context),
+        ...{ chosen, rejected, sha256, adapterId },
+      };
+    })
     .sort(byHash);
+}
+
+/** None for a lone thumb, nor where the chosen text is no answer of the mode. */
+function preferenceOf(mode: Mode, { chosen, rejected, ...row }: Judged): Preference[] {
+  if (chosen === null || rejected === null) return [];
+  const answer = asAnswer(mode, chosen);
+  return answer === null ? [] : [{ ...row, chosen: answer, rejected }];
+}
+
+/** None for a pair, nor where the liked text is no answer of the mode. */
+function thumbOf(mode: Mode, { chosen, rejected, ...row }: Judged): Thumb[] {
+  if (chosen !== null && rejected !== null) return [];
+  const isGood = chosen !== null;
+  const answer = isGood ? asAnswer(mode, chosen) : rejected;
+  return answer === null ? [] : [{ ...row, answer, isGood }];
 }

@@ -1,4 +1,4 @@
-// What ratings say about pairs of answers. Pure: all ratings of one input in, pairs out, so that rating again replaces
+// What ratings say about answers. Pure: all ratings of one input in, pairs and lone thumbs out, so that rating again replaces
 // whatever an earlier rating said.
 
 import type { CompletionRow } from '../db/schema.ts';
@@ -20,9 +20,38 @@ export interface PreferencePair {
   readonly sha256: string;
 }
 
+/** An answer that was liked or disliked, with nothing to compare it to. */
+export interface LoneThumb {
+  readonly completion: RatedCompletion;
+  readonly isGood: boolean;
+  /** SHA-256 over input, context and text, as the chosen or as the rejected one of a pair that lacks the other. */
+  readonly sha256: string;
+}
+
+/** The thumbs that are in no pair. A completion without a thumb says nothing, whether or not it was rated otherwise; of equal
+ *  answers the newest thumb counts. */
+export function loneThumbs(
+  completions: readonly RatedCompletion[],
+  pairs: readonly PreferencePair[],
+): readonly LoneThumb[] {
+  const paired = new Set(pairs.flatMap(({ chosen, rejected }) => [chosen, rejected.text]));
+  const thumbs = completions
+    .filter(({ verdict, text }) => verdict !== null && text.trim() !== '' && !paired.has(text))
+    .sort((a, b) => a.seq - b.seq);
+  return [...new Map(thumbs.map((completion) => [completion.text, completion])).values()].map(
+    (completion) => {
+      const { input, context, text, verdict } = completion;
+      const isGood = verdict === 'UP';
+      const [chosen, rejected] = isGood ? [text, null] : [null, text];
+      const hash = sha256(canonicalJson([input, context, chosen, rejected]));
+      return { completion, isGood, sha256: hash };
+    },
+  );
+}
+
 /** The pairs in the ratings of one input's completions. A completion is rejected in favour of the text that the user
  *  would rather have had, of the completion that the user preferred, and, on a thumb down, of the newest one with a
- *  thumb up; and in favour of each of `ownTexts`, what the user wrote instead. A lone thumb makes no pair. */
+ *  thumb up; and in favour of each of `ownTexts`, what the user wrote instead. A lone thumb makes no pair: see `loneThumbs`. */
 export function preferencePairs(
   completions: readonly RatedCompletion[],
   ownTexts: readonly string[] = [],

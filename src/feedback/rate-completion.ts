@@ -12,7 +12,7 @@ import { textFlaw } from '../lib/storable.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 import { completionById } from './completions.ts';
-import { replacePreferences } from './replace-preferences.ts';
+import { judgingOf, replacePreferences } from './replace-preferences.ts';
 
 /** A preferred text is an answer that the model should learn to give: longer ones are no answers. */
 const MAX_BETTER_CHARACTERS = 10_000;
@@ -63,8 +63,8 @@ export async function rateCompletion(
       .execute();
     const updated = { ...completion, ...rating, ratedAt: now };
     const mode = deps.catalog.modes.find(({ key }) => key === completion.mode);
-    const drafts = mode?.preferences.drafts ?? false;
-    await replacePreferences(tx, completion, { now, drafts });
+    const judging = mode === undefined ? { drafts: false, thumbs: false } : judgingOf(mode);
+    await replacePreferences(tx, completion, { now, ...judging });
     if (mode !== undefined) await queueRuns(tx, userId, [completion.mode], { now });
     return updated;
   });

@@ -5,7 +5,7 @@ import { swiglu, tokenLogProb } from '../graph/blocks.ts';
 import { gradients } from '../graph/gradients.ts';
 import { buildGraph, type Graph } from '../graph/graph.ts';
 import type { Tensor } from '../graph/ir.ts';
-import { add, mul, neg, softplus, sub } from '../graph/ops/elementwise.ts';
+import { add, mul, neg, sigmoid, softplus, sub } from '../graph/ops/elementwise.ts';
 import { gather } from '../graph/ops/gather.ts';
 import { matmul } from '../graph/ops/matrix.ts';
 import { rmsNorm, rotaryEmbedding, softmax } from '../graph/ops/normalise.ts';
@@ -49,19 +49,23 @@ export function trainStepGraph(options: TrainGraphOptions): Graph {
   return shareSubexpressions(buildGraph('train_step', { loss, gradient }));
 }
 
-/** One step of preference optimisation, for N pairs of rows (chosen, rejected):
- *  the inputs of a training step and pairs f32[N,M], reference f32[N,1], pairWeights f32[N,1]  ->  loss f32[], gradient f32[P]
- *  The loss is sum(pairWeights * -log sigmoid(pairs . logProbs - reference)), and the training step's loss is added to it.
- *  With +beta in `pairs` at the chosen row's targets, -beta at the rejected row's, and the same sum under the reference
- *  model in `reference`, that is DPO: Rafailov et al., "Direct preference optimization", equation 7. */
+/** One step of preference optimisation, for N pairs of rows (chosen, rejected) or N rows with a thumb each:
+ *  the inputs of a training step and pairs f32[N,M], reference, pairWeights and thumbWeights f32[N,1]
+ *  ->  loss f32[], gradient f32[P]
+ *  With m = pairs . logProbs - reference, the loss is sum(pairWeights * -log sigmoid(m) + thumbWeights * sigmoid(-m)), and
+ *  the training step's loss is added to it. With +beta in `pairs` at the chosen row's targets, -beta at the rejected row's,
+ *  and the same sum under the reference model in `reference`, the first term is DPO: Rafailov et al., "Direct preference
+ *  optimization", equation 7. With +beta at the targets of a liked row or -beta at those of a disliked one, and in
+ *  `reference` the same sum plus or minus beta z0, the second is KTO: Ethayarajh et al., equation 8. */
 export function preferenceStepGraph(options: TrainGraphOptions): Graph {
   const { logProbs, theta } = llamaLogProbs(options);
   const pairs = input('pairs', 'f32', ['N', 'M']);
   const perPair = (name: string) => input(name, 'f32', ['N', 1]);
   const margins = sub(matmul(pairs, logProbs), perPair('reference')); // f32[N, 1]
   const preferred = sumAll(mul(softplus(neg(margins)), perPair('pairWeights')));
+  const judged = sumAll(mul(sigmoid(neg(margins)), perPair('thumbWeights')));
   const written = sumAll(mul(logProbs, input('weights', 'f32', ['M', 1])));
-  const loss = sub(preferred, written);
+  const loss = sub(add(preferred, judged), written);
   const gradient = must(gradients(loss, [theta])[0], 'one gradient per parameter');
   return shareSubexpressions(buildGraph('preference_step', { loss, gradient }));
 }

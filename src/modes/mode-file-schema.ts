@@ -36,7 +36,11 @@ export const INCREMENTAL_DEFAULTS: IncrementalChoices = {
 };
 
 /** As INCREMENTAL_DEFAULTS. */
-export const PREFERENCE_DEFAULTS: PreferenceChoices = { reference: 'base', drafts: false };
+export const PREFERENCE_DEFAULTS: PreferenceChoices = {
+  reference: 'base',
+  drafts: false,
+  thumbs: true,
+};
 
 /** As INCREMENTAL_DEFAULTS; docs/lab-log.md has what adapters of the shipped modes cost on the probe. */
 export const GATE_DEFAULTS: Pick<GateChoices, 'probeMarginNats' | 'watchRatings'> = {
@@ -106,7 +110,11 @@ export const MODE_FILE_SCHEMA: JsonSchema = exactly(
       ...Object.keys(INCREMENTAL_DEFAULTS),
     ),
     preferences: exactly(
-      { reference: { enum: ['base', 'start'] }, drafts: { type: 'boolean' } },
+      {
+        reference: { enum: ['base', 'start'] },
+        drafts: { type: 'boolean' },
+        thumbs: { type: 'boolean' },
+      },
       ...Object.keys(PREFERENCE_DEFAULTS),
     ),
     trigger: exactly({ debounceMs: integer(0, 24 * 3_600_000) }),

@@ -84,6 +84,8 @@ export interface PreferenceChoices {
   readonly reference: 'base' | 'start';
   /** Whether what the user wrote to an input is preferred to the completions of it. */
   readonly drafts: boolean;
+  /** Whether an answer with a thumb up or down is learnt from where there is no other answer to compare it to. */
+  readonly thumbs: boolean;
 }
 
 /** When a candidate may be published. */

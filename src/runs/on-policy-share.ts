@@ -8,10 +8,10 @@ import type { AdapterRow } from '../db/schema.ts';
 export async function onPolicyShare(
   db: Db,
   userId: string,
-  { preferences }: TrainingSet,
+  { preferences, thumbs }: TrainingSet,
   current: AdapterRow | null,
 ): Promise<number | null> {
-  const taught = preferences.filter(({ split }) => split === 'train');
+  const taught = [...preferences, ...thumbs].filter(({ split }) => split === 'train');
   if (taught.length === 0) return null;
   const ids = taught.flatMap(({ adapterId }) => adapterId ?? []);
   const rows = await adaptersById(db, userId, [...new Set(ids)]);

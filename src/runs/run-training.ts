@@ -225,6 +225,7 @@ async function train(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<Tra
       datasetSha256: dataset.sha256,
       examples: trainingSet.examples,
       preferences: trainingSet.preferences,
+      thumbs: trainingSet.thumbs,
       shipped: shipped === null ? undefined : pointOf(deps, shipped),
       warmStart: plan.kind === 'warm' ? warmStartOf(deps, plan) : undefined,
       liveAdapterDir: dirOf(deps, live ?? shipped),

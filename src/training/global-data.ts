@@ -1,10 +1,11 @@
 // The data of an adapter for everyone: a file with a JSON object a line, made into examples and pairs as a user's records
 // and ratings are. docs/training.md describes the file.
 
-import { cutTexts, isBinary, isTarget, textsOf } from '../dataset/core/clean.ts';
+import { cutTexts, isTarget, textsOf } from '../dataset/core/clean.ts';
 import { exampleSha256 } from '../dataset/core/example.ts';
 import { byHash, datasetSha256 } from '../dataset/core/reduce.ts';
 import { splitOf } from '../dataset/core/split.ts';
+import { isBinary } from '../lib/binary-text.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { AppError } from '../lib/errors.ts';
 import { sha256 } from '../lib/sha256.ts';

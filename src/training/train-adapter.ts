@@ -78,7 +78,7 @@ export async function trainAdapter(
 
 /** The job with those of its examples and preferences that it learns: all of them, or what is new and a replay. */
 function taughtBy(job: TrainingJob): TrainingJob {
-  const { warmStart, recipe, examples, preferences } = job;
+  const { warmStart, recipe, examples, preferences, thumbs = [] } = job;
   if (warmStart === undefined) return job;
   const options = (purpose: string) => ({
     replay: recipe.incremental.replay,
@@ -88,6 +88,7 @@ function taughtBy(job: TrainingJob): TrainingJob {
     ...job,
     examples: withReplay(examples, warmStart, options('replay')),
     preferences: withReplay(preferences, warmStart, options('replay of pairs')),
+    thumbs: withReplay(thumbs, warmStart, options('replay of thumbs')),
   };
 }
 
@@ -166,7 +167,7 @@ function lineageOf(
   run: { parts: TokenisedParts; measures: HoldoutMeasures; losses: readonly number[] },
 ): Lineage {
   const { loss, baseLoss, preferenceAccuracy } = figuresOf(run.measures);
-  const { examples, pairs } = run.parts.train;
+  const { examples, pairs, thumbs } = run.parts.train;
   return {
     baseSha256: base.sha256,
     datasetSha256,
@@ -176,7 +177,7 @@ function lineageOf(
     figures: {
       steps: run.losses.length,
       examples: examples.length,
-      preferences: recipe.dpo === undefined ? 0 : pairs.length,
+      preferences: recipe.dpo === undefined ? 0 : pairs.length + thumbs.length,
       firstLoss: run.losses[0] ?? null,
       lastLoss: run.losses.at(-1) ?? null,
       holdoutLoss: loss,

@@ -6,7 +6,7 @@ import type { HoldoutMeasures } from './core/gate.ts';
 import type { Recipe } from './core/recipe.ts';
 import type { ExampleNote } from './core/token-example.ts';
 import type { StepReport } from './core/train-loop.ts';
-import type { TrainingExample, TrainingPreference } from './core/training-set.ts';
+import type { TrainingExample, TrainingPreference, TrainingThumb } from './core/training-set.ts';
 
 /** An adapter to begin from. */
 export interface StartingPoint {
@@ -20,7 +20,7 @@ export interface StartingPoint {
 export interface WarmStart extends StartingPoint {
   /** The dataset that it was trained on. */
   readonly datasetSha256: string;
-  /** Hashes of the examples and preferences of that dataset: what is not among them is new. */
+  /** Hashes of the examples, preferences and thumbs of that dataset: what is not among them is new. */
   readonly learnt: readonly string[];
 }
 
@@ -31,6 +31,7 @@ export interface TrainingJob {
   readonly datasetSha256: string;
   readonly examples: readonly TrainingExample[];
   readonly preferences: readonly TrainingPreference[];
+  readonly thumbs?: readonly TrainingThumb[];
   /** The mode's shipped adapter: what a run from scratch begins from, instead of from nothing. */
   readonly shipped?: StartingPoint | undefined;
   /** Goes on from this adapter, with what is new and a replay of the rest; absent: from scratch, with everything. */

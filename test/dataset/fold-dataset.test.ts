@@ -55,7 +55,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
           exampleCount: expected.examples.length,
         });
         const loaded = await loadDataset(database().kysely, mode, row);
-        expect(loaded).toEqual({ examples: expected.examples, preferences: [] });
+        expect(loaded).toEqual({ examples: expected.examples, preferences: [], thumbs: [] });
       }
     });
     await fc.assert(property, { numRuns: 8 });

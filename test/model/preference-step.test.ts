@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { must } from '../../src/lib/errors.ts';
 import { flattenLora, LORA_MODULES, type LoraShape, loraPlaces } from '../../src/model/lora.ts';
-import { marginsOf, meanPreferenceLoss } from '../../src/training/core/margins.ts';
+import { marginsOf, preferenceLoss } from '../../src/training/core/margins.ts';
 import { collatePairs, type TokenPair } from '../../src/training/core/preference-batch.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
 import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
@@ -96,7 +96,7 @@ describe.each(SHAPES)('a preference step on %s', (_, lora) => {
 
   it('starts at log 2, and at margins that are equal to the reference', async () => {
     const margins = await reference();
-    expect(meanPreferenceLoss(margins, margins, OPTIONS.beta)).toBeCloseTo(Math.LN2, 12);
+    expect(preferenceLoss(margins, margins, OPTIONS.beta)).toBeCloseTo(PAIRS.length * Math.LN2, 12);
     const batch = collatePairs(PAIRS, margins, { ...OPTIONS, sftWeight: 0 });
     const { loss } = await learner.preferenceStep(batch, new Float32Array(theta.length));
     expect(loss).toBeCloseTo(Math.LN2, 5);

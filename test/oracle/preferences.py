@@ -1,4 +1,4 @@
-"""Records what TRL's own loss code makes of one of our adapters: SFT and DPO losses and their gradients.
+"""Records what TRL's own loss code makes of one of our adapters: SFT, DPO and KTO losses and their gradients.
 
     (venv and folder as in gradients.py; besides: pip install trl==1.16.0)
     /tmp/oracle/bin/python test/oracle/preferences.py FOLDER
@@ -7,6 +7,7 @@ Writes test/oracle/recorded/preferences.json for the tiny base:
   base   its hash
   sft    SFTTrainer's loss of the batch of examples
   dpo    DPOTrainer's loss of the batch of pairs, `sigmoid` and `sft` in the weights that follow, reference: adapter off
+  kto    KTOTrainer's loss of the batch of answers with a thumb, reference: adapter off, and its estimate of the distance `kl`
 Each with its value and the gradients of some LoRA matrices: length, and 8 values, evenly spaced.
 """
 
@@ -21,11 +22,12 @@ import gradients
 import peft
 import torch
 import transformers
-from trl.trainer import dpo_trainer, sft_trainer
+from trl.trainer import dpo_trainer, kto_trainer, sft_trainer
 from trl.trainer.utils import add_fused_lm_head
 
 BETA = 0.3
 SFT_WEIGHT = 0.2
+THUMB_WEIGHTS = {"up": 1.0, "down": 1.5}
 # every matrix of one layer, so that the file stays small
 KEPT = ".layers.1."
 
@@ -118,6 +120,36 @@ def dpo(folder, job):
     return measure(model, trainer._compute_loss(model, collate(rows), return_outputs=False))
 
 
+def kto(folder, job):
+    model = open_model(folder)
+    add_fused_lm_head(model.get_base_model(), outputs=("log_probs", "entropy", "is_top1", "mean_logits"))
+    trainer = bare(
+        kto_trainer.KTOTrainer,
+        model,
+        ref_model=None,
+        args=types.SimpleNamespace(gradient_checkpointing_kwargs=None, gradient_checkpointing=False),
+        precompute_ref_logps=False,
+        calculate_KL=True,
+        loss_type="kto",
+        beta=BETA,
+        desirable_weight=THUMB_WEIGHTS["up"],
+        undesirable_weight=THUMB_WEIGHTS["down"],
+    )
+    collate = kto_trainer.DataCollatorForUnpairedPreference(pad_token_id=0)
+    answer = lambda row: row["ids"][row["promptLength"] :]
+    rows = [
+        {
+            "prompt_ids": thumb["answer"]["ids"][: thumb["answer"]["promptLength"]],
+            "completion_ids": answer(thumb["answer"]),
+            "KL_completion_ids": answer(thumb["mismatched"]),
+            "label": thumb["isGood"],
+        }
+        for thumb in job["thumbs"]
+    ]
+    measured = measure(model, trainer._compute_loss(model, collate(rows), return_outputs=False))
+    return {"kl": gradients.rounded(trainer._metrics["eval"]["kl"])[0], **measured}
+
+
 def main():
     torch.manual_seed(0)
     folder = pathlib.Path(sys.argv[1]) / "tiny"
@@ -128,6 +160,8 @@ def main():
         "sftWeight": SFT_WEIGHT,
         "sft": sft(folder, job),
         "dpo": dpo(folder, job),
+        "thumbWeights": THUMB_WEIGHTS,
+        "kto": kto(folder, job),
     }
     path = pathlib.Path(__file__).parent / "recorded" / "preferences.json"
     path.write_text(json.dumps(recorded, indent=1) + "\n")

@@ -9,7 +9,13 @@ import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base-install.ts';
-import { ORACLE_EXAMPLES, ORACLE_PAIRS, oracleAdapter } from '../support/oracle-job.ts';
+import {
+  ORACLE_EXAMPLES,
+  ORACLE_MISMATCHED,
+  ORACLE_PAIRS,
+  ORACLE_THUMBS,
+  oracleAdapter,
+} from '../support/oracle-job.ts';
 
 const folder = must(process.argv[2], 'the first argument is a folder');
 const cacheDir = must(process.argv[3], 'the second argument is the folder of installed bases');
@@ -20,6 +26,10 @@ for (const model of ['tiny', 'default'] as const) {
   await mkdir(dir, { recursive: true });
   await symlink(base.dir, join(dir, 'base'));
   await writePeftFolder(join(dir, 'adapter'), oracleAdapter(base, model), base);
-  const job = { base: base.sha256, examples: ORACLE_EXAMPLES, pairs: ORACLE_PAIRS };
+  const thumbs = ORACLE_THUMBS.map((thumb) => ({
+    ...thumb,
+    mismatched: must(ORACLE_MISMATCHED.get(thumb), 'there are several'),
+  }));
+  const job = { base: base.sha256, examples: ORACLE_EXAMPLES, pairs: ORACLE_PAIRS, thumbs };
   await writeFile(join(dir, 'job.json'), JSON.stringify(job));
 }

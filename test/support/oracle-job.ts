@@ -4,6 +4,7 @@ import type { Base } from '../../src/model/base-package.ts';
 import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
 import type { TokenPair } from '../../src/training/core/preference-batch.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
+import { mismatchedAnswers, type TokenThumb } from '../../src/training/core/token-thumb.ts';
 import { randomAdapter } from './random-llama.ts';
 
 /** Adapted layers and rank differ, so that both forms of a PEFT folder are read by PEFT. */
@@ -46,6 +47,15 @@ export const ORACLE_PAIRS: readonly TokenPair[] = [
   });
   return { sha256: `${row}`, chosen: rowOf(chosen, 17), rejected: rowOf(rejected, 901) };
 });
+
+/** Answers of those pairs with a lone thumb each. */
+export const ORACLE_THUMBS: readonly TokenThumb[] = ORACLE_PAIRS.flatMap((pair, i) => [
+  { sha256: `${i} a`, isGood: i !== 1, answer: pair.chosen },
+  { sha256: `${i} b`, isGood: i === 1, answer: pair.rejected },
+]).slice(1);
+
+/** Their prompts with each other's answers. */
+export const ORACLE_MISMATCHED = mismatchedAnswers(ORACLE_THUMBS, 64);
 
 /** An adapter of numbers small enough to leave the model sensible and large enough to matter. */
 export function oracleAdapter(base: Base, name: OracleBase): LoraAdapter {

@@ -3,8 +3,12 @@
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
-import type { Recipe } from '../../src/training/core/recipe.ts';
-import type { TrainingExample, TrainingPreference } from '../../src/training/core/training-set.ts';
+import type { DpoRecipe, Recipe } from '../../src/training/core/recipe.ts';
+import type {
+  TrainingExample,
+  TrainingPreference,
+  TrainingThumb,
+} from '../../src/training/core/training-set.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';
 
 /** A small recipe for small bases. */
@@ -20,6 +24,16 @@ export const SMALL_RECIPE: Recipe = {
   maxTokens: 96,
   patience: 2,
   incremental: { epochs: 2, learningRateShare: 0.5, replay: 2 },
+};
+
+/** How the small recipe learns preferences, if it does. */
+export const SMALL_DPO: DpoRecipe = {
+  beta: 0.1,
+  sftWeight: 0.2,
+  learningRateShare: 0.5,
+  thumbWeights: { up: 1, down: 1 },
+  reference: 'base',
+  afterWriting: false,
 };
 
 const WORDS = ['tea', 'rain', 'boat', 'lamp', 'road', 'fish', 'corn', 'moon', 'salt', 'wood'];
@@ -46,6 +60,15 @@ export function rulePairs(count: number): TrainingPreference[] {
     chosen: target.replace('about', 'on'),
     rejected: target,
     sha256: sha256(`pair ${example}`),
+  }));
+}
+
+/** Lone thumbs about the same prompts, by turns: up for an answer that says "on", down for one that says "about". */
+export function ruleThumbs(count: number): TrainingThumb[] {
+  return rulePairs(count).map(({ split, messages, chosen, rejected, sha256: pair }, i) => ({
+    ...{ split, messages, isGood: i % 2 === 0 },
+    answer: i % 2 === 0 ? chosen : rejected,
+    sha256: sha256(`thumb ${pair}`),
   }));
 }
 

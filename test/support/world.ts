@@ -10,7 +10,7 @@ import type { Database } from '../../src/db/database.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import { storeCompletion } from '../../src/feedback/completions.ts';
-import { rateCompletion } from '../../src/feedback/rate-completion.ts';
+import { type RatingInput, rateCompletion } from '../../src/feedback/rate-completion.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
@@ -99,10 +99,11 @@ export class World {
   }
 
   rate(completionId: string, better: string) {
-    return rateCompletion({ ...this.registry, catalog: this.#catalog }, this.user.id, {
-      completionId,
-      better,
-    });
+    return this.say({ completionId, better });
+  }
+
+  say(rating: RatingInput) {
+    return rateCompletion({ ...this.registry, catalog: this.#catalog }, this.user.id, rating);
   }
 
   async preferenceCount(mode: string): Promise<number> {

@@ -1,4 +1,4 @@
-// Our SFT and DPO losses and their gradients against TRL's own code on the same folders; preferences.py recorded its side.
+// Our SFT, DPO and KTO losses and their gradients against TRL's own code on the same folders; preferences.py recorded its side.
 
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -12,12 +12,18 @@ import { flattenLora, linearName, loraPlaces } from '../../src/model/lora.ts';
 import { collate } from '../../src/training/core/batch.ts';
 import type { LossAndGradient } from '../../src/training/core/learner.ts';
 import { marginsOf } from '../../src/training/core/margins.ts';
-import { collatePairs } from '../../src/training/core/preference-batch.ts';
+import { collatePairs, type ThumbWeights } from '../../src/training/core/preference-batch.ts';
+import {
+  collateThumbs,
+  referenceOfThumbs,
+  withDistance,
+} from '../../src/training/core/thumb-batch.ts';
 import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
 import {
   ORACLE_EXAMPLES,
   ORACLE_PAIRS,
   ORACLE_SHAPES,
+  ORACLE_THUMBS,
   oracleAdapter,
 } from '../support/oracle-job.ts';
 
@@ -32,6 +38,8 @@ const RECORDED: {
   readonly sftWeight: number;
   readonly sft: Measured;
   readonly dpo: Measured;
+  readonly thumbWeights: ThumbWeights;
+  readonly kto: Measured & { readonly kl: number };
 } = JSON.parse(
   readFileSync(new URL('../oracle/recorded/preferences.json', import.meta.url), 'utf8'),
 );
@@ -91,5 +99,15 @@ describe('beside TRL, our', () => {
     const reference = await marginsOf(learner, ORACLE_PAIRS, new Float32Array(theta.length));
     const batch = collatePairs(ORACLE_PAIRS, reference, { beta, sftWeight });
     expectSame(await learner.preferenceStep(batch, theta), RECORDED.dpo);
+  });
+
+  it('loss of judging answers one by one is that of its KTOTrainer, gradients too', async () => {
+    const { beta, thumbWeights: weights, kto } = RECORDED;
+    // else the estimate of the distance would have no part in the loss
+    expect(kto.kl).toBeGreaterThan(0.01);
+    const start = { theta: new Float32Array(theta.length), maxTokens: 64 };
+    const reference = await referenceOfThumbs(learner, ORACLE_THUMBS, start);
+    const batch = collateThumbs(ORACLE_THUMBS, reference, { beta, weights });
+    expectSame(await learner.preferenceStep(await withDistance(learner, batch, theta), theta), kto);
   });
 });

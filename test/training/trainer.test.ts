@@ -1,43 +1,20 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../src/lib/clock.ts';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { forkScript } from '../../src/lib/fork-script.ts';
-import type { Base } from '../../src/model/base-package.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
-import { trainAdapter } from '../../src/training/train-adapter.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
-import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
-import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
-import { ruleExamples, rulePairs, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
+import type { TrainingProgress } from '../../src/training/training-job.ts';
+import { useTrainingFolder } from '../support/training-folder.ts';
+import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
 
-let root: string;
-let base: Base;
-let removeBase: () => Promise<void>;
-let runs = 0;
-
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'attune-trainer-'));
-  const made = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
-  base = made.base;
-  removeBase = made.remove;
-});
+const { path, jobOf, run: runHere } = useTrainingFolder();
 afterEach(() => {
   vi.unstubAllEnvs();
 });
-afterAll(async () => {
-  await removeBase();
-  await rm(root, { recursive: true, force: true });
-});
-
-function jobOf(changes: Partial<TrainingJob> = {}): TrainingJob {
-  runs += 1;
-  return trainingJob(base, join(root, `run-${runs}`, 'adapter'), changes);
-}
 
 /** Any two steps but those of the last epoch, of 11 steps, after which there may be none to be killed at; and one that is
  *  after the first epoch. */
@@ -54,7 +31,7 @@ describe('runTrainer', () => {
     const progress: TrainingProgress[] = [];
     const job = jobOf();
     const result = await runTrainer(job, { signal: NEVER, onProgress: (p) => progress.push(p) });
-    const here = await trainAdapter(jobOf(), { clock: systemClock, onProgress: () => undefined });
+    const here = await runHere(jobOf());
     expect(result.adapterDir).toBe(job.outDir);
     expect(result.files).toEqual(here.files);
     expect(result.measures).toEqual(here.measures);
@@ -79,11 +56,13 @@ describe('runTrainer', () => {
   it.each(['alone', 'after writing'])(
     'ends with the bytes of an uninterrupted run when it was killed in between, preferences %s',
     async (kind) => {
-      const dpo = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.5, reference: 'base' as const };
-      const recipe = { ...SMALL_RECIPE, dpo: { ...dpo, afterWriting: kind === 'after writing' } };
+      const recipe = {
+        ...SMALL_RECIPE,
+        dpo: { ...SMALL_DPO, afterWriting: kind === 'after writing' },
+      };
       const data = { recipe, preferences: rulePairs(30) };
       const whole = await runTrainer(jobOf(data), { signal: NEVER, onProgress: () => undefined });
-      const checkpointDir = join(root, `checkpoints ${kind}`);
+      const checkpointDir = path(`checkpoints ${kind}`);
       const kills = stepsToKillAt(whole.steps);
       for (const killAt of kills) {
         const abort = new AbortController();
@@ -109,7 +88,7 @@ describe('runTrainer', () => {
   );
 
   it('begins anew where a checkpoint is damaged', async () => {
-    const checkpointDir = join(root, 'damaged');
+    const checkpointDir = path('damaged');
     const options = { signal: NEVER, onProgress: () => undefined };
     const whole = await runTrainer(jobOf({ checkpointDir }), options);
     const [name = ''] = await readdir(checkpointDir);
@@ -135,7 +114,7 @@ describe('runTrainer', () => {
     const empty = runTrainer(jobOf({ examples: [] }), options);
     await expect(empty).rejects.toThrow(UntrainableError);
     await expect(empty).rejects.toThrow('there is no example to learn from');
-    const baseless = runTrainer(jobOf({ baseDir: join(root, 'nowhere') }), options);
+    const baseless = runTrainer(jobOf({ baseDir: path('nowhere') }), options);
     await expect(baseless).rejects.toThrow(/^the trainer failed: .*nowhere/);
     await expect(baseless).rejects.not.toThrow(UntrainableError);
   });
@@ -160,6 +139,6 @@ describe('a trainer process', () => {
     child.disconnect();
     await exited;
     expect(existsSync(job.outDir)).toBe(false);
-    expect(await readdir(root)).not.toContain(`run-${runs}`);
+    expect(existsSync(dirname(job.outDir))).toBe(false);
   });
 });

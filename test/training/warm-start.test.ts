@@ -1,50 +1,20 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
 import { readLineage } from '../../src/adapters/lineage.ts';
 import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
 import { flattenLora } from '../../src/model/lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import { openStart } from '../../src/training/starting-point.ts';
-import { trainAdapter } from '../../src/training/train-adapter.ts';
-import type { TrainingJob, TrainingResult, WarmStart } from '../../src/training/training-job.ts';
-import {
-  randomAdapter,
-  randomCheckpoint,
-  SMALL_CONFIG,
-  temporaryBase,
-} from '../support/random-llama.ts';
-import { ruleExamples, rulePairs, SMALL_RECIPE, trainingJob } from '../support/training-job.ts';
+import type { TrainingResult, WarmStart } from '../../src/training/training-job.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
+import { useTrainingFolder } from '../support/training-folder.ts';
+import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
 
-let root: string;
-let base: Base;
-let removeBase: () => Promise<void>;
-let runs = 0;
+const { base, path, jobOf, run } = useTrainingFolder();
 
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'attune-warm-'));
-  const made = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
-  base = made.base;
-  removeBase = made.remove;
-});
-afterAll(async () => {
-  await removeBase();
-  await rm(root, { recursive: true, force: true });
-});
-
-function jobOf(changes: Partial<TrainingJob> = {}): TrainingJob {
-  runs += 1;
-  return trainingJob(base, join(root, `run-${runs}`, 'adapter'), changes);
-}
-
-const run = (job: TrainingJob) =>
-  trainAdapter(job, { clock: systemClock, onProgress: () => undefined });
 const tensorsOf = ({ files }: TrainingResult) => files[1]?.sha256 ?? '';
-const DPO = { beta: 0.1, sftWeight: 0, learningRateShare: 0.5, afterWriting: false };
+const DPO = { ...SMALL_DPO, sftWeight: 0 };
 
 /** A start from what another run made of the first `count` examples. */
 async function startFrom(count: number): Promise<{ warmStart: WarmStart; first: TrainingResult }> {
@@ -117,8 +87,8 @@ describe('the reference of preferences', () => {
     const shape = SMALL_RECIPE.lora;
     const pointOf = async (seed: number) => {
       const adapter = randomAdapter(SMALL_CONFIG, shape, seed);
-      const adapterDir = join(root, `point-${seed}-${reference}-${from}`);
-      await writePeftFolder(adapterDir, adapter, base);
+      const adapterDir = path(`point-${seed}-${reference}-${from}`);
+      await writePeftFolder(adapterDir, adapter, base());
       return { adapterDir, sha256: `${seed}`, flat: flattenLora(SMALL_CONFIG, adapter) };
     };
     const [warm, shipped] = [await pointOf(1), await pointOf(2)];
@@ -130,7 +100,7 @@ describe('the reference of preferences', () => {
         : {}),
       ...(from.includes('ship') ? { shipped } : {}),
     });
-    const start = await openStart(job, base, seededRandom('0'.repeat(32)));
+    const start = await openStart(job, base(), seededRandom('0'.repeat(32)));
     // a fresh adapter changes nothing, as one of zeros
     const isIdle = start.reference.every((value) => value === 0) || from === 'from scratch';
     expect(isIdle).toBe(expected === 0);
@@ -140,13 +110,13 @@ describe('the reference of preferences', () => {
 
 describe('a shipped adapter', () => {
   it('is what a run from scratch begins from, also with fewer ranks and layers than the recipe', async () => {
-    const adapterDir = join(root, 'shipped');
+    const adapterDir = path('shipped');
     const small = randomAdapter(
       SMALL_CONFIG,
       { rank: 2, alpha: 2, modules: ['v_proj'], layers: [1] },
       3,
     );
-    await writePeftFolder(adapterDir, small, base);
+    await writePeftFolder(adapterDir, small, base());
     const shipped = {
       adapterDir,
       sha256: sha256(await readFile(`${adapterDir}/adapter_model.safetensors`)),
@@ -154,7 +124,7 @@ describe('a shipped adapter', () => {
     const result = await run(jobOf({ shipped }));
     expect(result.rank).toBe(SMALL_RECIPE.lora.rank);
     expect(result.lineage.parentSha256).toBe(shipped.sha256);
-    const { shape: trained, tensors } = await readPeftFolder(result.adapterDir, base);
+    const { shape: trained, tensors } = await readPeftFolder(result.adapterDir, base());
     // every rank of every layer has learnt something
     for (const { b } of tensors) {
       for (let r = 0; r < trained.rank; r += 1) {
@@ -165,14 +135,14 @@ describe('a shipped adapter', () => {
   });
 
   it('of a larger shape makes adapters of that shape', async () => {
-    const adapterDir = join(root, 'large');
+    const adapterDir = path('large');
     const shape = { rank: 8, alpha: 8, modules: SMALL_RECIPE.lora.modules };
-    await writePeftFolder(adapterDir, randomAdapter(SMALL_CONFIG, shape, 4), base);
+    await writePeftFolder(adapterDir, randomAdapter(SMALL_CONFIG, shape, 4), base());
     const recipe = { ...SMALL_RECIPE, epochs: 1, lora: { ...SMALL_RECIPE.lora, layers: [1] } };
     const { rank, adapterDir: made } = await run(
       jobOf({ recipe, shipped: { adapterDir, sha256: 'large' } }),
     );
     expect(rank).toBe(8);
-    expect((await readPeftFolder(made, base)).tensors).toHaveLength(14);
+    expect((await readPeftFolder(made, base())).tensors).toHaveLength(14);
   });
 });

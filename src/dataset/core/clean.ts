@@ -1,6 +1,7 @@
 // What is fit to learn from. Records are whatever a phone sends: empty mails, attachments pasted as text, novels.
 // docs/datasets.md states these rules for users.
 
+import { isBinary } from '../../lib/binary-text.ts';
 import type { Json } from '../../lib/canonical-json.ts';
 
 /** Longer texts of an input are cut here: a prompt is read in full by every step of training. */
@@ -8,19 +9,6 @@ export const MAX_INPUT_CHARACTERS = 4_000;
 
 /** An example with a longer target is dropped: a cut answer would teach to stop in the middle of a sentence. */
 export const MAX_TARGET_CHARACTERS = 2_000;
-
-/** A text with a larger share of control characters and U+FFFD (what undecodable bytes become) is no text. */
-const MAX_BINARY_SHARE = 0.05;
-
-const BINARY = /[\p{Cc}\ufffd]/gu;
-const LAYOUT = /[\t\n\r]/g;
-
-/** Whether a text is rather bytes that were read as text. */
-export function isBinary(text: string): boolean {
-  const controls = text.match(BINARY)?.length ?? 0;
-  const layout = text.match(LAYOUT)?.length ?? 0;
-  return controls - layout > text.length * MAX_BINARY_SHARE;
-}
 
 /** Whether a text can be a target. */
 export function isTarget(text: string): boolean {

@@ -3,6 +3,7 @@
 import { contextFrom, type Finder, type LiveRecord } from '../../changes/core/find-records.ts';
 import { distinctRefs, type RecordRef } from '../../changes/core/record-ref.ts';
 import type { Split } from '../../db/dataset-tables.ts';
+import { isBinary } from '../../lib/binary-text.ts';
 import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
 import { textSha256 } from '../../lib/text-sha256.ts';
@@ -10,7 +11,7 @@ import type { ExampleRule, Mode } from '../../modes/mode.ts';
 import { asAnswer } from '../../modes/output.ts';
 import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../../modes/prompt.ts';
 import { TemplateError } from '../../modes/template.ts';
-import { cutTexts, isBinary, isTarget, textsOf } from './clean.ts';
+import { cutTexts, isTarget, textsOf } from './clean.ts';
 import { splitOf } from './split.ts';
 
 /** What is learnt from: the target is to be written after the messages. */

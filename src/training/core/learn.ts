@@ -1,11 +1,12 @@
 // The lessons of a run, one after the other: writing, preferring, or both.
 
 import type { Learner } from './learner.ts';
-import { preferenceLesson, writingLesson } from './lessons.ts';
+import { preferenceLesson } from './preference-lesson.ts';
 import type { Random } from './random.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
 import type { TokenisedParts } from './tokenise-parts.ts';
 import { type Checkpoints, type LoopResult, type StepReport, train } from './train-loop.ts';
+import { writingLesson } from './writing-lesson.ts';
 
 /** What a run's lessons need. */
 export interface LearnOptions {
@@ -27,7 +28,8 @@ export async function learn(
   options: LearnOptions,
 ): Promise<LoopResult> {
   const { dpo } = recipe;
-  if (dpo === undefined || parts.train.pairs.length === 0) return write(recipe, parts, options);
+  const { pairs, thumbs } = parts.train;
+  if (dpo === undefined || pairs.length + thumbs.length === 0) return write(recipe, parts, options);
   if (!dpo.afterWriting || parts.train.examples.length === 0)
     return prefer({ ...recipe, dpo }, parts, options);
   const written = await write(recipe, parts, options);
@@ -58,10 +60,10 @@ async function prefer(
   { train: taught, validation }: TokenisedParts,
   options: LearnOptions,
 ): Promise<LoopResult> {
-  const { dpo, batchSize } = recipe;
+  const { dpo, batchSize, maxTokens } = recipe;
   const { learner, reference } = options;
-  const data = { train: taught.pairs, validation: validation.pairs };
-  const lesson = await preferenceLesson(learner, data, { ...dpo, batchSize, reference });
+  const chosen = { ...dpo, batchSize, maxTokens, reference };
+  const lesson = await preferenceLesson(learner, { train: taught, validation }, chosen);
   return train(lesson, {
     ...recipe,
     learningRate: recipe.learningRate * dpo.learningRateShare,

@@ -15,15 +15,11 @@ export async function marginsOf(
   return new Map(pairs.map((pair, i) => [pair, (nlls[2 * i + 1] ?? 0) - (nlls[2 * i] ?? 0)]));
 }
 
-/** The mean over pairs of -log sigmoid(beta * (margin - reference)): DPO's loss without the writing term. */
-export function meanPreferenceLoss(
-  margins: PairMargins,
-  reference: PairMargins,
-  beta: number,
-): number {
+/** The sum over pairs of -log sigmoid(beta * (margin - reference)): DPO's loss without the writing term. */
+export function preferenceLoss(margins: PairMargins, reference: PairMargins, beta: number): number {
   const losses = [...margins].map(([pair, margin]) => {
     const x = beta * (margin - (reference.get(pair) ?? 0));
     return Math.max(-x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
   });
-  return losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+  return losses.reduce((sum, loss) => sum + loss, 0);
 }

@@ -43,13 +43,14 @@ export class OnnxLearner implements Learner {
 
   async preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
     const session = await this.#session('preference');
-    const { pairs, reference, pairWeights, weights } = batch;
+    const { pairs, reference, pairWeights, thumbWeights, weights } = batch;
     const outputs = await session.run({
       ...(await this.#feeds(batch, theta)),
       weights: column(weights),
       pairs: hostTensor(pairs, [reference.length, weights.length]),
       reference: column(reference),
       pairWeights: column(pairWeights),
+      thumbWeights: column(thumbWeights),
     });
     return lossAndGradient(outputs);
   }

@@ -10,22 +10,33 @@ export interface TokenPair {
   readonly rejected: TokenExample;
 }
 
+/** How much a thumb counts, before the rarer kind is weighed up. */
+export interface ThumbWeights {
+  readonly up: number;
+  readonly down: number;
+}
+
 /** What preference optimisation is told. */
 export interface DpoOptions {
   /** How dear it is to leave the reference model: small values allow more. */
   readonly beta: number;
   /** How much of the loss of writing the chosen answers is added, so that they do not become less likely as well. */
   readonly sftWeight: number;
+  /** How much lone thumbs count. */
+  readonly thumbWeights: ThumbWeights;
 }
 
-/** What one step of preference optimisation sees: rows chosen, rejected, chosen, rejected, ... for N pairs. */
+/** What one step of preference optimisation sees: rows chosen, rejected, chosen, rejected, ... for N pairs, or the rows of N
+ *  answers with a lone thumb. */
 export interface PreferenceBatch extends Batch {
   /** +beta at the targets of a pair's chosen row, -beta at those of its rejected one: f32[N, M] */
   readonly pairs: Float32Array;
   /** The sum that `pairs` stands for under the reference model: f32[N] */
   readonly reference: Float32Array;
-  /** Each pair's share of the loss, 1 / N: f32[N] */
+  /** Each pair's share of the loss, 1 / N; 0 for a thumb: f32[N] */
   readonly pairWeights: Float32Array;
+  /** Each thumb's share of the loss; 0 for a pair: f32[N] */
+  readonly thumbWeights: Float32Array;
 }
 
 /** log p(chosen) - log p(rejected) of a pair, in nats. */
@@ -36,7 +47,7 @@ export type PairMargins = ReadonlyMap<TokenPair, number>;
 export function collatePairs(
   pairs: readonly TokenPair[],
   reference: PairMargins,
-  { beta, sftWeight }: DpoOptions,
+  { beta, sftWeight }: Pick<DpoOptions, 'beta' | 'sftWeight'>,
 ): PreferenceBatch {
   const batch = collate(pairs.flatMap(({ chosen, rejected }) => [chosen, rejected]));
   const M = batch.targets.length;
@@ -58,6 +69,7 @@ export function collatePairs(
     pairs: signs,
     reference: Float32Array.from(pairs, (pair) => beta * (reference.get(pair) ?? 0)),
     pairWeights: new Float32Array(pairs.length).fill(1 / pairs.length),
+    thumbWeights: new Float32Array(pairs.length),
   };
 }
 

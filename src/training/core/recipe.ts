@@ -69,7 +69,12 @@ const DEFAULTS = {
 } as const;
 
 // The weights of "The Llama 3 herd of models", section 4.1.4. A pair's gradient is steeper than an example's.
-const DPO_DEFAULTS = { beta: 0.1, sftWeight: 0.2, learningRateShare: 0.25 } as const;
+const DPO_DEFAULTS = {
+  beta: 0.1,
+  sftWeight: 0.2,
+  learningRateShare: 0.25,
+  thumbWeights: { up: 1, down: 1 },
+} as const;
 
 /** The whole recipe of a mode on a base. */
 export function recipeOf(choices: RecipeChoices, config: LlamaConfig): Recipe {

@@ -1,6 +1,7 @@
 // From a prompt and a target to the tokens that a training step sees, and to whatever must be left out to fit.
 // No text is fatal: what cannot be learned from is dropped, what is too long is cut, and a note says so.
 
+import { isBinary } from '../../lib/binary-text.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
 
@@ -33,7 +34,7 @@ export interface TokenisedExamples {
 
 /** Tokenises a set; the result does not depend on the order it is given in.
  *  A target may take half of `maxTokens`, the prompt what the target leaves; a long target loses its end, a long
- *  prompt its middle, because a template's control tokens stand at both ends. An empty target is dropped. */
+ *  prompt its middle, because a template's control tokens stand at both ends. An empty or binary target is dropped. */
 export function tokenise(
   examples: readonly PromptAndTarget[],
   tokenizer: Tokenizer,
@@ -55,6 +56,7 @@ function tokeniseOne(
   maxTokens: number,
 ): { example?: TokenExample; note?: string } {
   if (target.trim() === '') return { note: 'dropped: its target is empty' };
+  if (isBinary(target)) return { note: 'dropped: its target is binary' };
   const prompt = tokenizer.encodeChat(messages, { addGenerationPrompt: true });
   const answer = [...tokenizer.encode(target), ...tokenizer.eosTokenIds.slice(0, 1)];
   const keptAnswer = answer.slice(0, Math.floor(maxTokens / 2));

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Batch } from '../../../src/training/core/batch.ts';
 import type { Learner } from '../../../src/training/core/learner.ts';
-import { writingLesson } from '../../../src/training/core/lessons.ts';
 import { seededRandom } from '../../../src/training/core/random.ts';
 import type { TokenExample } from '../../../src/training/core/token-example.ts';
 import { type LoopOptions, type StepReport, train } from '../../../src/training/core/train-loop.ts';
 import { UntrainableError } from '../../../src/training/core/untrainable-error.ts';
+import { writingLesson } from '../../../src/training/core/writing-lesson.ts';
 
 const OPTIONS: LoopOptions = {
   learningRate: 0.1,

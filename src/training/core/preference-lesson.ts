@@ -1,0 +1,88 @@
+// Preferring one answer to another, or answers with a thumb up to those with a thumb down.
+
+import { epochGroups } from './batch.ts';
+import type { Learner } from './learner.ts';
+import { marginsOf, preferenceLoss } from './margins.ts';
+import {
+  collatePairs,
+  type DpoOptions,
+  type PreferenceBatch,
+  type TokenPair,
+} from './preference-batch.ts';
+import { type Random, shuffled } from './random.ts';
+import {
+  balanced,
+  collateThumbs,
+  referenceOfThumbs,
+  type ThumbBatch,
+  thumbLoss,
+  withDistance,
+} from './thumb-batch.ts';
+import type { TokenThumb } from './token-thumb.ts';
+import type { Lesson } from './train-loop.ts';
+
+/** What a part of a dataset says of preferences. */
+export interface Judged {
+  readonly pairs: readonly TokenPair[];
+  readonly thumbs: readonly TokenThumb[];
+}
+
+/** What the lesson is told. */
+export interface PreferenceLessonOptions extends DpoOptions {
+  readonly batchSize: number;
+  readonly maxTokens: number;
+  /** The model not to stray from. */
+  readonly reference: Float32Array;
+}
+
+/** Preferring the pairs' chosen answers (DPO), and what has a lone thumb up to what has one down (KTO). A batch has as many
+ *  rows as one of writing: half as many pairs, or as many thumbs. */
+export async function preferenceLesson(
+  learner: Learner,
+  { train, validation }: { readonly train: Judged; readonly validation: Judged },
+  options: PreferenceLessonOptions,
+): Promise<Lesson<PreferenceBatch | ThumbBatch>> {
+  const { batchSize, beta, maxTokens, reference: theta } = options;
+  const size = Math.ceil(batchSize / 2);
+  const margins = await marginsOf(learner, [...train.pairs, ...validation.pairs], theta);
+  const start = { theta, maxTokens };
+  const taught = await referenceOfThumbs(learner, train.thumbs, start);
+  const unseen = await referenceOfThumbs(learner, validation.thumbs, start);
+  const weights = balanced(options.thumbWeights, train.thumbs);
+  const pairBatches = (random: Random) =>
+    epochGroups(train.pairs, { size, random, lengthOf: longerLength }).map((pairs) =>
+      collatePairs(pairs, margins, options),
+    );
+  const thumbBatches = (random: Random) =>
+    epochGroups(train.thumbs, { size: batchSize, random, lengthOf: answerIds }).map((thumbs) =>
+      collateThumbs(thumbs, taught, { beta, weights }),
+    );
+  return {
+    epochSteps: Math.ceil(train.pairs.length / size) + Math.ceil(train.thumbs.length / batchSize),
+    // what a model without an opinion has; after a first lesson the loss may start far below it by chance
+    leastFirstLoss: Math.LN2,
+    epoch: (random) => {
+      const [pairs, thumbs] = [pairBatches(random), thumbBatches(random)];
+      return thumbs.length === 0 ? pairs : shuffled([...pairs, ...thumbs], random);
+    },
+    step: async (batch, at) =>
+      learner.preferenceStep('signs' in batch ? await withDistance(learner, batch, at) : batch, at),
+    validationLoss: async (at) => {
+      const { pairs, thumbs } = validation;
+      if (pairs.length + thumbs.length === 0) return null;
+      const run = { reference: unseen, theta: at, beta, weights };
+      const total =
+        preferenceLoss(await marginsOf(learner, pairs, at), margins, beta) +
+        (await thumbLoss(learner, thumbs, run));
+      return total / (pairs.length + thumbs.length);
+    },
+  };
+}
+
+function longerLength({ chosen, rejected }: TokenPair): number {
+  return Math.max(chosen.ids.length, rejected.ids.length);
+}
+
+function answerIds({ answer }: TokenThumb): number {
+  return answer.ids.length;
+}

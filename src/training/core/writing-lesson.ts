@@ -1,0 +1,29 @@
+// Writing given answers.
+
+import { type Batch, epochBatches } from './batch.ts';
+import type { Learner } from './learner.ts';
+import { meanLoss, scoreExamples } from './score.ts';
+import type { TokenExample } from './token-example.ts';
+import type { Lesson } from './train-loop.ts';
+
+/** What is learnt from, and what decides when to stop. */
+export interface WritingData {
+  readonly train: readonly TokenExample[];
+  readonly validation: readonly TokenExample[];
+}
+
+/** Writing the examples' answers (SFT). */
+export function writingLesson(
+  learner: Learner,
+  { train, validation }: WritingData,
+  batchSize: number,
+): Lesson<Batch> {
+  return {
+    epochSteps: Math.ceil(train.length / batchSize),
+    leastFirstLoss: 0,
+    epoch: (random) => epochBatches(train, batchSize, random),
+    step: (batch, theta) => learner.step(batch, theta),
+    validationLoss: async (theta) =>
+      validation.length === 0 ? null : meanLoss(await scoreExamples(learner, validation, theta)),
+  };
+}
