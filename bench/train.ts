@@ -7,18 +7,20 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { readConfig } from '../src/config.ts';
+import { must } from '../src/lib/errors.ts';
 import { nullIfMissing } from '../src/lib/null-if-missing.ts';
 import { installBase } from '../src/model/base-install.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
-import { recipeOf } from '../src/training/core/recipe.ts';
+import { type Recipe, recipeOf } from '../src/training/core/recipe.ts';
 import { playRounds } from './train/rounds.ts';
 import { compareSteps } from './train/step-speed.ts';
 import { findPython } from './train/torch-peer.ts';
 import { measureRuns } from './train/whole-run.ts';
 
 const MODE = 'subject';
-const ROUNDS = 3;
-const RATINGS_PER_ROUND = 20;
+// few enough a round that the first one does not learn all that there is to learn
+const ROUNDS = 4;
+const RATINGS_PER_ROUND = 15;
 const HELD_OUT_PAIRS = 100;
 const RECORDED_AUTHORS = new URL('./recorded/authors.json', import.meta.url);
 
@@ -30,6 +32,13 @@ const { values: options } = parseArgs({
     threads: { type: 'string', default: '1' },
     // some of: steps, runs, rounds
     only: { type: 'string', default: 'steps,runs,rounds' },
+    // for the search of what ratings are learnt with
+    beta: { type: 'string' },
+    sft: { type: 'string' },
+    rate: { type: 'string' },
+    'warm-share': { type: 'string' },
+    'warm-epochs': { type: 'string' },
+    reference: { type: 'string' },
   },
 });
 const folder = await mkdtemp(join(tmpdir(), 'attune-train-'));
@@ -65,7 +74,7 @@ async function benchTrain(): Promise<void> {
       folder,
       threads,
       ...play,
-      change: (recipe) => recipe,
+      change: searched,
     });
     figures.push(...roundFigures(result));
   }
@@ -77,6 +86,29 @@ async function benchTrain(): Promise<void> {
   );
   const inJson = figures.filter(({ key }) => key !== undefined);
   say(JSON.stringify(Object.fromEntries(inJson.map(({ key, value }) => [key, value]))));
+}
+
+/** The recipe of preferences with what the search wants otherwise. */
+function searched({ dpo, incremental, ...recipe }: Recipe): Recipe {
+  const { beta, sft, rate, reference } = options;
+  const number = (text: string | undefined, fallback: number) =>
+    text === undefined ? fallback : Number(text);
+  const own = must(dpo, 'the mode learns preferences');
+  return {
+    ...recipe,
+    dpo: {
+      ...own,
+      beta: number(beta, own.beta),
+      sftWeight: number(sft, own.sftWeight),
+      learningRateShare: number(rate, own.learningRateShare),
+      reference: reference === 'start' ? 'start' : own.reference,
+    },
+    incremental: {
+      ...incremental,
+      learningRateShare: number(options['warm-share'], incremental.learningRateShare),
+      epochs: number(options['warm-epochs'], incremental.epochs),
+    },
+  };
 }
 
 /** A line of the table; those with a key are in the JSON too. */
