@@ -3,6 +3,9 @@
 //   --only small,fanout    some parts alone
 //   --subscribers 10000    how many
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { systemClock } from '../src/lib/clock.ts';
@@ -39,6 +42,7 @@ const { values: options } = parseArgs({
 const subscriberCount = Number(options.subscribers);
 
 const servers = await startServers();
+const dataDir = await mkdtemp(join(tmpdir(), 'attune-surface-'));
 try {
   const parts = options.only.split(',');
   const small = parts.includes('small') ? await measureSmall(await servers.newDatabase()) : {};
@@ -51,12 +55,13 @@ try {
   say(JSON.stringify(figures));
 } finally {
   await servers.stop();
+  await rm(dataDir, { recursive: true });
 }
 
 /** One small query, in turns, so that whatever else the machine does befalls all alike. */
 async function measureSmall(databaseUrl: string) {
   const contenders = await Promise.all([
-    startContender(ATTUNE, { databaseUrl, users: 1 }),
+    startContender(ATTUNE, { dataDir, databaseUrl, users: 1 }),
     startContender(APOLLO),
     startContender(YOGA),
   ]);
@@ -90,7 +95,7 @@ async function measureTurn({ url, tokens: [token = ''] }: Contender) {
 /** Every user has as many phones as one may, and all users get an adapter at the same moment. */
 async function measureFanout(databaseUrl: string) {
   const users = subscriberCount / LIMITS.socketsPerUser;
-  const server = await startContender(ATTUNE, { databaseUrl, users });
+  const server = await startContender(ATTUNE, { dataDir, databaseUrl, users });
   const { url, tokens } = server;
   const subscribers = await startContender(PHONES, {
     ...{ url, tokens, count: subscriberCount },

@@ -10,15 +10,17 @@ import { fullStore } from '../../test/adapters/fixture.ts';
 import { publish } from '../../test/schema/fixture.ts';
 import { startApi } from '../../test/support/api-server.ts';
 
-const { databaseUrl, users } = JSON.parse(process.argv[2] ?? '') as {
+const { dataDir, databaseUrl, users } = JSON.parse(process.argv[2] ?? '') as {
+  dataDir: string;
   databaseUrl: string;
   users: number;
 };
-const database = await openDatabase({ dataDir: '', databaseUrl });
+const database = await openDatabase({ dataDir, databaseUrl });
 const wakeups = openLocalWakeups();
 let held: string[] | null = null;
 const api = await startApi(database, systemClock, fullStore, {
-  limits: LIMITS,
+  // all phones connect at once, on a machine that runs them as well
+  limits: { ...LIMITS, socketInitMs: 60_000 },
   rates: openRateLimits(ratesOf(false)),
   isProduction: true,
   wakeups: {
@@ -41,6 +43,8 @@ async function publishToAll(): Promise<number> {
   return wokenAt;
 }
 
+// nobody asks any more
+process.on('disconnect', () => process.exit());
 process.on('message', (question) => {
   const answer =
     question === 'publish' ? publishToAll() : Promise.resolve(process.memoryUsage.rss());

@@ -21,8 +21,8 @@ export async function startContender(script: URL, options: object = {}): Promise
   });
   const next = async () => {
     const heard = once(child, 'message');
-    const ended = once(child, 'exit').then(() => {
-      throw new Error(`${script} has ended`);
+    const ended = once(child, 'exit').then(([code, signal]) => {
+      throw new Error(`${script} has ended (${signal ?? code})`);
     });
     return (await Promise.race([heard, ended]))[0];
   };

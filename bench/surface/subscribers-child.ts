@@ -24,6 +24,9 @@ async function open(index: number): Promise<void> {
     // so that no address runs out of ports
     localAddress: `127.0.0.${2 + (index % 8)}`,
   });
+  socket.on('close', (code, reason) => {
+    throw new Error(`socket ${index} was closed: ${code} ${reason}`);
+  });
   await once(socket, 'open');
   const authorization = `Bearer ${tokens[index % tokens.length]}`;
   socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
@@ -34,9 +37,6 @@ async function open(index: number): Promise<void> {
   socket.on('message', (message) => {
     if (`${message}`.includes('"next"')) heardAt.push(performance.timeOrigin + performance.now());
   });
-  socket.on('close', (code) => {
-    throw new Error(`socket ${index} was closed: ${code}`);
-  });
 }
 
 for (let at = 0; at < count; at += AT_ONCE) {
@@ -44,6 +44,8 @@ for (let at = 0; at < count; at += AT_ONCE) {
 }
 process.send?.({ url, tokens: [] });
 
+// nobody asks any more
+process.on('disconnect', () => process.exit());
 process.on('message', () => {
   const heard = heardAt;
   heardAt = [];

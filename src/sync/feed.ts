@@ -10,6 +10,7 @@ import { toGlobalId } from '../lib/global-id.ts';
 import { feedTopic, type Wakeups } from '../lib/wakeups.ts';
 import { type CursorFlaw, decodeCursor, encodeCursor, type FeedPosition } from './cursor.ts';
 import { feedChecksum } from './protocol-checksum.ts';
+import { SharedReads } from './shared-reads.ts';
 
 /** Most events in one page. */
 const MAX_EVENTS = 100;
@@ -123,7 +124,7 @@ export async function* followFeed(
   // following starts before the first read, so what commits in between wakes us
   for await (const _ of deps.wakeups.follow(feedTopic(userId), signal)) {
     for (let hasMore = true; hasMore; ) {
-      const page = await readFeed(deps, userId, position, MAX_EVENTS);
+      const page = await readShared(deps, userId, position);
       if (page.kind === 'resync') {
         yield page;
         return;
@@ -133,6 +134,19 @@ export async function* followFeed(
       hasMore = page.hasMore;
     }
   }
+}
+
+const sharedReads = new WeakMap<Db, SharedReads<FeedPage | Resync>>();
+
+/** The next page for one of many followers at the same position: they share the read, and the events. */
+function readShared(
+  deps: FeedDeps,
+  userId: string,
+  after: string | null,
+): Promise<FeedPage | Resync> {
+  const reads = sharedReads.get(deps.db) ?? new SharedReads();
+  sharedReads.set(deps.db, reads);
+  return reads.ask(`${userId} ${after}`, () => readFeed(deps, userId, after, MAX_EVENTS));
 }
 
 function startOf(

@@ -43,8 +43,8 @@ export function createApollo(
       set: (key, document) => Promise.resolve(known.keep(hashOf(key), document)),
       delete: (key) => Promise.resolve(known.forget(hashOf(key))),
     },
-    // no page of others can send this header without asking first, and nobody gets here without it
-    csrfPrevention: { requestHeaders: ['authorization'] },
+    // no page of others can send the token's header without asking first, and nobody gets here without it
+    csrfPrevention: gate.protection.refusesPlainGets || { requestHeaders: ['authorization'] },
     includeStacktraceInErrorResponses: false,
     // who stops the process stops the server: see app.ts
     stopOnTerminationSignals: false,

@@ -10,6 +10,9 @@ export interface Protection {
   readonly findDocument: FindDocument;
   /** Open to the world: tells nobody what the schema holds, and has no query editor. */
   readonly isProduction: boolean;
+  /** Refuses GETs without a header (`apollo-require-preflight`, `x-apollo-operation-name`) that no link of others can send,
+   *  also from those with a token. */
+  readonly refusesPlainGets: boolean;
   /** How many proxies of our own stand before the server. */
   readonly proxies: number;
 }
@@ -21,6 +24,7 @@ export function protectionWith(given: Partial<Protection> = {}): Protection {
     rates: openRateLimits(),
     findDocument: findDocumentIn(null),
     isProduction: false,
+    refusesPlainGets: given.isProduction ?? false,
     proxies: 0,
     ...given,
   };

@@ -1,5 +1,7 @@
 // Operations that nobody would write: from the schema's own grammar, with values of every kind, cut and disturbed.
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import {
   type GraphQLArgument,
@@ -20,8 +22,10 @@ import { describeWithDatabase } from '../support/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const schema = buildSchema();
-/** A long run tells its memory, which must stay flat. */
-const REPORT_EVERY = 5_000;
+/** A long run looks at its memory so often. */
+const LOOK_EVERY = 5_000;
+/** What is kept grows no more once everything is warm; two looks' garbage collections differ by a few MB. */
+const FLAT_MB = 30;
 /** Words of our own inside that no client should read. */
 const INTERNALS = /node_modules|\.ts:\d|select "|syntax error at|ECONN|stacktrace|Kysely|must hold/;
 
@@ -111,12 +115,10 @@ describeWithDatabase('a server that is sent anything', (database) => {
   afterAll(() => api.close());
 
   let count = 0;
+  const keptMb: number[] = [];
   const answersWell = async (body: string | Uint8Array) => {
     count += 1;
-    if (count % REPORT_EVERY === 0) {
-      const mb = Math.round(process.memoryUsage.rss() / 2 ** 20);
-      process.stdout.write(`${count} requests: ${mb} MB\n`);
-    }
+    if (count % LOOK_EVERY === 0) keptMb.push(keptMemoryMb());
     const response = await client.post(body);
     const text = await response.text();
     expect(response.status, text).toBeLessThan(500);
@@ -128,6 +130,9 @@ describeWithDatabase('a server that is sent anything', (database) => {
     const sends = fc.asyncProperty(request, (one) => answersWell(JSON.stringify(one)));
     await fc.assert(sends, { numRuns: soakRuns(150) });
     expect((await client.send('{ viewer { id } }')).errors).toEqual([]);
+    if (keptMb.length > 1) process.stdout.write(`MB kept: ${keptMb.join(' ')}\n`);
+    const [warm = 0] = keptMb;
+    expect((keptMb.at(-1) ?? warm) - warm).toBeLessThan(FLAT_MB);
   }, 3_600_000);
 
   it('answers bytes that are no text without failing', async () => {
@@ -138,3 +143,11 @@ describeWithDatabase('a server that is sent anything', (database) => {
     await fc.assert(sends, { numRuns: soakRuns(50) });
   }, 3_600_000);
 });
+
+/** What of the heap and of the buffers outside of it is in use after garbage was collected. */
+function keptMemoryMb(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  const { heapUsed, external } = process.memoryUsage();
+  return Math.round((heapUsed + external) / 2 ** 20);
+}

@@ -1,10 +1,12 @@
 // The rules of the gate in one table. Each is broken over HTTP and over a socket: the client must hear the same code, and the
 // operators' figures must count it.
 
+import { readFile } from 'node:fs/promises';
 import { afterEach, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { ErrorCode } from '../../src/lib/errors.ts';
 import { LIMITS, type Limits } from '../../src/transport/limits.ts';
+import { type Protection, protectionWith } from '../../src/transport/protection.ts';
 import { openRateLimits, RATES, type RateName } from '../../src/transport/rate-limits.ts';
 import { findDocumentIn } from '../../src/transport/trusted-documents.ts';
 import { fullStore } from '../adapters/fixture.ts';
@@ -16,9 +18,14 @@ const VIEWER = '{ viewer { id } }';
 const REVOKE = 'mutation { revokeDevice(deviceId: "phone") { deviceId } }';
 const COMPLETE = 'mutation { complete(input: {mode: "subject", input: {body: "Hi"}}) { text } }';
 
+/** What a server's protection is made of; every part needs its row. */
+type Part = Exclude<keyof Protection, 'limits' | 'rates'> | keyof Limits | `rate of ${RateName}`;
+
 /** One way to break a rule. */
 interface Rule {
   readonly rule: string;
+  /** The part of the protection that is broken, if it is one. */
+  readonly part?: Part;
   readonly code: ErrorCode;
   /** What ran; else nothing did. */
   readonly kind?: 'query' | 'mutation';
@@ -47,15 +54,23 @@ const RULES: readonly Rule[] = [
   },
   {
     rule: 'trusted documents',
+    part: 'findDocument',
     code: 'FORBIDDEN',
     given: { findDocument: findDocumentIn(new Map()) },
   },
-  { rule: 'tokens', ...BAD_INPUT, given: limited({ tokens: 3 }) },
-  { rule: 'fields', ...BAD_INPUT, given: limited({ fields: 1 }) },
-  { rule: 'depth', ...BAD_INPUT, given: limited({ depth: 1 }) },
-  { rule: 'aliases', ...BAD_INPUT, given: limited({ aliases: 0 }), query: '{ a: viewer { id } }' },
+  { rule: 'tokens', part: 'tokens', ...BAD_INPUT, given: limited({ tokens: 3 }) },
+  { rule: 'fields', part: 'fields', ...BAD_INPUT, given: limited({ fields: 1 }) },
+  { rule: 'depth', part: 'depth', ...BAD_INPUT, given: limited({ depth: 1 }) },
+  {
+    rule: 'aliases',
+    part: 'aliases',
+    ...BAD_INPUT,
+    given: limited({ aliases: 0 }),
+    query: '{ a: viewer { id } }',
+  },
   {
     rule: 'directives',
+    part: 'directives',
     ...BAD_INPUT,
     given: limited({ directives: 0 }),
     query: '{ viewer { id @skip(if: true) } }',
@@ -63,26 +78,34 @@ const RULES: readonly Rule[] = [
   { rule: 'validation', ...BAD_INPUT, query: '{ viewer { nothing } }' },
   {
     rule: 'no introspection',
+    part: 'isProduction',
     ...BAD_INPUT,
     given: { isProduction: true },
     query: '{ __schema { __typename } }',
   },
-  { rule: 'cost', code: 'BAD_INPUT', given: limited({ cost: 0 }) },
+  { rule: 'cost', part: 'cost', code: 'BAD_INPUT', given: limited({ cost: 0 }) },
   {
     rule: 'size of pages',
     code: 'BAD_INPUT',
     kind: 'query',
     query: '{ viewer { records(first: 101) { edges { cursor } } } }',
   },
-  { rule: "rate of a user's operations", code: 'RATE_LIMITED', given: rated('user') },
+  {
+    rule: "rate of a user's operations",
+    part: 'rate of user',
+    code: 'RATE_LIMITED',
+    given: rated('user'),
+  },
   {
     rule: "rate of a device's operations",
+    part: 'rate of device',
     code: 'RATE_LIMITED',
     given: rated('device'),
     claims: { device: 'phone' },
   },
   {
     rule: 'tokens of completions',
+    part: 'rate of completionTokens',
     code: 'RATE_LIMITED',
     kind: 'mutation',
     given: rated('completionTokens'),
@@ -118,12 +141,38 @@ const REFUSED: readonly (Rule & { readonly status: number; readonly close: numbe
   },
   {
     rule: 'rate of an address',
+    part: 'rate of address',
     code: 'RATE_LIMITED',
     status: 429,
     close: 4429,
     given: rated('address'),
   },
 ];
+
+/** What no single operation can break, or one transport alone has, and the test that breaks it. */
+const ELSEWHERE: Partial<Readonly<Record<Part, string>>> = {
+  validationErrors: 'limits.test.ts',
+  operationMs: 'limits.test.ts',
+  operationsPerSocket: 'limits.test.ts',
+  socketsPerUser: 'limits.test.ts',
+  requestMs: 'slow-clients.test.ts',
+  socketQueueBytes: 'slow-clients.test.ts',
+  socketInitMs: 'websocket.test.ts',
+  proxies: 'client-address.test.ts',
+  refusesPlainGets: 'audit.test.ts',
+};
+
+it('has a row for every part of the protection, or says which test breaks it', async () => {
+  const { limits, rates: _, ...others } = protectionWith();
+  const rates = Object.keys(RATES).map((name) => `rate of ${name}`);
+  const parts = [...Object.keys(limits), ...rates, ...Object.keys(others)];
+  const rows = [...RULES, ...REFUSED].flatMap(({ part }) => part ?? []);
+  const elsewhere = Object.entries(ELSEWHERE);
+  expect([...rows, ...elsewhere.map(([part]) => part)].sort()).toEqual(parts.sort());
+  for (const [part, file] of elsewhere) {
+    expect(await readFile(new URL(file, import.meta.url), 'utf8'), file).toContain(part);
+  }
+});
 
 describeWithDatabase('the gate', (database) => {
   let api: Api;
