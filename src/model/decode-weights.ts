@@ -10,9 +10,15 @@ import { f32 } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
 import { derive, derivedFile } from './base-derived.ts';
 import type { Base, BaseFile } from './base-package.ts';
-import { int8Linear, rowConstants } from './int8-linear.ts';
+import { boundedInt8Linear, int8Linear, rowConstants } from './int8-linear.ts';
 import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.ts';
-import { type DecodeWeights, type DecodeWeightsOver, EMBEDDING_NAME } from './llama-decode.ts';
+import {
+  type DecodeWeights,
+  type DecodeWeightsOver,
+  EMBEDDING_NAME,
+  normBefore,
+  normName,
+} from './llama-decode.ts';
 import { linearName } from './lora.ts';
 import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
 import { quantiseColumns } from './quantise-columns.ts';
@@ -65,13 +71,26 @@ export async function int8DecodeWeights(
     scales: tensor(`${name}.scales`),
     zeros: tensor(`${name}.zeros`),
   });
+  const { config } = base;
+  const norms = readSafetensors(path);
+  /** No number that a norm gives is larger: all of the sum of squares may be in one place. */
+  const boundOf = (norm: string) =>
+    Math.sqrt(config.hiddenSize) * Math.max(...norms.read(norm).map(Math.abs));
   return (ids) => {
     const constants = rowConstants(ids);
     return {
       tensor,
       rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
-      linear: (x, layer, site) => int8Linear(x, matrix(fusedName(layer, site)), constants),
-      head: (x) => int8Linear(x, matrix('head'), rowConstants(x)),
+      linear: (x, layer, site) => {
+        const norm = normBefore(config, layer, site);
+        const weights = matrix(fusedName(layer, site));
+        if (norm === null) return int8Linear(x, weights, constants);
+        return boundedInt8Linear(x, weights, { constants, bound: boundOf(norm) });
+      },
+      head: (x) => {
+        const bound = boundOf(normName(config, config.layerCount));
+        return boundedInt8Linear(x, matrix('head'), { constants: rowConstants(x), bound });
+      },
     };
   };
 }
