@@ -1,7 +1,7 @@
 // Decoding against llama.cpp, on the default base: the same weights, prompts, adapters, threads and machine, in turns.
 // Prints a table and, last, one line of JSON with every ratio.
-//   --only single,agg8   some parts alone: single, agg8, agg32, prefill, slowdown, adapters1000, slots, graphql, bandwidth;
-//                        and profile, which prints where the time of a step goes
+//   --only single,agg8   some parts alone: single, agg8, agg32, prefill, slowdown, adapters1000, slots, graphql, bandwidth,
+//                        restart; and profile, which prints where the time of a step goes
 //   --threads 2          of each side
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -17,10 +17,11 @@ import type { Figure } from './decode/figure.ts';
 import { compareGraphql } from './decode/graphql.ts';
 import { adapterSlowdown, manyAdapters, slotLoads } from './decode/own.ts';
 import { profileSteps } from './decode/profile.ts';
+import { restarts } from './decode/restart.ts';
 import { type Bench, Sides } from './decode/sides.ts';
 import { Workload } from './decode/workload.ts';
 
-type Measure = (sides: Sides, workload: Workload, bench: Bench) => Promise<Figure[]>;
+type Measure = (sides: Sides, workload: Workload, bench: Bench) => Promise<readonly Figure[]>;
 
 const decoding =
   (part: DecodePart): Measure =>
@@ -38,6 +39,7 @@ const PARTS: Readonly<Record<string, Measure>> = {
   slots: slotLoads,
   graphql: (_sides, _workload, bench) => compareGraphql(bench),
   bandwidth: bandwidthShares,
+  restart: (_sides, workload, bench) => restarts(bench, workload),
   profile: (_sides, _workload, bench) => profileSteps(bench),
 };
 
