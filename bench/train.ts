@@ -148,6 +148,7 @@ function stepFigures(found: Awaited<ReturnType<typeof compareSteps>>): readonly 
 function runFigures({
   full,
   incremental,
+  alone,
 }: Awaited<ReturnType<typeof measureRuns>>): readonly Figure[] {
   const { proportional, resident, anonymous } = full.memory;
   const losses = ({ verdict }: typeof full) =>
@@ -164,6 +165,7 @@ function runFigures({
     },
     { name: 'their held-out loss', shown: losses(incremental) },
     keyed('incremental_share', 'of the full run', incremental.seconds / full.seconds, ['', '0.2']),
+    { name: 'the same in a new process', shown: `${alone.seconds.toFixed(1)} s` },
     keyed('peak_memory_gb', 'peak memory, shared pages once', proportional, [' GB', '1.5 GB']),
     {
       name: 'resident, of it no file',

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { startEngine } from '../../src/inference/engine-client.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
@@ -12,6 +13,7 @@ import { renderPrompt } from '../../src/modes/prompt.ts';
 import { decideGate } from '../../src/training/core/gate.ts';
 import { type Recipe, recipeOf } from '../../src/training/core/recipe.ts';
 import type { TrainingPreference } from '../../src/training/core/training-set.ts';
+import { KeptTrainers } from '../../src/training/kept-trainers.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import { type Mail, manyMails } from './mails.ts';
 import { rate, type Sampler, samplerOf, styleOf } from './rater.ts';
@@ -53,6 +55,7 @@ const STYLE_MAILS = 40;
 export async function playRounds(options: RoundsOptions): Promise<RoundsResult> {
   const { base, mode, rounds, ratingsPerRound, threads } = options;
   const engine = await startEngine({ baseDir: base.dir, threads });
+  let closePlay = () => {};
   try {
     const sampler = samplerOf(engine, mode, await loadTokenizer(base));
     const mails = manyMails(2 * options.heldOutPairs);
@@ -62,6 +65,7 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsResult> 
       mails.filter((_, i) => i % 2 === 1),
     ];
     const play = new Play(options, sampler);
+    closePlay = () => play.close();
     const heldOut = await play.ratings(unseen, null, options.heldOutPairs, 'holdout');
     const style = (adapter: AdapterFolder | null) => play.style(unseen, adapter);
     const styles = { base: await style(null), online: [] as number[] };
@@ -87,6 +91,7 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsResult> 
       style: { ...styles, offline: await style(offline) },
     };
   } finally {
+    closePlay();
     await engine.close();
   }
 }
@@ -101,6 +106,7 @@ class Play {
   readonly #options: RoundsOptions;
   readonly #sampler: Sampler;
   readonly #recipe: Recipe;
+  readonly #kept = new KeptTrainers(systemClock);
   #runs = 0;
 
   constructor(options: RoundsOptions, sampler: Sampler) {
@@ -108,6 +114,10 @@ class Play {
     this.#sampler = sampler;
     const { mode, base, change } = options;
     this.#recipe = change(recipeOf({ ...mode, objective: 'DPO' }, base.config));
+  }
+
+  close(): void {
+    this.#kept.close();
   }
 
   /** So many opinions of the rater on the adapter's answers; the mails are gone through again where they are too few. */
@@ -158,7 +168,12 @@ class Play {
       ...(warmStart && { warmStart }),
     };
     const signal = new AbortController().signal;
-    const result = await runTrainer(job, { onProgress: () => undefined, signal, niceness: 0 });
+    const result = await runTrainer(job, {
+      onProgress: () => undefined,
+      signal,
+      niceness: 0,
+      kept: this.#kept,
+    });
     const { preferenceAccuracy } = decideGate(result.measures, { ...mode.gate, objective: 'DPO' });
     const tensors = result.files.find(({ name }) => name.endsWith('.safetensors'));
     return {

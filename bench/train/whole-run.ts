@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import { splitOf } from '../../src/dataset/core/split.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
@@ -11,6 +12,7 @@ import { renderPrompt } from '../../src/modes/prompt.ts';
 import { decideGate, type GateVerdict } from '../../src/training/core/gate.ts';
 import { recipeOf } from '../../src/training/core/recipe.ts';
 import type { TrainingExample } from '../../src/training/core/training-set.ts';
+import { KeptTrainers } from '../../src/training/kept-trainers.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { WarmStart } from '../../src/training/training-job.ts';
 import { type Mail, manyMails } from './mails.ts';
@@ -33,12 +35,12 @@ interface PeakMemory {
   readonly anonymous: number;
 }
 
-/** Trains on 100 mails, then goes on with 5 more of them. */
+/** Trains on 100 mails, then goes on with 5 more of them, in the process that the first run left and in a new one. */
 export async function measureRuns(options: {
   readonly base: Base;
   readonly mode: Mode;
   readonly folder: string;
-}): Promise<{ readonly full: RunFigures; readonly incremental: RunFigures }> {
+}): Promise<Record<'full' | 'incremental' | 'alone', RunFigures>> {
   const { base, mode, folder } = options;
   const store = await openAdapterStore(folder);
   const mails = manyMails(MAILS + NEW_MAILS);
@@ -47,15 +49,20 @@ export async function measureRuns(options: {
   const added = mails
     .slice(MAILS)
     .map((mail) => ({ ...exampleOf(mode, mail), split: 'train' as const }));
-  const run = (name: string, examples: readonly TrainingExample[], from?: WarmStart) =>
-    oneRun({ base, mode, store, outDir: join(folder, name) }, examples, from);
+  const kept = new KeptTrainers(systemClock);
+  const run = (name: string, examples: readonly TrainingExample[], from?: WarmStart) => {
+    const place = { base, mode, store, outDir: join(folder, name) };
+    return oneRun(name === 'alone' ? place : { ...place, kept }, examples, from);
+  };
   const first = await run('full', known);
   const warmStart = {
     ...{ adapterDir: first.adapterDir, sha256: first.sha256, datasetSha256: datasetOf(known) },
     learnt: known.map((example) => example.sha256),
   };
   const second = await run('incremental', [...known, ...added], warmStart);
-  return { full: first.figures, incremental: second.figures };
+  kept.close();
+  const third = await run('alone', [...known, ...added], warmStart);
+  return { full: first.figures, incremental: second.figures, alone: third.figures };
 }
 
 function exampleOf(mode: Mode, { recordId, subject, body }: Mail): TrainingExample {
@@ -69,11 +76,11 @@ function datasetOf(examples: readonly TrainingExample[]): string {
 }
 
 async function oneRun(
-  place: { base: Base; mode: Mode; store: AdapterStore; outDir: string },
+  place: { base: Base; mode: Mode; store: AdapterStore; outDir: string; kept?: KeptTrainers },
   examples: readonly TrainingExample[],
   warmStart?: WarmStart,
 ) {
-  const { base, mode, store, outDir } = place;
+  const { base, mode, store, outDir, ...watch } = place;
   const startedAt = performance.now();
   const running = runTrainer(
     {
@@ -81,7 +88,7 @@ async function oneRun(
       ...{ datasetSha256: datasetOf(examples), preferences: [], threads: 1, warmStart },
       liveAdapterDir: warmStart?.adapterDir ?? null,
     },
-    { onProgress: () => undefined, signal: new AbortController().signal, niceness: 0 },
+    { onProgress: () => undefined, signal: new AbortController().signal, niceness: 0, ...watch },
   );
   const memory = watchMemory(running);
   const result = await running;

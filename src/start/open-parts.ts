@@ -14,6 +14,7 @@ import { openMetrics } from '../operations/metrics.ts';
 import { guardedStore } from '../runs/guarded-store.ts';
 import type { RunDeps } from '../runs/run-training.ts';
 import { folderVault } from '../sealing/vault.ts';
+import { KeptTrainers } from '../training/kept-trainers.ts';
 import { runTrainer } from '../training/trainer.ts';
 import type { Closers } from './closers.ts';
 import { installModel } from './install-model.ts';
@@ -60,7 +61,7 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
 }
 
 /** Starts this process's share of the background work. */
-export function openJobs(
+export async function openJobs(
   config: Config,
   parts: Parts,
   options: JobShares & {
@@ -70,7 +71,8 @@ export function openJobs(
   },
 ): Promise<Jobs> {
   const { logger, onPublished, relays, trains } = options;
-  return startJobs({
+  const kept = new KeptTrainers(parts.clock);
+  const jobs = await startJobs({
     ...{ relays, trains },
     database: parts.database,
     redisUrl: config.redisUrl,
@@ -79,7 +81,7 @@ export function openJobs(
     run: {
       ...parts,
       workDir: join(config.dataDir, 'training'),
-      train: runTrainer,
+      train: (job, watch) => runTrainer(job, { ...watch, kept }),
       onPublished: (adapter, figures) => {
         const { id: adapterId, mode, version } = adapter;
         logger.info({ adapterId, mode, version, ...figures }, 'an adapter is live');
@@ -87,4 +89,10 @@ export function openJobs(
       },
     },
   });
+  return {
+    close: async () => {
+      kept.close();
+      await jobs.close();
+    },
+  };
 }

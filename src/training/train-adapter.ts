@@ -6,27 +6,30 @@ import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
 import { CODE_VERSION } from '../lib/code-version.ts';
 import { sha256 } from '../lib/sha256.ts';
-import { type Base, loadTokenizer, openBase } from '../model/base-package.ts';
-import { coveringShape, type LoraAdapter, type LoraShape, unflattenLora } from '../model/lora.ts';
+import { type Base, openBase } from '../model/base-package.ts';
+import { coveringShape, type LoraAdapter, unflattenLora } from '../model/lora.ts';
 import { roundLora } from '../model/lora-wire.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
 import { figuresOf, type HoldoutMeasures } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
 import { learn } from './core/learn.ts';
+import type { Learner } from './core/learner.ts';
 import { measureHoldout } from './core/measure-holdout.ts';
 import { type Random, seededRandom } from './core/random.ts';
 import { warmRecipe } from './core/recipe.ts';
 import { type TokenisedParts, tokeniseParts } from './core/tokenise-parts.ts';
 import type { Checkpoints, StepReport } from './core/train-loop.ts';
-import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
 import { withReplay } from './replay.ts';
 import { openStart } from './starting-point.ts';
 import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
+import { type LearnerPlace, openLearner, Workshop } from './workshop.ts';
 
 /** What a run needs besides its job. */
 export interface TrainAdapterOptions {
   readonly clock: Clock;
   readonly onProgress: (progress: TrainingProgress) => void;
+  /** What is kept from run to run; absent: nothing is. */
+  readonly workshop?: Workshop;
 }
 
 /** Trains and measures an adapter and writes its PEFT folder. Equal jobs write equal bytes.
@@ -35,45 +38,57 @@ export async function trainAdapter(
   job: TrainingJob,
   options: TrainAdapterOptions,
 ): Promise<TrainingResult> {
+  const workshop = options.workshop ?? new Workshop();
+  try {
+    return await trainIn(workshop, job, options);
+  } finally {
+    if (options.workshop === undefined) await workshop.close();
+  }
+}
+
+async function trainIn(
+  workshop: Workshop,
+  job: TrainingJob,
+  options: TrainAdapterOptions,
+): Promise<TrainingResult> {
+  // a deletion is followed by a run from scratch: nothing of what was deleted may be left here either
+  if (job.warmStart === undefined) workshop.forgetScores();
   const base = await openBase(job.baseDir);
   const live = job.liveAdapterDir === null ? null : await readPeftFolder(job.liveAdapterDir, base);
-  const tokenizer = await loadTokenizer(base);
+  const tokenizer = await workshop.tokenizer(base);
   const parts = tokeniseParts(taughtBy(job), tokenizer);
   const probe = probeExamples(tokenizer, job.recipe.maxTokens);
   const { shape, theta, reference } = await openStart(job, base, randomOf(job, 'weights'));
-  const openLearner = learnersOf(job, base);
-  const learner = await openLearner(shape);
-  try {
-    const recipe = job.warmStart === undefined ? job.recipe : warmRecipe(job.recipe);
-    const learnt = await learn(recipe, parts, {
-      learner,
-      start: theta,
-      reference,
-      randomOf: (purpose) => randomOf(job, purpose),
-      onStep: withSpeed(options),
-      checkpointsOf: (purpose) => checkpointsOf(job, base, purpose),
-    });
-    // what is measured is what devices get
-    const candidate = roundLora(unflattenLora(base.config, shape, learnt.theta));
-    const measures = await measure(
-      { ...parts.holdout, probe },
-      { base, learner, openLearner, shape, candidate, live },
-    );
-    const lineage = lineageOf(job, base, { parts, measures, losses: learnt.losses });
-    return {
-      adapterDir: job.outDir,
-      files: await writePeftFolder(job.outDir, candidate, base, lineage),
-      rank: shape.rank,
-      lineage,
-      measures,
-      losses: learnt.losses,
-      validationLosses: learnt.validationLosses,
-      steps: learnt.losses.length,
-      notes: parts.notes,
-    };
-  } finally {
-    await learner.close();
-  }
+  const { recipe: whole, threads = 1 } = job;
+  const place = { base, lora: shape, recipe: whole, threads };
+  const learner = await workshop.learner(place);
+  const recipe = job.warmStart === undefined ? whole : warmRecipe(whole);
+  const learnt = await learn(recipe, parts, {
+    learner,
+    start: theta,
+    reference,
+    randomOf: (purpose) => randomOf(job, purpose),
+    onStep: withSpeed(options),
+    checkpointsOf: (purpose) => checkpointsOf(job, base, purpose),
+  });
+  // what is measured is what devices get
+  const candidate = roundLora(unflattenLora(base.config, shape, learnt.theta));
+  const measures = await measure(
+    { ...parts.holdout, probe },
+    { workshop, place, learner, candidate, live },
+  );
+  const lineage = lineageOf(job, base, { parts, measures, losses: learnt.losses });
+  return {
+    adapterDir: job.outDir,
+    files: await writePeftFolder(job.outDir, candidate, base, lineage),
+    rank: shape.rank,
+    lineage,
+    measures,
+    losses: learnt.losses,
+    validationLosses: learnt.validationLosses,
+    steps: learnt.losses.length,
+    notes: parts.notes,
+  };
 }
 
 /** The job with those of its examples and preferences that it learns: all of them, or what is new and a replay. */
@@ -90,13 +105,6 @@ function taughtBy(job: TrainingJob): TrainingJob {
     preferences: withReplay(preferences, warmStart, options('replay of pairs')),
     thumbs: withReplay(thumbs, warmStart, options('replay of thumbs')),
   };
-}
-
-type OpenLearner = (lora: LoraShape) => Promise<LlamaLearner>;
-
-function learnersOf({ recipe, threads = 1 }: TrainingJob, base: Base): OpenLearner {
-  const { precision, maxTokens } = recipe;
-  return (lora) => openLlamaLearner({ base, lora, precision, maxTokens, threads });
 }
 
 /** Random numbers that follow from the data, the recipe and the start alone, so that equal data gives equal adapters. */
@@ -142,22 +150,28 @@ function withSpeed({ clock, onProgress }: TrainAdapterOptions): (report: StepRep
 async function measure(
   holdout: Parameters<typeof measureHoldout>[0],
   run: {
-    base: Base;
-    learner: LlamaLearner;
-    openLearner: OpenLearner;
-    shape: LoraShape;
+    workshop: Workshop;
+    place: LearnerPlace;
+    learner: Learner;
     candidate: LoraAdapter;
     live: LoraAdapter | null;
   },
 ): Promise<HoldoutMeasures> {
-  const { config } = run.base;
-  const shape = coveringShape(config, run.shape, run.live?.shape ?? run.shape);
+  const { place, workshop } = run;
+  const { config } = place.base;
+  const shape = coveringShape(config, place.lora, run.live?.shape ?? place.lora);
+  const measureWith = (learner: Learner) =>
+    measureHoldout(holdout, run, {
+      ...{ config, shape },
+      learner: workshop.remembering(learner, { ...place, lora: shape }),
+    });
+  if (shape === place.lora) return measureWith(run.learner);
   // a live adapter made by another recipe may not fit into this one's graphs
-  const learner = shape === run.shape ? run.learner : await run.openLearner(shape);
+  const other = await openLearner({ ...place, lora: shape });
   try {
-    return await measureHoldout(holdout, run, { learner, config, shape });
+    return await measureWith(other);
   } finally {
-    if (learner !== run.learner) await learner.close();
+    await other.close();
   }
 }
 

@@ -2,12 +2,12 @@
 
 import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
 
-/** The one message to a trainer. */
+/** The message to an idle trainer. */
 export interface TrainerRequest {
   readonly job: TrainingJob;
 }
 
-/** What a trainer says; `done` and `failed` are its last words. */
+/** What a trainer says; `done` and `failed` are its last words on a job. */
 export type TrainerReport =
   | { readonly kind: 'progress'; readonly progress: TrainingProgress }
   | { readonly kind: 'done'; readonly result: TrainingResult }

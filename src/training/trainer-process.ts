@@ -1,9 +1,10 @@
-// Entry of a trainer process: takes one job, reports on it, and ends. It also ends when its parent does.
+// Entry of a trainer process: takes a job, reports on it, and waits for the next. It ends when its parent ends it, or ends itself.
 
 import { systemClock } from '../lib/clock.ts';
 import { UntrainableError } from './core/untrainable-error.ts';
 import { trainAdapter } from './train-adapter.ts';
 import type { TrainerReport, TrainerRequest } from './trainer-messages.ts';
+import { Workshop } from './workshop.ts';
 
 function report(message: TrainerReport): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -11,10 +12,13 @@ function report(message: TrainerReport): Promise<void> {
   });
 }
 
+const workshop = new Workshop();
+
 async function work({ job }: TrainerRequest): Promise<void> {
   try {
     const result = await trainAdapter(job, {
       clock: systemClock,
+      workshop,
       onProgress: (progress) => void report({ kind: 'progress', progress }),
     });
     await report({ kind: 'done', result });
@@ -28,6 +32,7 @@ async function work({ job }: TrainerRequest): Promise<void> {
 process.on('SIGINT', () => undefined);
 // The channel breaks when the parent dies, even by SIGKILL; nobody would take the result then.
 process.once('disconnect', () => process.exit());
-process.once('message', (request: TrainerRequest) => {
-  void work(request).finally(() => process.exit());
+process.on('message', (request: TrainerRequest) => {
+  // what even a report cannot tell ends the process, and the parent sees that
+  work(request).catch(() => process.exit(1));
 });

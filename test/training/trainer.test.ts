@@ -3,11 +3,15 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import { forkScript } from '../../src/lib/fork-script.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
+import { KeptTrainers } from '../../src/training/kept-trainers.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
-import type { TrainingProgress } from '../../src/training/training-job.ts';
+import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
+import { handClock } from '../support/hand-clock.ts';
 import { useTrainingFolder } from '../support/training-folder.ts';
 import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
 
@@ -125,6 +129,79 @@ describe('runTrainer', () => {
     await expect(run).rejects.toThrow(
       /^the trainer died \(code 9, signal null: .*--no-such-option/,
     );
+  });
+});
+
+describe('a kept trainer', () => {
+  const options = { signal: NEVER, onProgress: () => undefined };
+  let kept: KeptTrainers;
+  beforeEach(() => {
+    kept = new KeptTrainers(systemClock);
+  });
+  afterEach(() => kept.close());
+
+  /** The process that waits for the next run. */
+  function idle() {
+    const forked = must(kept.take(), 'a trainer is idle');
+    kept.put(forked);
+    return forked.child;
+  }
+
+  it('gives run after run what a process of its own gives, held-out scores too', async () => {
+    const full = await runTrainer(jobOf(), { ...options, kept });
+    const { pid } = idle();
+    const learnt = ruleExamples(30).map((example) => example.sha256);
+    const tensors = must(full.files[1], 'a file of tensors');
+    const warm: Partial<TrainingJob> = {
+      examples: ruleExamples(40),
+      liveAdapterDir: full.adapterDir,
+      warmStart: { adapterDir: full.adapterDir, sha256: tensors.sha256, datasetSha256: '', learnt },
+    };
+    const topLayer = { recipe: { ...SMALL_RECIPE, lora: { ...SMALL_RECIPE.lora, layers: [1] } } };
+    for (const changes of [warm, topLayer, warm, {}]) {
+      const here = await runTrainer(jobOf(changes), { ...options, kept });
+      const alone = await runHere(jobOf(changes));
+      expect(here.files).toEqual(alone.files);
+      expect(here.measures).toEqual(alone.measures);
+      expect(here.validationLosses).toEqual(alone.validationLosses);
+    }
+    expect(idle().pid).toBe(pid);
+  });
+
+  it('is not kept when its run failed or was stopped', async () => {
+    await expect(runTrainer(jobOf({ examples: [] }), { ...options, kept })).rejects.toThrow();
+    expect(kept.take()).toBeUndefined();
+    const abort = new AbortController();
+    const stopped = runTrainer(jobOf({ recipe: ENDLESS }), {
+      ...{ kept, signal: abort.signal },
+      onProgress: () => abort.abort(new Error('stopped')),
+    });
+    await expect(stopped).rejects.toThrow('stopped');
+    expect(kept.take()).toBeUndefined();
+  });
+
+  it('that died while it was idle is not taken', async () => {
+    await runTrainer(jobOf(), { ...options, kept });
+    const child = idle();
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+    expect(kept.take()).toBeUndefined();
+  });
+
+  it('ends after a minute without a run, or when nobody keeps trainers any more', async () => {
+    const clock = handClock(0);
+    const impatient = new KeptTrainers(clock);
+    await runTrainer(jobOf(), { ...options, kept: impatient });
+    const forked = must(impatient.take(), 'a trainer is idle');
+    const exited = once(forked.child, 'exit');
+    impatient.put(forked);
+    await clock.advance(60_000);
+    await exited;
+    await runTrainer(jobOf(), { ...options, kept });
+    const last = once(idle(), 'exit');
+    kept.close();
+    await last;
   });
 });
 

@@ -61,6 +61,11 @@ export class OnnxLearner implements Learner {
     return floats(logProbs);
   }
 
+  /** Forgets the examples that it has seen. */
+  forget(): void {
+    this.#hidden.clear();
+  }
+
   /** Frees the sessions. */
   async close(): Promise<void> {
     for (const session of this.#sessions.values()) await session.close();
