@@ -5,6 +5,7 @@
 
 Writes test/oracle/recorded/preferences.json for the tiny base:
   base   its hash
+  files  the names in the adapter's folder that PEFT loaded
   sft    SFTTrainer's loss of the batch of examples
   dpo    DPOTrainer's loss of the batch of pairs, `sigmoid` and `sft` in the weights that follow, reference: adapter off
   kto    KTOTrainer's loss of the batch of answers with a thumb, reference: adapter off, and its estimate of the distance `kl`
@@ -156,6 +157,7 @@ def main():
     job = json.loads((folder / "job.json").read_text())
     recorded = {
         "base": job["base"],
+        "files": sorted(path.name for path in (folder / "adapter").iterdir()),
         "beta": BETA,
         "sftWeight": SFT_WEIGHT,
         "sft": sft(folder, job),

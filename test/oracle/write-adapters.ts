@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base-install.ts';
+import { LINEAGE } from '../adapters/fixture.ts';
 import {
   ORACLE_EXAMPLES,
   ORACLE_MISMATCHED,
@@ -25,7 +26,8 @@ for (const model of ['tiny', 'default'] as const) {
   const dir = join(folder, model);
   await mkdir(dir, { recursive: true });
   await symlink(base.dir, join(dir, 'base'));
-  await writePeftFolder(join(dir, 'adapter'), oracleAdapter(base, model), base);
+  // with our own file beside PEFT's, as every adapter that a run made has
+  await writePeftFolder(join(dir, 'adapter'), oracleAdapter(base, model), base, LINEAGE);
   const thumbs = ORACLE_THUMBS.map((thumb) => ({
     ...thumb,
     mismatched: must(ORACLE_MISMATCHED.get(thumb), 'there are several'),

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base-install.ts';
 import type { Base } from '../../src/model/base-package.ts';
@@ -19,6 +20,7 @@ import {
   withDistance,
 } from '../../src/training/core/thumb-batch.ts';
 import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
+import { LINEAGE } from '../adapters/fixture.ts';
 import {
   ORACLE_EXAMPLES,
   ORACLE_PAIRS,
@@ -34,6 +36,7 @@ interface Measured {
 
 const RECORDED: {
   readonly base: string;
+  readonly files: readonly string[];
   readonly beta: number;
   readonly sftWeight: number;
   readonly sft: Measured;
@@ -88,6 +91,13 @@ describe('beside TRL, our', () => {
 
   it('base is the one that was recorded (else run test/oracle/preferences.py again)', () => {
     expect(base.sha256).toBe(RECORDED.base);
+  });
+
+  it('folder was loaded by PEFT with our lineage in it, and is made of the same files now', async () => {
+    const dir = join(cacheDir, 'adapter');
+    const files = await writePeftFolder(dir, oracleAdapter(base, 'tiny'), base, LINEAGE);
+    expect(files.map(({ name }) => name)).toContain('attune.json');
+    expect(files.map(({ name }) => name).sort()).toEqual(RECORDED.files);
   });
 
   it('loss of writing is that of its SFTTrainer, gradients too', async () => {

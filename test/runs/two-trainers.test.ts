@@ -1,0 +1,46 @@
+// A job that was taken for lost and given to a second trainer while the first one still works on it.
+
+import { expect, test } from 'vitest';
+import { installBase } from '../../src/model/base-install.ts';
+import type { ModeCatalog } from '../../src/modes/mode.ts';
+import { runTrainer } from '../../src/training/trainer.ts';
+import type { TrainingJob } from '../../src/training/training-job.ts';
+import { describeWithDatabase } from '../support/databases.ts';
+import { deferred } from '../support/deferred.ts';
+import { useTemporaryFolder } from '../support/temporary-folder.ts';
+import { loadShippedModes } from '../support/test-user.ts';
+import { newTrainee } from './fixture.ts';
+
+const MODE = 'subject';
+const folder = useTemporaryFolder();
+const shipped = await loadShippedModes();
+const mode = {
+  ...shipped.mode(MODE),
+  training: { learningRate: 0.002, epochs: 1, batchSize: 4, maxTokens: 64 },
+};
+const catalog: ModeCatalog = { ...shipped, modes: [mode], mode: () => mode };
+
+describeWithDatabase('of two trainers on one job', (database) => {
+  test('both train to the end, the newest claim publishes, and the other leaves nothing', async () => {
+    const base = await installBase({ model: 'tiny', cacheDir: folder('cache') });
+    const bothTrained = deferred();
+    let trained = 0;
+    // neither hears that its claim is lost before it wants to publish
+    const train = async (job: TrainingJob) => {
+      const signal = new AbortController().signal;
+      const result = await runTrainer(job, { onProgress: () => undefined, signal });
+      trained += 1;
+      if (trained === 2) bothTrained.resolve();
+      await bothTrained.promise;
+      return result;
+    };
+    const overrides = { base, train };
+    const trainee = await newTrainee(database(), { catalog, mode: MODE, folder, overrides });
+    await Promise.all([trainee.run(), trainee.run()]);
+    expect(trained).toBe(2);
+    expect(trainee.published).toHaveLength(1);
+    expect(await trainee.live()).toMatchObject({ version: 1, id: trainee.published[0] });
+    expect(await trainee.runs()).toMatchObject([{ status: 'PUBLISHED', attempt: 2 }]);
+    expect((await trainee.world.statuses()).size).toBe(1);
+  });
+});
