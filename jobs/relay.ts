@@ -3,6 +3,7 @@
 
 import type { Db } from '../src/db/database.ts';
 import { type Clock, rest } from '../src/lib/clock.ts';
+import { traced } from '../src/lib/trace.ts';
 import { OUTBOX_TOPIC, type Wakeups } from '../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import type { TrainQueue } from './queue.ts';
@@ -71,7 +72,10 @@ export async function relayDueRuns(options: RelayOptions): Promise<number> {
   let count = 0;
   for (;;) {
     const runs = await owedRuns(options);
-    for (const run of runs) await relayRun(options, run);
+    for (const run of runs) {
+      const { id: runId, trace: parent } = run;
+      await traced('enqueue', { ids: { runId }, parent }, () => relayRun(options, run));
+    }
     count += runs.length;
     if (runs.length < BATCH) return count;
   }
@@ -82,6 +86,7 @@ type OwedRun = {
   readonly userId: string;
   readonly mode: string;
   readonly forced: boolean;
+  readonly trace: string | null;
 };
 
 /** Runs of modes that this server does not have wait until one comes that does. */
@@ -89,7 +94,7 @@ async function owedRuns({ db, catalog }: RelayOptions): Promise<OwedRun[]> {
   if (catalog.modes.length === 0) return [];
   return await db
     .selectFrom('runs')
-    .select(['id', 'userId', 'mode', 'forced'])
+    .select(['id', 'userId', 'mode', 'forced', 'trace'])
     .where('status', '=', 'QUEUED')
     .where('enqueuedAt', 'is', null)
     .where(

@@ -1,6 +1,7 @@
 import { arg, enumType, extendType, intArg, objectType, subscriptionField, unionType } from 'nexus';
 import { cancellable } from '../src/lib/cancellable.ts';
 import { toGlobalId } from '../src/lib/global-id.ts';
+import { traced } from '../src/lib/trace.ts';
 import { checksumAfter, followFeed, readFeed } from '../src/sync/feed.ts';
 
 /** An adapter to install. */
@@ -125,5 +126,8 @@ export const adapterEvents = subscriptionField('adapterEvents', {
   args: { after: arg({ type: 'Cursor' }) },
   subscribe: (_, { after }, { services, viewer, signal }) =>
     cancellable((ended) => followFeed(services, viewer.id, after ?? null, ended), signal),
-  resolve: (event) => event,
+  resolve: (event) =>
+    event.kind === 'resync'
+      ? event
+      : traced('deliver', { parent: event.trace }, () => Promise.resolve(event)),
 });

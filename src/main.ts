@@ -25,9 +25,11 @@ async function run(role: Role, config: Config): Promise<void> {
   const signal = stopSignal();
   try {
     const options = { logger: openLogger(config.logLevel), signal };
+    const tracing = await trace(role, config, options.logger);
     const node = await START[role](config, options);
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     await node.close();
+    await tracing?.close();
   } catch (error) {
     // a start that was stopped has failed for no other reason
     if (!signal.aborted) throw error;
@@ -50,6 +52,16 @@ const START: Readonly<Record<Role, (config: Config, options: StartOptions) => Pr
       return node;
     },
   };
+
+async function trace(
+  role: Role,
+  { traces: endpoint }: Config,
+  logger: StartOptions['logger'],
+): Promise<Closable | null> {
+  if (endpoint === undefined) return null;
+  const { openTracing } = await import('./operations/open-tracing.ts');
+  return openTracing({ endpoint, role }, (reason) => logger.warn({ reason }, 'traces are lost'));
+}
 
 async function serve(config: Config, options: AppOptions): Promise<Closable> {
   const { startApp } = await import('./start/app.ts');

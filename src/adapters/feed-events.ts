@@ -1,6 +1,7 @@
 import type { Db, Tx } from '../db/database.ts';
 import type { AdapterRow, FeedKind } from '../db/schema.ts';
 import { nextFeedSeq } from '../db/user-row.ts';
+import { currentTrace } from '../lib/trace.ts';
 import { DEVICE_LEASE_MS, heldByLiveDevices } from './held-adapters.ts';
 
 /** Something that happened to an adapter, for the user's devices to hear. */
@@ -29,6 +30,7 @@ export async function appendToFeed(
     adapterId: adapter.id,
     reason,
     createdAt: now,
+    trace: currentTrace(),
   }));
   await tx.insertInto('feedEvents').values(rows).execute();
   await trimFeed(tx, userId, now);

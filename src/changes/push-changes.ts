@@ -7,6 +7,7 @@ import { keysOf, openRowsWith } from '../db/sealed-columns.ts';
 import { lockUser, nextChangeSeq } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
+import { traced } from '../lib/trace.ts';
 import { feedTopic, OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
 import {
   type ChangeInput,
@@ -57,9 +58,11 @@ export async function pushChanges(
   push: { deviceId: string; changes: readonly ChangeInput[] },
 ): Promise<PushResult> {
   const changes = prepareChanges(deps.catalog, push.changes);
-  const result = await deps.db
-    .transaction()
-    .execute((tx) => applyPush(deps, tx, userId, { deviceId: push.deviceId, changes }));
+  const result = await traced('push changes', { ids: { userId, changes: changes.length } }, () =>
+    deps.db
+      .transaction()
+      .execute((tx) => applyPush(deps, tx, userId, { deviceId: push.deviceId, changes })),
+  );
   if (result.kind === 'accepted' && result.results.some(({ outcome }) => outcome === 'APPLIED')) {
     for (const topic of [OUTBOX_TOPIC, runsTopic(userId), feedTopic(userId)])
       deps.wakeups.wake(topic);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { DatabaseSchema } from '../db/schema.ts';
+import { currentTrace } from '../lib/trace.ts';
 
 /** Asks for a training run in the caller's transaction: one waiting run per (user, mode), so a second ask joins the
  *  first. The row is the outbox entry: after the commit, wake the relay. `forced` (a `retrain`) sticks to the waiting run. */
@@ -19,6 +20,7 @@ export async function queueRuns(
     forced: options.forced ?? false,
     losses: '[]',
     queuedAt: options.now,
+    trace: currentTrace(),
   }));
   const insert = tx.insertInto('runs').values(rows);
   await insert

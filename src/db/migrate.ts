@@ -6,6 +6,7 @@ import { feedFloor } from './migrations/0002-feed-floor.ts';
 import { lineage } from './migrations/0003-lineage.ts';
 import { revokedDevices } from './migrations/0004-revoked-devices.ts';
 import { sealed } from './migrations/0005-sealed.ts';
+import { trace } from './migrations/0006-trace.ts';
 
 import type { DatabaseSchema } from './schema.ts';
 
@@ -16,6 +17,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0003-lineage': lineage,
   '0004-revoked-devices': revokedDevices,
   '0005-sealed': sealed,
+  '0006-trace': trace,
 };
 
 /** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other.

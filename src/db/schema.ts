@@ -1,7 +1,7 @@
 // The tables as Kysely sees them. Column names are snake_case in SQL and camelCase here (CamelCasePlugin).
 // Every row that belongs to a user carries userId, and every query on it filters by it.
 
-import type { Generated, Selectable } from 'kysely';
+import type { ColumnType, Generated, Selectable } from 'kysely';
 
 import type {
   CompletionRecordsTable,
@@ -102,6 +102,8 @@ interface RunsTable {
   queuedAt: Timestamp;
   startedAt: NullableTimestamp;
   finishedAt: NullableTimestamp;
+  /** W3C traceparent of what first asked for the run. */
+  trace: ColumnType<string | null, string | null | undefined, never>;
 }
 
 type AdapterStatus = 'LIVE' | 'REJECTED' | 'SUPERSEDED' | 'REVOKED';
@@ -176,6 +178,8 @@ interface FeedEventsTable {
   adapterId: string;
   reason: string | null;
   createdAt: Timestamp;
+  /** W3C traceparent of what made the event. */
+  trace?: string | null;
 }
 
 /** The adapter a device last acknowledged as installed, per mode. */

@@ -20,6 +20,7 @@ import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
+import { traced } from '../lib/trace.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
 import type { Base } from '../model/base-package.ts';
 import type { Mode, ModeCatalog } from '../modes/mode.ts';
@@ -68,6 +69,12 @@ export async function runTraining(
 ): Promise<void> {
   const claim = await claimRun(deps.db, key, now(deps));
   if (claim === null) return;
+  const { runId, userId, mode, attempt, trace: parent = null } = claim;
+  const ids = { runId, userId, mode, attempt };
+  await traced('run', { ids, parent }, () => runClaimed(deps, claim, isLast));
+}
+
+async function runClaimed(deps: RunDeps, claim: Claim, isLast: boolean): Promise<void> {
   const announce = () => {
     deps.wakeups.wake(runsTopic(claim.userId));
     // a run that was handed back waits for the relay again
@@ -87,7 +94,9 @@ export async function runTraining(
 async function work(deps: RunDeps, claim: Claim): Promise<void> {
   const mode = deps.catalog.mode(claim.mode);
   const past = await pastDatasets(deps.db, claim.userId, claim.mode);
-  const dataset = await foldDataset(deps.db, claim.userId, mode, now(deps));
+  const dataset = await traced('fold', {}, () =>
+    foldDataset(deps.db, claim.userId, mode, now(deps)),
+  );
   await nameDataset(deps.db, claim, dataset.row.id);
   const { objective, gate } = mode;
   const { minHoldout } = gate;
@@ -162,7 +171,7 @@ interface Made extends Omit<Candidate, 'onPolicyShare'> {
 async function trainAs(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<Made> {
   const startedAt = deps.clock.now();
   const { mode, dataset, live, shipped, plan } = attempt;
-  const result = await train(deps, claim, attempt);
+  const result = await traced('train', {}, () => train(deps, claim, attempt));
   const start = plan.kind === 'warm' ? plan.from : shipped;
   return {
     adapterDir: result.adapterDir,
@@ -189,8 +198,10 @@ async function conclude(
     await recordRejected(deps, claim, candidate);
     return;
   }
-  const { files } = await deps.store.put(adapterDir);
-  const adapter = await publishAdapter(deps, claim, { ...candidate, files });
+  const adapter = await traced('publish', { ids: { adapter: candidate.sha256 } }, async () => {
+    const { files } = await deps.store.put(adapterDir);
+    return publishAdapter(deps, claim, { ...candidate, files });
+  });
   deps.onPublished(adapter, { runId: claim.runId, trainerMs });
 }
 

@@ -14,6 +14,8 @@ export interface Claim {
   readonly mode: string;
   /** Asked for by `retrain`: an unchanged dataset is no reason to skip. */
   readonly forced: boolean;
+  /** The trace of what asked for it. */
+  readonly trace?: string | null;
 }
 
 /** Claims what is due for (user, mode): the QUEUED run, or a RUNNING one whose worker is gone (the queue gives a key to
@@ -68,7 +70,8 @@ async function start(tx: Db, run: RunRow, now: Date): Promise<Claim> {
     .set({ status: 'RUNNING', attempt, startedAt: now, ...FROM_THE_START })
     .where('id', '=', run.id)
     .execute();
-  return { runId: run.id, attempt, userId: run.userId, mode: run.mode, forced: run.forced };
+  const { id: runId, userId, mode, forced, trace } = run;
+  return { runId, attempt, userId, mode, forced, trace };
 }
 
 /** The rows a claim may still write: RUNNING, and claimed by nobody since. */

@@ -1,7 +1,7 @@
 // How one process runs: where it listens, how much of the machine it takes, what it logs.
 
 import { availableParallelism } from 'node:os';
-import { nonEmpty, type Setting, wholeNumber, yesOrNo } from './setting.ts';
+import { nonEmpty, type Setting, url, wholeNumber, yesOrNo } from './setting.ts';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 /** More threads or trainers than this are a slip of the hand. */
@@ -25,6 +25,15 @@ export const SERVER_SETTINGS = {
     expected: 'an address or host name of this machine',
     fallback: '127.0.0.1',
     parse: nonEmpty,
+  } satisfies Setting<string>,
+  traces: {
+    flag: '--traces',
+    env: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    placeholder: 'url',
+    description: 'where traces are sent, over OTLP and HTTP (standard: nowhere)',
+    expected: "a collector's URL such as http://127.0.0.1:4318",
+    fallback: null,
+    parse: (text) => url(text, ['http:', 'https:']),
   } satisfies Setting<string>,
   threads: {
     flag: '--threads',

@@ -3,13 +3,14 @@
 
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
+import { logIds } from '../lib/trace.ts';
 
-/** Opens the log on standard error. */
+/** Opens the log on standard error. Every line has the ids of the work that it is about (lib/trace.ts). */
 export function openLogger(level: pino.LevelWithSilent): pino.Logger {
   const destination = process.stderr.isTTY
     ? pretty({ destination: 2, sync: true, ignore: 'pid,hostname' })
     : pino.destination({ dest: 2, sync: true });
-  return pino({ level, serializers: { err: serializeError } }, destination);
+  return pino({ level, mixin: () => logIds(), serializers: { err: serializeError } }, destination);
 }
 
 /** Type, message and stack, with those of the causes. A database's error has more fields, and those hold users' data. */

@@ -25,10 +25,16 @@ export interface FeedDeps {
 
 /** An adapter to install or to remove, and the position after it. */
 export type FeedEvent =
-  | { readonly kind: 'ready'; readonly cursor: string; readonly adapter: AdapterRow }
+  | {
+      readonly kind: 'ready';
+      readonly cursor: string;
+      readonly trace: string | null;
+      readonly adapter: AdapterRow;
+    }
   | {
       readonly kind: 'revoked';
       readonly cursor: string;
+      readonly trace: string | null;
       readonly adapterId: string;
       readonly modeKey: string;
       readonly reason: string;
@@ -207,10 +213,10 @@ async function toEvents(
   const ready = rows.filter(({ kind }) => kind === 'READY').map(({ adapterId }) => adapterId);
   const adapters = await adaptersById(db, userId, ready);
   const byId = new Map(adapters.map((adapter) => [adapter.id, adapter]));
-  return rows.map(({ kind, seq, adapterId, mode: modeKey, reason }) => {
-    const cursor = at(seq);
+  return rows.map(({ kind, seq, adapterId, mode: modeKey, reason, trace = null }) => {
+    const event = { cursor: at(seq), trace };
     return kind === 'READY'
-      ? { kind: 'ready', cursor, adapter: must(byId.get(adapterId), 'a feed names own adapters') }
-      : { kind: 'revoked', cursor, adapterId, modeKey, reason: reason ?? '' };
+      ? { ...event, kind: 'ready', adapter: must(byId.get(adapterId), 'a feed names own adapters') }
+      : { ...event, kind: 'revoked', adapterId, modeKey, reason: reason ?? '' };
   });
 }

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import express from 'express';
 import { within } from '../lib/clock.ts';
+import { tracedRequest } from '../lib/trace.ts';
 import { type HttpContext, readHttpDocument } from './apollo.ts';
 import { callerOf } from './client-address.ts';
 import { sendError } from './error-response.ts';
@@ -38,7 +39,7 @@ export function createHttpHandler(
     );
     send(response, result);
   };
-  return async (request, response) => {
+  const answerOrRefuse = async (request: ReadRequest, response: ServerResponse) => {
     try {
       await answer(request, response);
     } catch (error) {
@@ -46,6 +47,10 @@ export function createHttpHandler(
       if (response.headersSent) response.destroy();
       else sendError(response, error, gate.toClientError);
     }
+  };
+  return (request, response) => {
+    const { traceparent } = request.headers;
+    return tracedRequest('http', () => answerOrRefuse(request, response), traceparent?.toString());
   };
 }
 

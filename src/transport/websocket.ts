@@ -17,6 +17,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { Context } from '../../schema/context.ts';
 import { type Clock, within } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
+import { tracedRequest } from '../lib/trace.ts';
 import { clientAddress } from './client-address.ts';
 import { MAX_REQUEST_BYTES } from './limits.ts';
 import { isDocument, type OperationGate } from './operation-gate.ts';
@@ -119,7 +120,9 @@ function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
     execute: (args: ExecutionArgs) => {
       const context = args.contextValue as Context;
       return within(operationMs, context.signal, async (signal) =>
-        execute({ ...args, contextValue: { ...context, signal } }),
+        tracedRequest('websocket', async () =>
+          execute({ ...args, contextValue: { ...context, signal } }),
+        ),
       );
     },
     // the arguments are connection, id, payload, what was executed, and the result

@@ -8,25 +8,34 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readMailbox } from '../../demo/mailbox.ts';
 import { Phone } from '../../demo/phone.ts';
+import { must } from '../../src/lib/errors.ts';
 import { AttuneProcess } from '../support/attune-process.ts';
 import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import {
+  type CollectedSpan,
+  startTraceCollector,
+  type TraceCollector,
+} from '../support/trace-collector.ts';
 
 const MODE = 'subject';
 
 let folder: string;
 let bucket: S3Server;
+let collector: TraceCollector;
 let running: AttuneProcess[] = [];
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-roles-'));
   bucket = await startS3Server();
+  collector = await startTraceCollector();
 });
 afterEach(async () => {
   for (const node of running) node.kill('SIGKILL');
   for (const node of running) await node.exit();
   running = [];
   await bucket.close();
+  await collector.close();
   await rm(folder, { recursive: true });
 });
 
@@ -72,16 +81,55 @@ describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('r
       await tablet.close();
       for (const node of running) node.kill('SIGTERM');
       expect(await Promise.all(running.map((node) => node.exit()))).toEqual([0, 0, 0, 0]);
+      expectOneTrace(collector);
+      const live = trainers.flatMap(({ stderr }) => linesAbout(stderr, 'an adapter is live'));
+      const { traceId } = only(collector.spans, 'publish');
+      expect(live).toMatchObject([{ traceId, runId: expect.any(String), mode: MODE }]);
     },
     120_000,
   );
 });
 
+/** From the push at one server over a trainer to the event that another server hands out; ids only. */
+function expectOneTrace({ spans, bodies }: TraceCollector): void {
+  const chain = [only(spans, 'deliver')];
+  for (let span = chain[0]; span?.parentSpanId; span = chain.at(-1)) {
+    const parent = spans.find(({ spanId }) => spanId === span?.parentSpanId);
+    if (parent === undefined) throw new Error(`${span.name} has a parent that was not reported`);
+    chain.push(parent);
+  }
+  expect(chain.map(({ name }) => name)).toEqual([
+    ...['deliver', 'publish', 'run', 'push changes', 'http'],
+  ]);
+  const [delivered, published, , pushed] = chain.map(({ process }) => process);
+  expect(delivered).toMatch(/^serve-/);
+  expect(published).toMatch(/^train-/);
+  expect(pushed).toMatch(/^serve-/);
+  expect(delivered).not.toBe(pushed);
+  const { traceId } = only(spans, 'publish');
+  const inTrace = spans.filter((span) => span.traceId === traceId).map(({ name }) => name);
+  expect(inTrace).toEqual(expect.arrayContaining(['enqueue', 'fold', 'train']));
+  expect(bodies.join()).not.toContain(readMailbox()[0]?.data.subject);
+}
+
+function only(spans: readonly CollectedSpan[], name: string): CollectedSpan {
+  const found = spans.filter((span) => span.name === name);
+  expect(found).toHaveLength(1);
+  return must(found[0], 'a span');
+}
+
+/** The lines of a log that have this message. */
+function linesAbout(log: string, message: string): unknown[] {
+  const lines = log.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === message);
+}
+
 /** Starts processes that share servers, adapters and the token's key, each with a data folder of its own. */
 function startOn(servers: Readonly<Record<string, string>>) {
   const env = {
     ...servers,
-    ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1', ATTUNE_LOG_LEVEL: 'error' },
+    ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1' },
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
     ...{ ATTUNE_CACHE: join(folder, 'cache'), ATTUNE_KEYS: join(folder, 'keys') },
   };
   return (role: string, name: string, ...args: string[]) => {

@@ -29,7 +29,9 @@ describeEachDatabase('the adapter feed', (database) => {
     expect(empty).toMatchObject({ events: [], hasMore: false });
     const adapter = await publish('one');
     const page = pageOf(await read(empty.cursor));
-    expect(page.events).toEqual([{ kind: 'ready', cursor: expect.any(String), adapter }]);
+    expect(page.events).toEqual([
+      { kind: 'ready', cursor: expect.any(String), trace: null, adapter },
+    ]);
     expect(page.cursor).toBe(page.events[0]?.cursor);
   });
 
