@@ -47,6 +47,8 @@ function localised(environment, data) {
     ATTUNE_DATA: data,
     BLOB_URL: pathToFileURL(join(folder, 'shared')).href,
     ATTUNE_KEYS: join(folder, 'keys'),
+    // containers have each a port of the same number; here any free one will do
+    ATTUNE_HEALTH_PORT: 0,
   };
   return Object.fromEntries(
     Object.entries({ ATTUNE_DATA: data, ...environment }).map(([name, value]) => [

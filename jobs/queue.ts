@@ -40,6 +40,9 @@ export interface TrainQueue {
   enqueue(job: TrainJob, delayMs: number): Promise<void>;
   /** Forgets every job: for the embedded queue at start, when no worker can be alive and SQL knows what is due. */
   clear(): Promise<void>;
+  /** Lets no worker take another job until `resume`; what runs goes on, and jobs are taken in as before. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   /** Starts taking jobs, `concurrency` at a time. */
   work(processor: Processor, options: WorkOptions): TrainWorker;
   close(): Promise<void>;
@@ -86,6 +89,8 @@ function queueOn<B extends IQueueBackend, C>(
       await queue.add(name, job, jobOptions(job, delayMs));
     },
     clear: () => queue.obliterate({ force: true }),
+    pause: () => queue.pause(),
+    resume: () => queue.resume(),
     work: (processor, workOptions) => {
       const worker = new classes.Worker<TrainJob>(name, (job) => process(processor, job), {
         connection,

@@ -104,17 +104,7 @@ function addOperations(program: Command, { print }: CliActions): void {
       if (!isWell) throw new StartError('Something is wrong: see the lines with FAULT.');
     });
   for (const key of SETTING_KEYS) doctor.addOption(optionOf(key));
-  program
-    .command('jobs')
-    .description('list the runs that wait, run or have failed')
-    .option('--retry', 'queue again what failed last')
-    .addOption(optionOf('dataDir'))
-    .addOption(optionOf('databaseUrl'))
-    .action(async ({ retry, ...options }: Options & { readonly retry?: string }) => {
-      const operate = await import('./operations/operate.ts');
-      const config = readConfig(flagsOf(options));
-      print(await (retry === undefined ? operate.showJobs(config) : operate.retryJobs(config)));
-    });
+  addJobs(program, print);
   program
     .command('users')
     .description('list the newest users')
@@ -140,6 +130,33 @@ function addOperations(program: Command, { print }: CliActions): void {
         print(await operate[action](readConfig(flagsOf(options)), folder));
       });
   }
+}
+
+function addJobs(program: Command, print: CliActions['print']): void {
+  interface JobsOptions {
+    readonly retry?: true;
+    readonly drain?: true;
+    readonly resume?: true;
+  }
+  program
+    .command('jobs')
+    .description('list the runs that wait, run or have failed')
+    .option('--retry', 'queue again what failed last')
+    .option('--drain', 'let trainers take no more runs, and wait until none is being trained')
+    .option('--resume', 'let trainers take runs again')
+    .addOption(optionOf('dataDir'))
+    .addOption(optionOf('databaseUrl'))
+    .addOption(optionOf('redisUrl'))
+    .action(async ({ retry, drain, resume, ...options }: Options & JobsOptions) => {
+      const config = readConfig(flagsOf(options));
+      if (drain || resume) {
+        const { drainJobs, resumeJobs } = await import('./start/drain-jobs.ts');
+        await (drain ? drainJobs : resumeJobs)(config, print);
+        return;
+      }
+      const operate = await import('./operations/operate.ts');
+      print(await (retry ? operate.retryJobs(config) : operate.showJobs(config)));
+    });
 }
 
 function optionOf(key: SettingKey): Option {

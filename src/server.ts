@@ -1,15 +1,14 @@
 // The network side: one port for GraphQL over HTTP and WebSocket, downloads, health and the query editor.
 
-import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import express, { type Express, type RequestHandler, type Router } from 'express';
+import { createServer, type IncomingMessage } from 'node:http';
+import express, { type Express, type Router } from 'express';
 import type { GraphQLSchema } from 'graphql';
-import { sql } from 'kysely';
 import type { pino } from 'pino';
 import type { Services } from '../schema/context.ts';
 import type { Authenticator } from './auth/token-claims.ts';
 import { type Clock, rest } from './lib/clock.ts';
-import { StartError } from './lib/start-error.ts';
+import { type Address, listen, urlOf } from './lib/listen.ts';
+import { healthz } from './operations/router.ts';
 import { downloads } from './sync/downloads.ts';
 import { manifests } from './sync/manifests.ts';
 import { createApollo } from './transport/apollo.ts';
@@ -29,13 +28,6 @@ import { serveWebSockets } from './transport/websocket.ts';
 const DRAIN_MS = 2_000;
 /** Where GraphQL is served, over both transports. */
 const PATH = '/graphql';
-
-/** Where to listen. */
-export interface Address {
-  readonly host: string;
-  /** 0: any free port. */
-  readonly port: number;
-}
 
 /** What a server serves, and where. */
 export interface ServerOptions extends Address {
@@ -121,7 +113,7 @@ function createApp({ graphql, gate, services, operations }: AppParts): Express {
   const { isProduction, proxies } = gate.protection;
   const app = express();
   app.disable('x-powered-by');
-  app.get('/healthz', healthz(services));
+  app.get('/healthz', healthz(services.db));
   if (operations !== undefined) app.use(operations);
   const authenticate = async (request: IncomingMessage) =>
     (await gate.admitDevice(callerOf(request, proxies))).viewer;
@@ -139,48 +131,4 @@ function serveEditor(app: Express): void {
   app.get(PATH, (request, response, next) =>
     request.accepts(['json', 'html']) === 'html' ? sendGraphiqlPage(request, response) : next(),
   );
-}
-
-/** Says whether the server can do its work, which needs the database. */
-function healthz({ db }: Services): RequestHandler {
-  return async (_request, response) => {
-    await sql`select 1`.execute(db);
-    response.json({ status: 'ok' });
-  };
-}
-
-/** Throws StartError when a server could not listen there now. */
-export async function checkAddress(address: Address): Promise<void> {
-  const server = createServer();
-  await listen(server, address);
-  await new Promise((resolve) => server.close(resolve));
-}
-
-/** Listens, or explains why it cannot. */
-function listen(server: HttpServer, { host, port }: Address): Promise<AddressInfo> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      reject(new StartError(`Cannot listen on ${host}, port ${port}: ${whyNot(cause)}`, { cause }));
-    });
-    // a server that listens on TCP has a TCP address
-    server.listen({ host, port }, () => resolve(server.address() as AddressInfo));
-  });
-}
-
-function whyNot({ code, message }: NodeJS.ErrnoException): string {
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE:
-      'another program uses it. Stop that program, or choose another port with --port (0 picks a free one).',
-    EACCES: 'this user may not. Choose a port above 1023 with --port.',
-    EADDRNOTAVAIL: 'this machine does not have that address. Choose another with --host.',
-    ENOTFOUND: 'there is no such host name. Choose another with --host.',
-  };
-  return reasons[code ?? ''] ?? message;
-}
-
-/** The address for a client on this machine. */
-function urlOf(host: string, { port }: AddressInfo): string {
-  const isAnywhere = host === '0.0.0.0' || host === '::';
-  const name = isAnywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host;
-  return `http://${name}:${port}`;
 }

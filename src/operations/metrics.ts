@@ -32,7 +32,7 @@ export interface Metrics {
 }
 
 /** Opens the figures of one process. */
-export function openMetrics(): Metrics & { watch(db: Db, countSockets: () => number): void } {
+export function openMetrics(): Metrics & { watch(db: Db, countSockets?: () => number): void } {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry, prefix: 'attune_' });
@@ -65,7 +65,7 @@ export function openMetrics(): Metrics & { watch(db: Db, countSockets: () => num
     names: () => registry.getMetricsAsArray().map(({ name }) => name),
     text: () => registry.metrics(),
     watch: (db, countSockets) => {
-      watchSockets(registry, countSockets);
+      if (countSockets !== undefined) watchSockets(registry, countSockets);
       watchRuns(registry, db);
     },
   };

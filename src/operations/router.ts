@@ -1,4 +1,6 @@
-import { Router } from 'express';
+import { type RequestHandler, Router } from 'express';
+import { sql } from 'kysely';
+import type { Db } from '../db/database.ts';
 import type { Metrics } from './metrics.ts';
 import type { Readiness } from './readiness.ts';
 
@@ -13,4 +15,12 @@ export function operationsRouter(metrics: Metrics, readiness: () => Promise<Read
     response.type(metrics.contentType).send(await metrics.text());
   });
   return router;
+}
+
+/** Says whether the process can do its work, which needs the database. */
+export function healthz(db: Db): RequestHandler {
+  return async (_request, response) => {
+    await sql`select 1`.execute(db);
+    response.json({ status: 'ok' });
+  };
 }

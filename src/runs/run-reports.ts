@@ -29,6 +29,16 @@ export function listRuns(db: Db, statuses: readonly RunStatus[]): Promise<RunLin
     .execute();
 }
 
+/** How many runs are being trained. */
+export async function countRunning(db: Db): Promise<number> {
+  const { count } = await db
+    .selectFrom('runs')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('status', '=', 'RUNNING')
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
 /** Queues a run for every (user, mode) whose newest run failed; returns how many. */
 export async function retryFailedRuns(db: Db, now: Date): Promise<number> {
   const failed = await db

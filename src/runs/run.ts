@@ -30,9 +30,15 @@ export function claimRun(
     const orphans = due.filter(({ status }) => status === 'RUNNING');
     const claimed = due.find(({ status }) => status === 'QUEUED') ?? orphans.at(-1);
     if (claimed === undefined) return null;
-    const replaced = orphans.filter(({ id }) => id !== claimed.id).map(({ id }) => id);
-    await cancel(tx, replaced, now);
-    return start(tx, claimed, now);
+    const replaced = orphans.filter(({ id }) => id !== claimed.id);
+    await cancel(
+      tx,
+      replaced.map(({ id }) => id),
+      now,
+    );
+    // a rebuild that was asked for is still owed when another run takes its place
+    const forced = claimed.forced || replaced.some((run) => run.forced);
+    return start(tx, { ...claimed, forced }, now);
   });
 }
 
@@ -67,7 +73,7 @@ async function start(tx: Db, run: RunRow, now: Date): Promise<Claim> {
   const attempt = run.attempt + 1;
   await tx
     .updateTable('runs')
-    .set({ status: 'RUNNING', attempt, startedAt: now, ...FROM_THE_START })
+    .set({ status: 'RUNNING', attempt, startedAt: now, forced: run.forced, ...FROM_THE_START })
     .where('id', '=', run.id)
     .execute();
   const { id: runId, userId, mode, forced, trace } = run;

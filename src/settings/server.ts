@@ -26,6 +26,15 @@ export const SERVER_SETTINGS = {
     fallback: '127.0.0.1',
     parse: nonEmpty,
   } satisfies Setting<string>,
+  healthPort: {
+    flag: '--health-port',
+    env: 'ATTUNE_HEALTH_PORT',
+    placeholder: 'number',
+    description: 'port of a trainer for /healthz, /readyz and /metrics (standard: none)',
+    expected: 'a whole number from 0 to 65535',
+    fallback: null,
+    parse: (text) => wholeNumber(text, 0, 65_535),
+  } satisfies Setting<number>,
   traces: {
     flag: '--traces',
     env: 'OTEL_EXPORTER_OTLP_ENDPOINT',

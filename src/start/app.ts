@@ -11,11 +11,12 @@ import { type Config, keysDirOf } from '../config.ts';
 import { forgetRecords } from '../dataset/forget-records.ts';
 import { type Engine, startEngine } from '../inference/engine-client.ts';
 import { systemClock } from '../lib/clock.ts';
+import { checkAddress } from '../lib/listen.ts';
 import { type Base, loadTokenizer } from '../model/base-package.ts';
 import { deviceFiles } from '../model/decode-package.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { measuredEngine } from '../operations/measured-engine.ts';
-import { checkAddress, startServer } from '../server.ts';
+import { startServer } from '../server.ts';
 import { readCursorSecret } from '../sync/cursor.ts';
 import { openManifestKeys } from '../sync/manifest-keys.ts';
 import { Closers } from './closers.ts';
@@ -57,7 +58,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const revokedDevices = opened.add(await openRevoked(parts, logger));
     const own = await servicesOf(parts, engine, tokenizer);
     const services = { ...own, manifestKeys, revokedDevices };
-    const operations = opened.add(openOperations(config, { ...parts, engine, tokenizer, logger }));
+    const operations = opened.add(
+      openOperations(config, { ...parts, logger }, { engine, tokenizer }),
+    );
     const authenticator = await openTokens(config, logger);
     const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
     const protection = await openProtection(config, onError, opened);

@@ -9,22 +9,22 @@ import { operationsRouter } from '../operations/router.ts';
 import type { Closable } from './closers.ts';
 import type { Parts } from './open-parts.ts';
 
-/** Opens what a server tells those who run it. The queue's probe starts when somebody first asks. */
+/** Opens what a process tells those who run it; one that answers says whether its engine does. The queue's probe starts when somebody first asks. */
 export function openOperations(
   { redisUrl }: Config,
-  parts: Parts & {
-    readonly engine: Engine;
-    readonly tokenizer: Tokenizer;
-    readonly logger: pino.Logger;
-  },
+  parts: Parts & { readonly logger: pino.Logger },
+  answering?: { readonly engine: Engine; readonly tokenizer: Tokenizer },
 ): Closable & { readonly router: Router } {
-  const { database, db, clock, engine, tokenizer, logger, metrics } = parts;
+  const { database, db, clock, logger, metrics } = parts;
   let probe: Promise<Probe> | null = null;
   const onError = (err: unknown) => logger.error({ err }, 'the probe of the queue failed');
   const readiness = openReadiness(
     {
       database: () => checkDatabase(db, clock.now()),
-      engine: (signal) => checkEngine(engine, tokenizer.encode('Hello'), signal),
+      ...(answering !== undefined && {
+        engine: (signal: AbortSignal) =>
+          checkEngine(answering.engine, answering.tokenizer.encode('Hello'), signal),
+      }),
       queue: async () => {
         probe ??= openProbe({ database, redisUrl, onError });
         const opened = await probe.catch((error) => {

@@ -1,5 +1,7 @@
 import type { Config } from '../config.ts';
+import { startHealthServer } from '../operations/health-server.ts';
 import { Closers } from './closers.ts';
+import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type StartOptions } from './open-parts.ts';
 import { requireSharedDatabase } from './require-shared-database.ts';
 
@@ -17,10 +19,15 @@ export async function startTrainerNode(
   requireSharedDatabase(config, 'train');
   const opened = new Closers();
   try {
+    const { logger } = options;
     const parts = await openParts(config, options, opened);
-    opened.add(
-      await openJobs(config, parts, { relays: false, trains: true, logger: options.logger }),
-    );
+    if (config.healthPort !== undefined) {
+      const { router } = opened.add(openOperations(config, { ...parts, logger }));
+      parts.metrics.watch(parts.db);
+      const { host, healthPort: port } = config;
+      opened.add(await startHealthServer({ host, port }, { router, db: parts.db }));
+    }
+    opened.add(await openJobs(config, parts, { relays: false, trains: true, logger }));
     return { close: () => opened.close() };
   } catch (error) {
     await opened.close();

@@ -13,6 +13,7 @@ import { AttuneProcess } from '../support/attune-process.ts';
 import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { freePort } from '../support/server-process.ts';
 import {
   type CollectedSpan,
   startTraceCollector,
@@ -56,9 +57,13 @@ describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('r
         start('serve', 'first', '--port', '0'),
         start('serve', 'second', '--port', '0'),
       ];
-      const trainers = [start('train', 'third'), start('train', 'fourth')];
+      const ports = [await freePort(), await freePort()];
+      const trainers = ports.map((port, i) =>
+        start('train', `trainer-${i}`, '--health-port', String(port)),
+      );
       const urls = await Promise.all(servers.map((server) => server.printed(/running at (\S+)/)));
       await Promise.all(trainers.map((trainer) => trainer.printed(/is training/)));
+      for (const port of ports) await expectHealthy(`http://127.0.0.1:${port}`);
       const token = await servers[0]?.printed(/Token of the user demo:\n(\S+)/);
       const [phone, tablet] = urls.map(
         (url, i) => new Phone({ url, token: token ?? '' }, `device-${i}`),
@@ -89,6 +94,19 @@ describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('r
     120_000,
   );
 });
+
+async function expectHealthy(url: string): Promise<void> {
+  const answers = await Promise.all(
+    ['healthz', 'readyz', 'metrics'].map((path) => fetch(`${url}/${path}`)),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  const [, ready, metrics] = await Promise.all(answers.map((answer) => answer.text()));
+  expect(JSON.parse(ready ?? '').checks).toMatchObject({
+    database: { ok: true },
+    queue: { ok: true },
+  });
+  expect(metrics).toContain('attune_queue_depth');
+}
 
 /** From the push at one server over a trainer to the event that another server hands out; ids only. */
 function expectOneTrace({ spans, bodies }: TraceCollector): void {

@@ -53,6 +53,18 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     await expect.poll(() => worker.jobs).toEqual([job]);
   });
 
+  test('nothing is taken while the queue is paused, and nothing of it is lost', async () => {
+    const [first, second] = [newJob(), newJob()];
+    await queue.pause();
+    await using worker = collect(queue);
+    await queue.enqueue(first, 0);
+    await queue.enqueue(second, 0);
+    expect(worker.jobs).toEqual([]);
+    await queue.resume();
+    await expect.poll(() => worker.jobs).toHaveLength(2);
+    expect(worker.jobs).toEqual(expect.arrayContaining([first, second]));
+  });
+
   test('asking while a job runs leaves exactly one to run after it', async () => {
     const job = newJob();
     const isRunning = deferred();

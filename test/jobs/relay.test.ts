@@ -118,6 +118,8 @@ function recordingQueue(carried: (TrainJob & { delayMs: number })[]): TrainQueue
       return Promise.resolve();
     },
     clear: () => Promise.resolve(),
+    pause: () => Promise.resolve(),
+    resume: () => Promise.resolve(),
     work: () => ({ close: () => Promise.resolve() }),
     close: () => Promise.resolve(),
   };

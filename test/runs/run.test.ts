@@ -45,6 +45,20 @@ describeEachDatabase('a run', (database) => {
     expect(await read(db, lost)).toMatchObject({ status: 'CANCELLED', finishedAt: LATER });
   });
 
+  test('that takes the place of a forced one is forced, whoever replaces it', async () => {
+    for (const isServerStart of [false, true]) {
+      const { db, key } = await queued(database());
+      await queueRuns(db, key.userId, [key.mode], { now: NOW, forced: true });
+      const lost = must(await claimRun(db, key, NOW), 'a run is due');
+      await queueRuns(db, key.userId, [key.mode], { now: NOW });
+      if (isServerStart) await requeueOrphans(db, LATER);
+      const claim = must(await claimRun(db, key, LATER), 'the newer run is due');
+      expect(claim).toMatchObject({ forced: true });
+      expect(claim.runId).not.toBe(lost.runId);
+      expect(await read(db, claim)).toMatchObject({ forced: true });
+    }
+  });
+
   test('handed back waits again', async () => {
     const { db, key } = await queued(database());
     const claim = must(await claimRun(db, key, NOW), 'a run is due');
