@@ -18,9 +18,8 @@ import { findPython } from './train/torch-peer.ts';
 import { measureRuns } from './train/whole-run.ts';
 
 const MODE = 'subject';
-// few enough a round that the first one does not learn all that there is to learn
-const ROUNDS = 4;
-const RATINGS_PER_ROUND = 15;
+/** Ratings of each round, 60 in all: few at first, since a dozen already teach most of what this rater wants. */
+const ROUNDS = [4, 8, 16, 32];
 const HELD_OUT_PAIRS = 100;
 const RECORDED_AUTHORS = new URL('./recorded/authors.json', import.meta.url);
 
@@ -63,19 +62,8 @@ async function benchTrain(): Promise<void> {
   if (wanted.includes('runs'))
     figures.push(...runFigures(await measureRuns({ base, mode, folder })));
   if (wanted.includes('rounds')) {
-    const play = {
-      rounds: ROUNDS,
-      ratingsPerRound: RATINGS_PER_ROUND,
-      heldOutPairs: HELD_OUT_PAIRS,
-    };
-    const result = await playRounds({
-      base,
-      mode,
-      folder,
-      threads,
-      ...play,
-      change: searched,
-    });
+    const play = { rounds: ROUNDS, heldOutPairs: HELD_OUT_PAIRS, change: searched };
+    const result = await playRounds({ base, mode, folder, threads, ...play });
     figures.push(...roundFigures(result));
   }
   figures.push(...(await authorFigures()));

@@ -25,8 +25,8 @@ export interface RoundsOptions {
   /** Adapters and the like are written here. */
   readonly folder: string;
   readonly threads: number;
-  readonly rounds: number;
-  readonly ratingsPerRound: number;
+  /** How many ratings each round brings. */
+  readonly rounds: readonly number[];
   readonly heldOutPairs: number;
   /** Changes to the recipe of preferences. */
   readonly change: (recipe: Recipe) => Recipe;
@@ -53,7 +53,7 @@ const STYLE_MAILS = 40;
 
 /** Plays the rounds. */
 export async function playRounds(options: RoundsOptions): Promise<RoundsResult> {
-  const { base, mode, rounds, ratingsPerRound, threads } = options;
+  const { base, mode, rounds, threads } = options;
   const engine = await startEngine({ baseDir: base.dir, threads });
   let closePlay = () => {};
   try {
@@ -72,16 +72,15 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsResult> 
     const online: number[] = [];
     let seen: readonly TrainingPreference[] = [];
     let live: Version | null = null;
-    for (let round = 0; round < rounds; round += 1) {
-      const asked = rotated(taught, round * ratingsPerRound);
-      const rated = await play.ratings(asked, live, ratingsPerRound, 'train');
+    for (const [round, ratings] of rounds.entries()) {
+      const rated = await play.ratings(rotated(taught, seen.length), live, ratings, 'train');
       live = await play.train([...seen, ...rated], heldOut, { live, seen });
       seen = [...seen, ...rated];
       online.push(live.accuracy);
       console.error(`round ${round + 1}: held-out preference accuracy ${live.accuracy.toFixed(3)}`);
       styles.online.push(await style(live));
     }
-    const atOnce = await play.ratings(taught, null, rounds * ratingsPerRound, 'train');
+    const atOnce = await play.ratings(taught, null, seen.length, 'train');
     const offline = await play.train(atOnce, heldOut, { live: null, seen: [] });
     console.error(`offline: held-out preference accuracy ${offline.accuracy.toFixed(3)}`);
     return {
