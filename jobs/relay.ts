@@ -1,7 +1,9 @@
 // The outbox relay: a change commits with its QUEUED run, and this carries the run to the queue. Enqueueing is
 // idempotent (one waiting job per user and mode), so a crash between the two steps costs a repeat, never a loss.
 
+import type { ExpressionBuilder } from 'kysely';
 import type { Db } from '../src/db/database.ts';
+import type { DatabaseSchema } from '../src/db/schema.ts';
 import { type Clock, rest } from '../src/lib/clock.ts';
 import { traced } from '../src/lib/trace.ts';
 import { OUTBOX_TOPIC, type Wakeups } from '../src/lib/wakeups.ts';
@@ -21,6 +23,9 @@ const OVERDUE_MS = 60_000;
  *  with its trainer. While its trainer lives, the queue holds the repeat back until it is done, and then nothing is due. */
 const LONG_RUN_MS = 120_000;
 
+/** Clocks of servers differ by no more than this. */
+const CLOCK_SKEW_MS = 60_000;
+
 /** How long the relay rests after a failure before it tries again. */
 const RETRY_MS = 1_000;
 
@@ -38,7 +43,7 @@ export interface RelayOptions {
 /** Carries due runs to the queue at every wake-up, and again after a while in case they were lost there, until the
  *  signal aborts. */
 export async function relayRuns(options: RelayOptions, signal: AbortSignal): Promise<void> {
-  await oweRuns(options.db, new Date(options.clock.now()));
+  await oweRuns(options.db, options.clock.now(), 0);
   await Promise.all([carry(options, signal), sweep(options, signal)]);
 }
 
@@ -58,7 +63,7 @@ async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> 
   const { clock, db, wakeups } = options;
   while (await rest(clock, SWEEP_MS, signal)) {
     try {
-      await oweRuns(db, new Date(clock.now() - OVERDUE_MS));
+      await oweRuns(db, clock.now(), OVERDUE_MS);
       await rescueRuns(options);
     } catch (error) {
       options.onError(error);
@@ -120,14 +125,23 @@ async function relayRun({ db, queue, catalog, clock }: RelayOptions, run: OwedRu
     .execute();
 }
 
-/** Owes the queue every waiting run that it was given before this time: it may have lost them. */
-async function oweRuns(db: Db, enqueuedBefore: Date): Promise<void> {
+/** Owes the queue every waiting run that it was given longer ago than this: it may have lost them. */
+async function oweRuns(db: Db, now: number, afterMs: number): Promise<void> {
   await db
     .updateTable('runs')
     .set({ enqueuedAt: null })
     .where('status', '=', 'QUEUED')
-    .where('enqueuedAt', '<', enqueuedBefore)
+    .where(isLongAgo('enqueuedAt', now, afterMs))
     .execute();
+}
+
+/** Whether a time is so long past, or yet to come: then the clock was set back, and nobody knows how long it is past. */
+function isLongAgo(column: 'enqueuedAt' | 'startedAt', now: number, afterMs: number) {
+  return (eb: ExpressionBuilder<DatabaseSchema, 'runs'>) =>
+    eb.or([
+      eb(column, '<', new Date(now - afterMs)),
+      eb(column, '>', new Date(now + CLOCK_SKEW_MS)),
+    ]);
 }
 
 /** Puts every long run into the queue again: a trainer that died with its job leaves it RUNNING for ever otherwise. */
@@ -136,7 +150,7 @@ async function rescueRuns({ db, queue, clock }: RelayOptions): Promise<void> {
     .selectFrom('runs')
     .select(['userId', 'mode'])
     .where('status', '=', 'RUNNING')
-    .where('startedAt', '<', new Date(clock.now() - LONG_RUN_MS))
+    .where(isLongAgo('startedAt', clock.now(), LONG_RUN_MS))
     .execute();
   for (const run of runs) await queue.enqueue(run, 0);
 }

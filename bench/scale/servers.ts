@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import pg from 'pg';
-import { startPostgres } from '../../test/support/postgres-server.ts';
+import { newDatabaseOn, startPostgres } from '../../test/support/postgres-server.ts';
 import { startRedis } from '../../test/support/redis-server.ts';
 
 /** A PostgreSQL and a Redis of the benchmark's own. */
@@ -16,14 +14,7 @@ export async function startServers(): Promise<Servers> {
   const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
   return {
     redisUrl: redis.url,
-    newDatabase: async () => {
-      const name = `bench_${randomUUID().replaceAll('-', '')}`;
-      const client = new pg.Client(postgres.url);
-      await client.connect();
-      await client.query(`create database ${name}`);
-      await client.end();
-      return postgres.url.replace(/\/postgres$/, `/${name}`);
-    },
+    newDatabase: () => newDatabaseOn(postgres.url),
     stop: async () => {
       await Promise.all([postgres.stop(), redis.stop()]);
     },

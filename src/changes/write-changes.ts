@@ -1,4 +1,5 @@
 import type { Tx } from '../db/database.ts';
+import { insertColumns } from '../db/insert-columns.ts';
 import type { DeviceRow } from '../db/schema.ts';
 import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { UserKeys } from '../sealing/user-keys.ts';
@@ -20,10 +21,8 @@ export async function writeChanges(
   { now, lookupFields }: { now: Date } & Pick<SourceCatalog, 'lookupFields'>,
 ): Promise<void> {
   const keys = await keysOf(tx, device.userId);
-  await tx
-    .insertInto('mutations')
-    .values(changes.map((change) => answerRow(keys, device, change)))
-    .execute();
+  const answers = changes.map((change) => answerRow(keys, device, change));
+  await insertAnswers(tx, answers);
   // of several changes to one record the last one wins, and an upsert may touch a row only once
   const newest = new Map<string, RecordState>();
   for (const change of changes) {
@@ -57,20 +56,34 @@ function recordState(device: DeviceRow, change: NumberedChange, changeSeq: numbe
   return { userId: device.userId, source, recordId, data, deleted, changeSeq, occurredAt };
 }
 
+async function insertAnswers(tx: Tx, rows: readonly ReturnType<typeof answerRow>[]): Promise<void> {
+  await insertColumns('mutations', [
+    { name: 'device_row_id', type: 'uuid', values: rows.map((row) => row.deviceRowId) },
+    { name: 'mutation_id', type: 'bigint', values: rows.map((row) => row.mutationId) },
+    { name: 'outcome', type: 'text', values: rows.map((row) => row.outcome) },
+    { name: 'reason', type: 'bytea', values: rows.map((row) => row.reason) },
+    { name: 'change_seq', type: 'bigint', values: rows.map((row) => row.changeSeq) },
+    { name: 'payload_sha256', type: 'text', values: rows.map((row) => row.payloadSha256) },
+  ]).execute(tx);
+}
+
 async function writeRecords(tx: Tx, keys: UserKeys, states: readonly RecordState[]): Promise<void> {
   if (states.length === 0) return;
-  await tx
-    .insertInto('records')
-    .values(states.map((state) => sealRow(keys, 'records', state)))
-    .onConflict((conflict) =>
-      conflict.columns(['userId', 'source', 'recordId']).doUpdateSet(({ ref }) => ({
-        data: ref('excluded.data'),
-        deleted: ref('excluded.deleted'),
-        changeSeq: ref('excluded.changeSeq'),
-        occurredAt: ref('excluded.occurredAt'),
-      })),
-    )
-    .execute();
+  const rows = states.map((state) => sealRow(keys, 'records', state));
+  await insertColumns(
+    'records',
+    [
+      { name: 'user_id', type: 'uuid', values: rows.map((row) => row.userId) },
+      { name: 'source', type: 'text', values: rows.map((row) => row.source) },
+      { name: 'record_id', type: 'text', values: rows.map((row) => row.recordId) },
+      { name: 'data', type: 'bytea', values: rows.map((row) => row.data) },
+      { name: 'deleted', type: 'boolean', values: rows.map((row) => row.deleted) },
+      { name: 'change_seq', type: 'bigint', values: rows.map((row) => row.changeSeq) },
+      { name: 'occurred_at', type: 'timestamptz', values: rows.map((row) => row.occurredAt) },
+    ],
+    `on conflict (user_id, source, record_id) do update set data = excluded.data,
+      deleted = excluded.deleted, change_seq = excluded.change_seq, occurred_at = excluded.occurred_at`,
+  ).execute(tx);
 }
 
 /** Keeps by what the records are found, where some mode looks for records of their source. */
@@ -98,5 +111,12 @@ export async function writeLookups(
       return key === '' ? [] : [{ userId, source, recordId, field, key: keys.tag(key) }];
     }),
   );
-  if (rows.length > 0) await tx.insertInto('recordLookups').values(rows).execute();
+  if (rows.length === 0) return;
+  await insertColumns('record_lookups', [
+    { name: 'user_id', type: 'uuid', values: rows.map((row) => row.userId) },
+    { name: 'source', type: 'text', values: rows.map((row) => row.source) },
+    { name: 'record_id', type: 'text', values: rows.map((row) => row.recordId) },
+    { name: 'field', type: 'text', values: rows.map((row) => row.field) },
+    { name: 'key', type: 'text', values: rows.map((row) => row.key) },
+  ]).execute(tx);
 }

@@ -15,16 +15,17 @@ import { ensureUser } from '../../src/changes/users.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import type { RunDeps } from '../../src/runs/run-training.ts';
+import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
 import { FAKE_BASE } from './api-server.ts';
 import { fastClock } from './fast-clock.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { pretendToTrain } from './pretend-trainer.ts';
-import { loadShippedModes } from './test-user.ts';
+import { quickCatalog } from './quick-catalog.ts';
 
 const MODE = 'subject';
 /** A minute of the relay's sweeps takes a second. */
@@ -36,6 +37,7 @@ interface Node {
   readonly database: Database;
   readonly wakeups: Wakeups;
   readonly jobs: Jobs;
+  readonly run: Omit<RunDeps, 'shutdown'>;
 }
 
 /** An empty database, and a Redis whose content nobody else needs. */
@@ -57,7 +59,12 @@ export interface Damage {
 /** The deployment and what befalls it. */
 export class FaultDeployment {
   readonly catalog: ModeCatalog;
-  readonly clock: Clock = fastClock(TIMES);
+  readonly #running = fastClock(TIMES);
+  #jumpedMs = 0;
+  readonly clock: Clock = {
+    now: () => this.#running.now() + this.#jumpedMs,
+    sleep: this.#running.sleep,
+  };
   readonly postgres: FaultProxy;
   readonly redis: FaultProxy;
   /** How often a trainer ran, and what a run does while it trains. */
@@ -86,7 +93,7 @@ export class FaultDeployment {
       redis: await startFaultProxy(urls.redis),
     };
     const folder = await mkdtemp(join(tmpdir(), 'attune-faults-'));
-    const deployment = new FaultDeployment(await quickCatalog(), proxies, { folder, urls });
+    const deployment = new FaultDeployment(await quickCatalog(MODE), proxies, { folder, urls });
     for (let i = 0; i < nodeCount; i += 1) deployment.nodes.push(await deployment.#startNode(i));
     return deployment;
   }
@@ -127,6 +134,12 @@ export class FaultDeployment {
     };
   }
 
+  /** Everybody whom the database knows. */
+  async userIds(): Promise<string[]> {
+    const users = await this.db.selectFrom('users').select('id').execute();
+    return users.map(({ id }) => id);
+  }
+
   /** How the user's runs ended that trained and published nothing. */
   async unpublished(userId: string): Promise<string[]> {
     const runs = await this.db
@@ -158,6 +171,18 @@ export class FaultDeployment {
     await systemClock.sleep(random() * 300);
     network.set({ kind: 'none' });
     await systemClock.sleep(random() * 200);
+  }
+
+  /** The clock of every node is set to another time. */
+  jump(ms: number): void {
+    this.#jumpedMs += ms;
+  }
+
+  /** The queue gives the user's job to a node, whoever has it already. */
+  async deliver(userId: string, nodeIndex: number): Promise<void> {
+    const { run } = must(this.nodes[nodeIndex], 'a node');
+    const shutdown = new AbortController().signal;
+    await runTraining({ ...run, shutdown }, { userId, mode: MODE }, { isLast: false });
   }
 
   /** Whether everything that the user has pushed is learnt, or known to teach nothing. */
@@ -249,7 +274,7 @@ export class FaultDeployment {
       ...{ database, redisUrl: this.redis.url, relays: true, trains: true, concurrency: 1 },
       ...{ onError: () => undefined, run },
     });
-    return { database, wakeups, jobs };
+    return { database, wakeups, jobs, run };
   }
 
   async #train(job: TrainingJob): Promise<TrainingResult> {
@@ -269,16 +294,4 @@ async function untilDone<T>(send: () => Promise<T>, clock: Clock): Promise<T> {
       await clock.sleep(1_000);
     }
   }
-}
-
-/** One mode, eager to train on little. */
-async function quickCatalog(): Promise<ModeCatalog> {
-  const shipped = await loadShippedModes();
-  const mode = shipped.mode(MODE);
-  const eager = {
-    ...mode,
-    trigger: { debounceMs: 20 },
-    gate: { ...mode.gate, minHoldout: 1 },
-  };
-  return { ...shipped, modes: [eager], mode: () => eager, modesOf: () => [eager] };
 }

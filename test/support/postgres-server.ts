@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import pg from 'pg';
 import { requireProgram } from './programs.ts';
 import {
   freePort,
   makeServerFolder,
-  type ServerProcess,
+  type RestartableServer,
   startServerProcess,
   unprivilegedAccount,
 } from './server-process.ts';
@@ -13,7 +15,7 @@ import {
 const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB'];
 
 /** Starts a PostgreSQL of the tests' own on a free port; `url` is that of its `postgres` database. */
-export async function startPostgres(): Promise<ServerProcess> {
+export async function startPostgres(): Promise<RestartableServer> {
   const account = unprivilegedAccount();
   const folder = await makeServerFolder(account);
   const data = join(folder, 'data');
@@ -37,4 +39,14 @@ export async function startPostgres(): Promise<ServerProcess> {
     readyLine: 'ready to accept connections',
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
   });
+}
+
+/** The URL of a new, empty database of the server. */
+export async function newDatabaseOn(serverUrl: string): Promise<string> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const client = new pg.Client(serverUrl);
+  await client.connect();
+  await client.query(`create database ${name}`);
+  await client.end();
+  return serverUrl.replace(/\/postgres$/, `/${name}`);
 }

@@ -2,14 +2,17 @@ import { requireProgram } from './programs.ts';
 import {
   freePort,
   makeServerFolder,
-  type ServerProcess,
+  type RestartableServer,
   startServerProcess,
 } from './server-process.ts';
 
-/** Starts a Redis of the tests' own on a free port, with nothing kept on disk. */
-export async function startRedis(): Promise<ServerProcess> {
+/** Starts a Redis of the tests' own on a free port, with nothing kept on disk unless it is durable. */
+export async function startRedis({ isDurable = false } = {}): Promise<RestartableServer> {
   const port = await freePort();
-  const settings = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
+  const log = isDurable
+    ? ['--appendonly', 'yes', '--appendfsync', 'always']
+    : ['--appendonly', 'no'];
+  const settings = ['--bind', '127.0.0.1', '--save', '', ...log];
   return startServerProcess({
     program: requireProgram('redis-server'),
     args: ['--port', String(port), ...settings],

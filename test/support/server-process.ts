@@ -43,41 +43,62 @@ export async function makeServerFolder(account: Account): Promise<string> {
   return folder;
 }
 
+/** A server whose process may die and come back. */
+export interface RestartableServer extends ServerProcess {
+  /** Ends the process at once and starts it on what it has left on its disk. */
+  restart(signal: 'SIGKILL' | 'SIGQUIT'): Promise<void>;
+}
+
+interface ServerProgram {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly account: Account;
+  readonly folder: string;
+  readonly readyLine: string;
+  readonly url: string;
+}
+
 /** Starts a server program in its folder and waits for `readyLine` in its log. Stopping it removes the folder. */
-export async function startServerProcess(options: {
-  program: string;
-  args: readonly string[];
-  account: Account;
-  folder: string;
-  readyLine: string;
-  url: string;
-}): Promise<ServerProcess> {
-  const child = spawn(options.program, options.args, {
-    ...options.account,
-    cwd: options.folder,
+export async function startServerProcess(options: ServerProgram): Promise<RestartableServer> {
+  let running = await startChild(options);
+  const end = () => running.end('SIGQUIT');
+  process.once('exit', end);
+  return {
+    url: options.url,
+    restart: async (signal) => {
+      await running.end(signal);
+      running = await startChild(options);
+    },
+    stop: async () => {
+      process.removeListener('exit', end);
+      await end();
+      await rm(options.folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startChild({ program, args, account, folder, readyLine }: ServerProgram) {
+  const child = spawn(program, args, {
+    ...account,
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const kill = () => child.kill('SIGQUIT');
-  process.once('exit', kill);
   await new Promise<void>((resolve, reject) => {
     let log = '';
     const read = (chunk: Buffer) => {
       log += chunk.toString();
-      if (log.includes(options.readyLine)) resolve();
+      if (log.includes(readyLine)) resolve();
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     child.once('error', reject);
-    child.once('exit', () => reject(new Error(`${options.program} ended at once:\n${log}`)));
+    child.once('exit', () => reject(new Error(`${program} ended at once:\n${log}`)));
   });
   return {
-    url: options.url,
-    stop: async () => {
-      process.removeListener('exit', kill);
-      kill();
-      await exited;
-      await rm(options.folder, { recursive: true, force: true });
+    end: (signal: NodeJS.Signals) => {
+      child.kill(signal);
+      return exited;
     },
   };
 }

@@ -1,16 +1,14 @@
 // Vitest's global set-up: PostgreSQL, Redis and a ready-made PGlite folder, each started by the first test file that asks
 // and shared by all. Test files ask over HTTP because they run in processes of their own.
 
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { openDatabase } from '../../src/db/database.ts';
-import { startPostgres } from './postgres-server.ts';
+import { newDatabaseOn, startPostgres } from './postgres-server.ts';
 import { startRedis } from './redis-server.ts';
 import type { ServerProcess } from './server-process.ts';
 
@@ -31,8 +29,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   };
   /** Each path answers with the URL or folder of something that is ready. */
   const answers: Record<string, () => Promise<string>> = {
-    '/postgres': async () => newDatabase((await once('postgres', startPostgres)).url),
-    '/redis': async () => (await once('redis', startRedis)).url,
+    '/postgres': async () => newDatabaseOn((await once('postgres', startPostgres)).url),
+    '/redis': async () => (await once('redis', () => startRedis())).url,
     '/pglite': async () => (await once('pglite', makePgliteFolder)).url,
   };
   const server = createServer((request, response) => {
@@ -54,15 +52,6 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
       if (started.status === 'fulfilled') await started.value.stop();
     }
   };
-}
-
-async function newDatabase(url: string): Promise<string> {
-  const name = `test_${randomUUID().replaceAll('-', '')}`;
-  const client = new pg.Client(url);
-  await client.connect();
-  await client.query(`create database ${name}`);
-  await client.end();
-  return url.replace(/\/postgres$/, `/${name}`);
 }
 
 /** A migrated data folder to copy: a copy opens in a quarter of the time that a new folder takes. */

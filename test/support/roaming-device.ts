@@ -1,0 +1,101 @@
+// A device that knows several servers of one deployment: what one of them does not do, it asks of the next.
+
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+import { type AdapterSignal, type Change, Phone } from '../../demo/phone.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
+
+const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) { __typename
+  ... on PushAccepted { results { outcome } } } }`;
+const FOLLOW = `subscription ($after: Cursor) { adapterEvents(after: $after) { __typename
+  ... on AdapterReady { cursor } ... on AdapterRevoked { cursor } ... on ResyncRequired { reason } } }`;
+
+/** Between a connection that broke and the next one. */
+const PAUSE_MS = 100;
+
+/** One device of one user. */
+export class RoamingDevice {
+  /** Pushes that the first server did not answer. */
+  retries = 0;
+  /** The cursor of every event that came, in order. */
+  readonly cursors: string[] = [];
+  readonly #phones: readonly Phone[];
+  readonly #urls: readonly string[];
+  readonly #token: string;
+  #at = 0;
+  #mutationId = 0;
+
+  constructor(urls: readonly string[], token: string) {
+    this.#urls = urls;
+    this.#token = token;
+    this.#phones = urls.map((url) => new Phone({ url, token }, 'device'));
+  }
+
+  register(): Promise<void> {
+    return this.#phone().register('Device');
+  }
+
+  /** Pushes the changes, once more at another server if need be. Throws when that one does not accept them either. */
+  async push(changes: readonly Change[]): Promise<void> {
+    const numbered = changes.map((change) => {
+      this.#mutationId += 1;
+      return { ...change, mutationId: this.#mutationId };
+    });
+    const send = () => this.query(PUSH, { input: { deviceId: 'device', changes: numbered } });
+    try {
+      await send();
+    } catch {
+      this.retries += 1;
+      this.#at += 1;
+      await send();
+    }
+  }
+
+  /** Asks the server of the moment. */
+  query<T>(document: string, variables: Record<string, unknown> = {}): Promise<T> {
+    return this.#phone().query<T>(document, variables);
+  }
+
+  /** Follows the feed from its beginning, wherever it is served, until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    for (let at = 0; !signal.aborted; at += 1) {
+      await this.#followOn(must(this.#urls[at % this.#urls.length], 'a server'), signal).catch(
+        // the connection broke: the next one goes on from the last cursor
+        () => undefined,
+      );
+      await systemClock.sleep(PAUSE_MS);
+    }
+  }
+
+  async #followOn(url: string, signal: AbortSignal): Promise<void> {
+    const socket = createClient({
+      url: `${url.replace(/^http/, 'ws')}/graphql`,
+      webSocketImpl: WebSocket,
+      connectionParams: { authorization: `Bearer ${this.#token}` },
+      retryAttempts: 0,
+    });
+    const stop = () => void socket.dispose();
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const variables = { after: this.cursors.at(-1) ?? null };
+      type Payload = { adapterEvents: AdapterSignal };
+      for await (const { data } of socket.iterate<Payload>({ query: FOLLOW, variables })) {
+        const event = must(data, 'an event').adapterEvents;
+        if (event.__typename === 'ResyncRequired') throw new Error(event.reason);
+        this.cursors.push(event.cursor);
+      }
+    } finally {
+      signal.removeEventListener('abort', stop);
+      await socket.dispose();
+    }
+  }
+
+  #phone(): Phone {
+    return must(this.#phones[this.#at % this.#phones.length], 'a phone for every server');
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#phones.map((phone) => phone.close()));
+  }
+}
