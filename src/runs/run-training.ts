@@ -16,6 +16,7 @@ import type { AdapterStore } from '../adapters/store.ts';
 import { decideRun, pastDatasets } from '../dataset/decide-run.ts';
 import { foldDataset } from '../dataset/fold-dataset.ts';
 import { loadDataset, type TrainingSet } from '../dataset/load-dataset.ts';
+import { isConnectionLost } from '../db/connection-lost.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -273,6 +274,8 @@ async function endWith(
   if (error instanceof NewerData) return handBack(deps.db, claim, now(deps), NEWER_DATA);
   // The adapter that the gate compared with was revoked or rolled back meanwhile: compare again
   if (error instanceof LiveAdapterChanged) return handBack(deps.db, claim, now(deps));
+  // the run stays as it is, and the relay has it tried again: an outage is nobody's failure
+  if (isConnectionLost(error)) throw error;
   const isFinal = error instanceof UntrainableError;
   if (isFinal || isLast) {
     const reason = error instanceof Error ? error.message : String(error);

@@ -24,7 +24,7 @@ describe.skipIf(!hasServers)('a deployment', () => {
   let redis: RestartableServer;
   let deployment: FaultDeployment;
   beforeAll(async () => {
-    postgres = await startPostgres();
+    postgres = await startPostgres({ isDurable: true });
     redis = await startRedis({ isDurable: true });
   });
   afterAll(async () => {

@@ -12,10 +12,13 @@ import {
 } from './server-process.ts';
 
 /** What a database that nobody will miss can do without. */
-const FAST = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB'];
+const FAST = ['fsync=off', 'full_page_writes=off', 'shared_buffers=32MB'];
+/** Faster still, but the server's end loses what it had just committed. */
+const FORGETFUL = 'synchronous_commit=off';
 
-/** Starts a PostgreSQL of the tests' own on a free port; `url` is that of its `postgres` database. */
-export async function startPostgres(): Promise<RestartableServer> {
+/** Starts a PostgreSQL of the tests' own on a free port; `url` is that of its `postgres` database. A durable one keeps what it
+ *  has committed when its process dies. */
+export async function startPostgres({ isDurable = false } = {}): Promise<RestartableServer> {
   const account = unprivilegedAccount();
   const folder = await makeServerFolder(account);
   const data = join(folder, 'data');
@@ -30,10 +33,12 @@ export async function startPostgres(): Promise<RestartableServer> {
     `port=${port}`,
     'listen_addresses=127.0.0.1',
     `unix_socket_directories=${folder}`,
+    ...FAST,
+    ...(isDurable ? [] : [FORGETFUL]),
   ];
   return startServerProcess({
     program: requireProgram('postgres'),
-    args: ['-D', data, ...[...settings, ...FAST].flatMap((setting) => ['-c', setting])],
+    args: ['-D', data, ...settings.flatMap((setting) => ['-c', setting])],
     account,
     folder,
     readyLine: 'ready to accept connections',

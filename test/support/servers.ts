@@ -29,7 +29,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   };
   /** Each path answers with the URL or folder of something that is ready. */
   const answers: Record<string, () => Promise<string>> = {
-    '/postgres': async () => newDatabaseOn((await once('postgres', startPostgres)).url),
+    '/postgres': async () => newDatabaseOn((await once('postgres', () => startPostgres())).url),
     '/redis': async () => (await once('redis', () => startRedis())).url,
     '/pglite': async () => (await once('pglite', makePgliteFolder)).url,
   };
