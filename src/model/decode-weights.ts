@@ -10,6 +10,7 @@ import { f32 } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
 import { derive, derivedFile } from './base-derived.ts';
 import type { Base, BaseFile } from './base-package.ts';
+import { siteName } from './device-train-weights.ts';
 import { boundedInt8Linear, int8Linear, rowConstants } from './int8-linear.ts';
 import { type LlamaConfig, llamaTensors, ropeFrequencies } from './llama-config.ts';
 import {
@@ -24,7 +25,7 @@ import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
 import { quantiseColumns } from './quantise-columns.ts';
 import { readSafetensors } from './safetensors.ts';
 import { encodeSafetensors, type TensorData } from './safetensors-writer.ts';
-import { openWeightFile } from './weight-file.ts';
+import { openWeightFile, type WeightFile } from './weight-file.ts';
 
 const PACKAGE = 'model.safetensors';
 
@@ -62,17 +63,14 @@ export async function int8DecodeWeights(
   sign: WeightSign,
   nameOf?: (file: BaseFile) => string,
 ): Promise<DecodeWeightsOver> {
-  const own = int8WeightsName(sign);
-  const path = await derive(base, own, (target) => writeInt8Weights(base, sign, target));
-  const file = must(await derivedFile(base, own), `${own}, which was just made`);
-  const tensor = openWeightFile(path, nameOf?.(file) ?? own);
+  const tensor = await openInt8Weights(base, sign, nameOf);
   const matrix = (name: string) => ({
     values: tensor(name),
     scales: tensor(`${name}.scales`),
     zeros: tensor(`${name}.zeros`),
   });
   const { config } = base;
-  const norms = readSafetensors(path);
+  const norms = readSafetensors(join(base.dir, int8WeightsName(sign)));
   /** No number that a norm gives is larger: all of the sum of squares may be in one place. */
   const boundOf = (norm: string) =>
     Math.sqrt(config.hiddenSize) * Math.max(...norms.read(norm).map(Math.abs));
@@ -83,7 +81,7 @@ export async function int8DecodeWeights(
       rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
       linear: (x, layer, site) => {
         const norm = normBefore(config, layer, site);
-        const weights = matrix(fusedName(layer, site));
+        const weights = matrix(siteName(layer, site));
         if (norm === null) return int8Linear(x, weights, constants);
         return boundedInt8Linear(x, weights, { constants, bound: boundOf(norm) });
       },
@@ -93,6 +91,18 @@ export async function int8DecodeWeights(
       },
     };
   };
+}
+
+/** The file of 8-bit weights for graphs in its folder; as int8DecodeWeights. */
+export async function openInt8Weights(
+  base: Base,
+  sign: WeightSign,
+  nameOf?: (file: BaseFile) => string,
+): Promise<WeightFile> {
+  const own = int8WeightsName(sign);
+  const path = await derive(base, own, (target) => writeInt8Weights(base, sign, target));
+  const file = must(await derivedFile(base, own), `${own}, which was just made`);
+  return openWeightFile(path, nameOf?.(file) ?? own);
 }
 
 async function writeInt8Weights(base: Base, sign: WeightSign, target: string): Promise<void> {
@@ -113,7 +123,7 @@ async function writeInt8Weights(base: Base, sign: WeightSign, target: string): P
   };
   for (let layer = 0; layer < config.layerCount; layer += 1)
     for (const site of LORA_SITES)
-      add(fusedName(layer, site), weightNames(config, layer, site), siteLayout(config, site).in);
+      add(siteName(layer, site), weightNames(config, layer, site), siteLayout(config, site).in);
   add('head', [headName(config)], config.hiddenSize);
   await writeFile(target, encodeSafetensors(tensors, {}));
 }
@@ -150,10 +160,6 @@ function ropeTables(config: LlamaConfig): { cos: Float32Array; sin: Float32Array
 
 function weightNames(config: LlamaConfig, layer: number, site: LoraSite): readonly string[] {
   return siteLayout(config, site).modules.map((module) => `${linearName(layer, module)}.weight`);
-}
-
-function fusedName(layer: number, site: LoraSite): string {
-  return `model.layers.${layer}.${site}`;
 }
 
 function headName(config: LlamaConfig): string {

@@ -5,7 +5,7 @@ import { customGradient } from '../graph/custom-gradient.ts';
 import type { Tensor } from '../graph/ir.ts';
 import { abs, max, mul } from '../graph/ops/elementwise.ts';
 import { matmul, matmulIntegerToFloat } from '../graph/ops/matrix.ts';
-import { quantizeLinear } from '../graph/ops/quantise.ts';
+import { dequantizeLinear, quantizeLinear } from '../graph/ops/quantise.ts';
 import { reduceMax } from '../graph/ops/reduce.ts';
 import { full, reshape, sizeOf } from '../graph/ops/reshape.ts';
 import { constant, scalar } from '../graph/tensor.ts';
@@ -36,19 +36,40 @@ export function int8BackwardLinear(x: Tensor, weight: Tensor, quantised: Int8Mat
     name: 'int8BackwardLinear',
     outputs: [floatLinear(x, weight)],
     parents: [x],
-    vjp: ([gradient]) => [int8Product(must(gradient, 'one gradient per output'), quantised)],
+    vjp: ([gradient]) => [
+      int8Product(quantiseRowsOf(must(gradient, 'one gradient per output')), quantised),
+    ],
   });
   return must(y, 'one output in, one output out');
 }
 
-/** x times an 8-bit matrix. Each row of x is rounded to 8 bits by its own largest value, so that no row changes another.
- *  x f32[M, K]   returns f32[M, N] */
-function int8Product(x: Tensor, { values, scales }: Int8Matrix): Tensor {
+/** Rows of numbers as 8-bit ones. */
+export interface Int8Rows {
+  /** u8[M, K], offset by 128 */
+  readonly quantised: Tensor;
+  /** f32[M, 1] */
+  readonly rowScale: Tensor;
+  /** The numbers that the integers stand for: f32[M, K] */
+  readonly rounded: Tensor;
+}
+
+/** Each row of x rounded to 8 bits by its own largest value, so that no row changes another.   x f32[M, K] */
+export function quantiseRowsOf(x: Tensor): Int8Rows {
   // a row of zeros (padding, positions without a gradient) must not divide by zero
   const rowScale = max(mul(reduceMax(abs(x), [1]), 1 / 127), 1e-30); // f32[M, 1]
   const rows = sizeOf(x, 0);
   const zero = full(rows, 128, 'u8');
-  const quantised = quantizeLinear(x, reshape(rowScale, rows), zero, { axis: 0 });
+  const scale = reshape(rowScale, rows);
+  const quantised = quantizeLinear(x, scale, zero, { axis: 0 });
+  const rounded = dequantizeLinear(quantised, scale, { zero, axis: 0 });
+  return { quantised, rowScale, rounded };
+}
+
+/** Rows times an 8-bit matrix.   values i8[K, N]   scales f32[N], 1 when left out   returns f32[M, N] */
+export function int8Product(
+  { quantised, rowScale }: Int8Rows,
+  { values, scales = scalar(1) }: { readonly values: Tensor; readonly scales?: Tensor },
+): Tensor {
   const product = matmulIntegerToFloat(quantised, values, {
     aScale: scalar(1),
     bScale: scales,
