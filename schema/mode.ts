@@ -5,6 +5,7 @@ import type { Json } from '../src/lib/canonical-json.ts';
 import { toGlobalId } from '../src/lib/global-id.ts';
 import { pageRuns } from '../src/runs/runs.ts';
 import { pageArgs } from './connection.ts';
+import { filesAt } from './file.ts';
 
 /** What an adapter of the mode is trained for. */
 export const Objective = enumType({
@@ -40,6 +41,13 @@ export const Mode = objectType({
       description:
         'What a device needs to answer in this mode by itself: prompt templates, limits, stop strings, LoRA shape.',
       resolve: ({ definition }) => definition as unknown as Json,
+    });
+    t.list.field('trainingFiles', {
+      type: 'File',
+      description:
+        'What a device that trains the mode downloads besides the base: graphs over the same weights. Empty: devices do not train it.',
+      resolve: ({ key }, _, { services }) =>
+        filesAt(`/models/${services.base.sha256}`, services.trainingFiles.get(key) ?? []),
     });
     t.field('adapter', {
       type: nullable('Adapter'),

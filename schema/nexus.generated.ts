@@ -26,6 +26,12 @@ export interface NexusGenInputs {
     heldByDevice?: string | null; // ID
     base?: boolean | null; // Boolean
   }
+  BeginAdapterUploadInput: { // input type
+    deviceId: string; // ID!
+    mode: string; // String!
+    sizeBytes: number; // Int!
+    sha256: string; // String!
+  }
   ChangeInput: { // input type
     mutationId: number; // Int!
     source: string; // String!
@@ -46,6 +52,21 @@ export interface NexusGenInputs {
     stop?: ReadonlyArray<string> | null; // [String!]
     topLogprobs?: number | null; // Int
     deadlineMs?: number | null; // Int
+  }
+  PublishAdapterInput: { // input type
+    deviceId: string; // ID!
+    uploadId: string; // ID!
+    mode: string; // String!
+    baseSha256: string; // String!
+    parentId?: string | null; // ID
+    datasetSha256: string; // String!
+    dataThrough?: number | null; // Int
+    steps: number; // Int!
+    examples: number; // Int!
+    holdoutExamples: number; // Int!
+    loss: number; // Float!
+    baseLoss: number; // Float!
+    previousLoss?: number | null; // Float
   }
   PushChangesInput: { // input type
     deviceId: string; // ID!
@@ -116,6 +137,11 @@ export interface NexusGenObjects {
   }
   AdapterReady: source.AdapterReady;
   AdapterRevoked: source.AdapterRevoked;
+  AdapterUpload: { // root type
+    id: string; // ID!
+    sizeBytes: number; // Float!
+    receivedBytes: number; // Float!
+  }
   BaseModel: source.BaseModel;
   ChangeResult: { // root type
     mutationId: number; // Int!
@@ -258,6 +284,12 @@ export interface NexusGenFieldTypes {
     modeKey: string; // String!
     reason: string; // String!
   }
+  AdapterUpload: { // field return type
+    id: string; // ID!
+    url: string; // String!
+    sizeBytes: number; // Float!
+    receivedBytes: number; // Float!
+  }
   BaseModel: { // field return type
     id: string; // ID!
     name: string; // String!
@@ -349,6 +381,7 @@ export interface NexusGenFieldTypes {
     outputSchema: NexusGenScalars['JSON'] | null; // JSON
     base: NexusGenRootTypes['BaseModel']; // BaseModel!
     definition: NexusGenScalars['JSON']; // JSON!
+    trainingFiles: ReadonlyArray<NexusGenRootTypes['File']>; // [File!]!
     adapter: NexusGenRootTypes['Adapter'] | null; // Adapter
     shippedAdapter: NexusGenRootTypes['Adapter'] | null; // Adapter
     adapters: NexusGenRootTypes['AdapterConnection']; // AdapterConnection!
@@ -358,6 +391,8 @@ export interface NexusGenFieldTypes {
   }
   Mutation: { // field return type
     rollbackAdapter: NexusGenRootTypes['Adapter']; // Adapter!
+    beginAdapterUpload: NexusGenRootTypes['AdapterUpload']; // AdapterUpload!
+    publishAdapter: NexusGenRootTypes['Adapter']; // Adapter!
     complete: NexusGenRootTypes['Completion']; // Completion!
     rateCompletion: NexusGenRootTypes['Completion']; // Completion!
     reportCompletion: NexusGenRootTypes['Completion']; // Completion!
@@ -521,6 +556,12 @@ export interface NexusGenFieldTypeNames {
     modeKey: 'String'
     reason: 'String'
   }
+  AdapterUpload: { // field return type name
+    id: 'ID'
+    url: 'String'
+    sizeBytes: 'Float'
+    receivedBytes: 'Float'
+  }
   BaseModel: { // field return type name
     id: 'ID'
     name: 'String'
@@ -612,6 +653,7 @@ export interface NexusGenFieldTypeNames {
     outputSchema: 'JSON'
     base: 'BaseModel'
     definition: 'JSON'
+    trainingFiles: 'File'
     adapter: 'Adapter'
     shippedAdapter: 'Adapter'
     adapters: 'AdapterConnection'
@@ -621,6 +663,8 @@ export interface NexusGenFieldTypeNames {
   }
   Mutation: { // field return type name
     rollbackAdapter: 'Adapter'
+    beginAdapterUpload: 'AdapterUpload'
+    publishAdapter: 'Adapter'
     complete: 'Completion'
     rateCompletion: 'Completion'
     reportCompletion: 'Completion'
@@ -751,6 +795,12 @@ export interface NexusGenArgTypes {
   Mutation: {
     rollbackAdapter: { // args
       adapterId: string; // ID!
+    }
+    beginAdapterUpload: { // args
+      input: NexusGenInputs['BeginAdapterUploadInput']; // BeginAdapterUploadInput!
+    }
+    publishAdapter: { // args
+      input: NexusGenInputs['PublishAdapterInput']; // PublishAdapterInput!
     }
     complete: { // args
       input: NexusGenInputs['CompleteInput']; // CompleteInput!

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { GraphQLSchema } from 'graphql';
 import { type core, makeSchema } from 'nexus';
 import * as adapter from './adapter.ts';
+import * as adapterUpload from './adapter-upload.ts';
 import * as baseModel from './base-model.ts';
 import * as complete from './complete.ts';
 import * as completion from './completion.ts';
@@ -27,6 +28,7 @@ const pathOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 const TYPES = [
   adapter,
+  adapterUpload,
   baseModel,
   complete,
   completion,

@@ -106,7 +106,7 @@ export const retrainMutation = mutationField('retrain', {
     "Queues a rebuild from scratch now, whatever the mode's trigger says; never SKIPPED for an unchanged dataset. Returns the waiting run if there is one.",
   args: { mode: nonNull(stringArg()) },
   resolve: (_, { mode }, { services, viewer }) =>
-    retrain(services, viewer.id, services.catalog.mode(mode).key),
+    retrain(services, viewer.id, services.catalog.mode(mode)),
 });
 
 /** Runs as they move. */

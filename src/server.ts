@@ -11,6 +11,7 @@ import { type Address, listen, urlOf } from './lib/listen.ts';
 import { healthz } from './operations/router.ts';
 import { downloads } from './sync/downloads.ts';
 import { manifests } from './sync/manifests.ts';
+import { receiveUploads } from './sync/receive-uploads.ts';
 import { createApollo } from './transport/apollo.ts';
 import { callerOf } from './transport/client-address.ts';
 import { errorResponder, notFoundResponder } from './transport/error-response.ts';
@@ -118,6 +119,7 @@ function createApp({ graphql, gate, services, operations }: AppParts): Express {
   const authenticate = async (request: IncomingMessage) =>
     (await gate.admitDevice(callerOf(request, proxies))).viewer;
   app.use(downloads({ ...services, authenticate }));
+  app.use(receiveUploads({ ...services, authenticate }));
   app.use(manifests({ ...services, authenticate }));
   if (!isProduction) serveEditor(app);
   app.all(PATH, graphql);

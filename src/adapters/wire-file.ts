@@ -1,6 +1,8 @@
 // The file in which an adapter's tensors travel to devices, made from the canonical one where that loses nothing.
 
 import { AppError } from '../lib/errors.ts';
+import type { LlamaConfig } from '../model/llama-config.ts';
+import { type LoraShape, loraPlaces, loraSize } from '../model/lora.ts';
 import {
   decodeLoraWire,
   encodeLoraWire,
@@ -9,6 +11,19 @@ import {
   wireMatrices,
 } from '../model/lora-wire.ts';
 import { parseSafetensors, type Safetensors } from '../model/safetensors-tensors.ts';
+
+/** Longest header of a wire form that this server makes, and any SDK of ours. */
+const MAX_HEADER_BYTES = 4_096;
+
+/** How large the wire form of an adapter of this shape can be, in bytes. */
+export function loraWireBytes(
+  config: LlamaConfig,
+  shape: LoraShape,
+): { readonly least: number; readonly most: number } {
+  const scales = 4 * shape.rank * 2 * loraPlaces(config, shape).length;
+  const least = scales + loraSize(config, shape);
+  return { least, most: least + MAX_HEADER_BYTES };
+}
 
 const A_NAME = /^base_model\.model\.model\.layers\.(\d+)\.([a-z_.]+)\.lora_A\.weight$/;
 
@@ -30,7 +45,11 @@ export function encodeWireFile(tensorsFile: Uint8Array): Uint8Array | null {
     exact.map(({ scales }) => scales),
     exact.map(({ numbers }) => numbers),
   );
-  return Buffer.compare(decodeLoraWire(wire), tensorsFile) === 0 ? wire : null;
+  return areEqual(decodeLoraWire(wire), tensorsFile) ? wire : null;
+}
+
+function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function parsed(bytes: Uint8Array): Safetensors | null {

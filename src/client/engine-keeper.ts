@@ -1,11 +1,11 @@
 // Keeps the engine on the base that is installed, and the adapter that is asked for inside it. What failed once is not
 // tried again until the app says so: a device without memory would try for ever.
 
+import { Turns } from '../lib/turns.ts';
 import { DEVICE_GRAPH_NAME } from '../model/device-graph-name.ts';
 import type { AdapterMessage, FileMessage } from '../sync/protocol.ts';
 import type { DeviceEngine, EngineFile } from './device-engine.ts';
 import type { DeviceStorage } from './storage.ts';
-import { Turns } from './turns.ts';
 import type { WantedBase } from './wanted-base.ts';
 
 /** What an engine is kept from. */

@@ -10,9 +10,9 @@ import {
   type Ort,
 } from '../inference/core/device-model.ts';
 import { must } from '../lib/errors.ts';
+import { Turns } from '../lib/turns.ts';
 import { compileTemplate, renderMessages } from '../modes/template.ts';
 import type { DeviceEngine, EngineBase, EnginePrompt, EngineQuestion } from './device-engine.ts';
-import { Turns } from './turns.ts';
 
 /** Adapters in memory, ten megabytes each at rank 8 on the default base. */
 const MAX_ADAPTERS = 4;

@@ -8,9 +8,9 @@ import { sync, writeFileAtomically } from '../lib/atomic-file.ts';
 import { tryFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256File } from '../lib/sha256.ts';
+import { Turns } from '../lib/turns.ts';
 import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
 import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
-import { Turns } from './turns.ts';
 
 /** Opens the storage in the folder, which is made if it is not there. Throws when another client has it open. */
 export async function openNodeStorage(folder: string): Promise<DeviceStorage> {

@@ -2,9 +2,9 @@
 // each change with a number that never carries another payload. Knows nothing of the network.
 
 import type { Json } from '../lib/canonical-json.ts';
+import { Turns } from '../lib/turns.ts';
 import { type ChangeAnswer, type ChangeMessage, MAX_PUSH_CHANGES } from '../sync/protocol.ts';
 import type { DeviceStorage, Write } from './storage.ts';
-import { Turns } from './turns.ts';
 
 /** Half of what the server takes in one push, counted in UTF-16 units of JSON, which may be up to three bytes each. */
 const MAX_BATCH_UNITS = 1_000_000;

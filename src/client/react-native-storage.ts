@@ -3,9 +3,9 @@
 // the newest complete one and begins the next, so that no file is ever written over.
 
 import type { Json } from '../lib/canonical-json.ts';
+import { Turns } from '../lib/turns.ts';
 import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
 import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
-import { Turns } from './turns.ts';
 
 /** The part of react-native-fs that is used; its module fits as it is. */
 export interface ReactNativeFs {

@@ -1,7 +1,7 @@
 import type { Json } from '../lib/canonical-json.ts';
+import { Turns } from '../lib/turns.ts';
 import { EMPTY_SHELF, type Shelf } from './shelf.ts';
 import type { DeviceStorage } from './storage.ts';
-import { Turns } from './turns.ts';
 
 const KEY = 'shelf';
 

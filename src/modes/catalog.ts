@@ -19,6 +19,7 @@ export async function loadCatalog(
   const files = await filesIn(dir, '.yaml');
   const modes = await Promise.all(files.map((file) => loadMode(file, byKey)));
   await Promise.all(modes.map(checkShippedAdapter(dir)));
+  for (const mode of modes) checkKeptSources(dir, modes, mode);
   const checks = new Map(sources.map(({ key, check }) => [key, check]));
   return makeCatalog(selectModes(modes, options.only), checks);
 }
@@ -51,6 +52,17 @@ function checkShippedAdapter(dir: string) {
   };
 }
 
+/** What one mode keeps on devices, another one must not have sent. */
+function checkKeptSources(dir: string, modes: readonly Mode[], { key, sources, trainsOn }: Mode) {
+  if (trainsOn !== 'device') return;
+  for (const source of sources) {
+    const other = modes.find((mode) => mode.trainsOn !== 'device' && mode.sources.includes(source));
+    if (other === undefined) continue;
+    const reason = `keeps "${source}" on devices, but the mode "${other.key}" has it sent to the server`;
+    throw new ModeFileError(reason, { file: join(dir, `${key}.yaml`), line: 1 });
+  }
+}
+
 function lookupFields(modes: readonly Mode[], source: string): readonly string[] {
   const rules = modes.flatMap(({ context }) => context).filter((rule) => rule.source === source);
   return [...new Set(rules.map(({ field }) => field))];
@@ -71,6 +83,11 @@ function makeCatalog(modes: readonly Mode[], sources: ReadonlyMap<string, Check>
     lookupFields: (source) => lookupFields(modes, source),
     modesOf: (source) => modes.filter((mode) => mode.sources.includes(source)),
     validateRecord(source, data) {
+      const keeper = modes.find(
+        (mode) => mode.trainsOn === 'device' && mode.sources.includes(source),
+      );
+      if (keeper !== undefined)
+        return `records of ${source} stay on the device: ${keeper.key} trains there`;
       const check = sources.get(source);
       if (check !== undefined) return check(data);
       return `no source "${source}"; known sources: ${known(sources.keys())}`;

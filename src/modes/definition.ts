@@ -2,6 +2,7 @@
 
 import type { ChatMessage } from '../lib/chat-message.ts';
 import type { LoraModule } from '../model/lora.ts';
+import type { DeviceTraining } from './device-training.ts';
 import type { OutputShape } from './output-shape.ts';
 
 /** Everything about a mode that a device needs to answer in it. */
@@ -19,6 +20,8 @@ export interface ModeDefinition {
   /** What every answer consists of; left out: any text. */
   readonly output?: OutputShape;
   readonly decode: { readonly maxTokens: number; readonly stop: readonly string[] };
+  /** How devices train the mode; left out: they do not. */
+  readonly training?: DeviceTraining;
 }
 
 /** The record of `source` whose field `where` equals the rendered `equals`, or null. */

@@ -5,10 +5,11 @@ import { basename, dirname, resolve } from 'node:path';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { LORA_MODULES } from '../model/lora.ts';
+import { refuseBlank } from './check-input.ts';
+import type { DeviceTraining, ExampleEntry } from './device-training.ts';
 import type { ContextRule, ExampleRule, Mode } from './mode.ts';
 import { ModeFileError } from './mode-file-error.ts';
 import {
-  type ExampleEntry,
   GATE_DEFAULTS,
   INCREMENTAL_DEFAULTS,
   MODE_FILE_SCHEMA,
@@ -16,7 +17,7 @@ import {
   PREFERENCE_DEFAULTS,
 } from './mode-file-schema.ts';
 import { type ModeOutput, modeOutput } from './output.ts';
-import { type Check, compileFaultFinder, type JsonSchema } from './schema-check.ts';
+import { compileFaultFinder, type JsonSchema } from './schema-check.ts';
 import { atPath, compileSchemaAt, type Source } from './source.ts';
 import { compileConditionAt, compileTemplateAt, type TemplateSite } from './template-site.ts';
 import { type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
@@ -39,24 +40,30 @@ export async function loadMode(path: string, sources: ReadonlyMap<string, Source
   const draft = { yaml, file, sources };
   checkKey(draft);
   checkSources(draft);
-  const { key, title, description, objective, trigger, training, decode } = file;
+  checkTrainsOn(draft);
+  const { key, title, description, objective, trigger, decode } = file;
+  const { where: trainsOn = 'server', ...training } = file.training;
   const { context = {}, prompt } = file;
   const { targets, ...size } = file.lora;
   const lora = { ...size, modules: targets === 'all' ? LORA_MODULES : targets };
   const output = readOutput(draft);
   const shape = output === null ? {} : { output: output.shape };
-  return {
-    ...{ key, title, description, objective, trigger, training, decode },
+  const choices = {
     gate: { ...GATE_DEFAULTS, ...file.gate },
     incremental: { ...INCREMENTAL_DEFAULTS, ...file.incremental },
     preferences: { ...PREFERENCE_DEFAULTS, ...file.preferences },
+  };
+  const onDevice = trainsOn === 'server' ? {} : { training: deviceTraining(file, choices) };
+  return {
+    ...{ key, title, description, objective, trigger, training, trainsOn, decode },
+    ...choices,
     sources: file.sources,
     checkInput: refuseBlank(file.input, compileSchemaAt(yaml, ['input'], file.input, 'input')),
     context: readContext(draft),
     prompt: readPrompt(draft),
     examples: readExamples(draft),
     lora,
-    definition: { context, prompt, lora, decode, ...shape },
+    definition: { context, prompt, lora, decode, ...shape, ...onDevice },
     output,
     shippedAdapter: file.shippedAdapter ? resolve(dirname(path), file.shippedAdapter) : null,
     shapeSha256: shapeOf(file),
@@ -82,6 +89,31 @@ function checkSources({ yaml, file, sources }: Draft): void {
   }
 }
 
+/** Ratings are kept by the server, so that a device has no preferences to learn. */
+function checkTrainsOn({ yaml, file }: Draft): void {
+  const { where = 'server' } = file.training;
+  if (where === 'server' || file.objective === 'SFT') return;
+  const reason = `a mode that trains on ${where === 'both' ? 'devices too' : 'devices'} has the objective SFT`;
+  fail(yaml, ['training', 'where'], reason);
+}
+
+function deviceTraining(
+  file: ModeFile,
+  choices: Pick<DeviceTraining, 'gate' | 'incremental' | 'preferences'>,
+): DeviceTraining {
+  const { where, ...recipe } = file.training;
+  return {
+    where: where === 'device' ? 'device' : 'both',
+    sources: file.sources,
+    examples: file.examples,
+    inputSchema: file.input,
+    ...(file.output && { outputSchema: file.output.schema }),
+    objective: 'SFT',
+    recipe,
+    ...choices,
+  };
+}
+
 /** The schema of a source that the mode declares. */
 function declaredSchema(draft: Draft, source: string, path: Path): JsonSchema {
   const schema = draft.sources.get(source)?.schema;
@@ -91,20 +123,6 @@ function declaredSchema(draft: Draft, source: string, path: Path): JsonSchema {
     path,
     `uses the source "${source}", which is not among the mode's sources`,
   );
-}
-
-/** White space is no text: a field with a `minLength` needs something else too. */
-function refuseBlank({ properties }: JsonSchema, check: Check): Check {
-  const texts = Object.entries(properties as Readonly<Record<string, JsonSchema>>)
-    .filter(([, { minLength }]) => Number(minLength ?? 0) > 0)
-    .map(([name]) => name);
-  return (input) => {
-    const reason = check(input);
-    if (reason !== null) return reason;
-    const fields = input as Readonly<Record<string, Json>>;
-    const blank = texts.find((name) => String(fields[name] ?? 'absent').trim() === '');
-    return blank === undefined ? null : `input.${blank} must not be empty`;
-  };
 }
 
 function readContext(draft: Draft): readonly ContextRule[] {

@@ -1,6 +1,7 @@
 import type { Json } from '../lib/canonical-json.ts';
 import { LORA_MODULES, type LoraModule, MAX_LORA_RANK } from '../model/lora.ts';
 import type { ContextEntry } from './definition.ts';
+import type { ExampleEntry, TrainsOn } from './device-training.ts';
 import type {
   GateChoices,
   IncrementalChoices,
@@ -94,12 +95,16 @@ export const MODE_FILE_SCHEMA: JsonSchema = exactly(
       },
       'topLayers',
     ),
-    training: exactly({
-      learningRate: positive,
-      epochs: integer(1, 1000),
-      batchSize: integer(1, 256),
-      maxTokens: integer(16, 8192),
-    }),
+    training: exactly(
+      {
+        learningRate: positive,
+        epochs: integer(1, 1000),
+        batchSize: integer(1, 256),
+        maxTokens: integer(16, 8192),
+        where: { enum: ['server', 'device', 'both'] },
+      },
+      'where',
+    ),
     incremental: exactly(
       {
         rebuildShare: { type: 'number', minimum: 0, maximum: 1 },
@@ -158,7 +163,7 @@ export interface ModeFile {
     readonly targets: 'all' | readonly LoraModule[];
     readonly topLayers?: number;
   };
-  readonly training: TrainingChoices;
+  readonly training: TrainingChoices & { readonly where?: TrainsOn };
   readonly incremental?: Partial<IncrementalChoices>;
   readonly preferences?: Partial<PreferenceChoices>;
   readonly trigger: { readonly debounceMs: number };
@@ -166,11 +171,4 @@ export interface ModeFile {
   readonly decode: { readonly maxTokens: number; readonly stop: readonly string[] };
   readonly output?: { readonly schema: JsonSchema };
   readonly shippedAdapter?: string;
-}
-
-/** An entry of `examples`. */
-export interface ExampleEntry {
-  readonly when?: string;
-  readonly input: Readonly<Record<string, string>>;
-  readonly target: string;
 }

@@ -1,6 +1,7 @@
 import type { Json } from '../lib/canonical-json.ts';
 import type { LoraModule } from '../model/lora.ts';
 import type { ModeDefinition } from './definition.ts';
+import type { TrainsOn } from './device-training.ts';
 import type { ModeOutput } from './output.ts';
 import type { MessageTemplate, Template, Variables } from './template.ts';
 
@@ -43,6 +44,8 @@ export interface Mode {
     readonly topLayers?: number;
   };
   readonly training: TrainingChoices;
+  /** Whose work the training is. */
+  readonly trainsOn: TrainsOn;
   readonly incremental: IncrementalChoices;
   readonly preferences: PreferenceChoices;
   readonly trigger: { readonly debounceMs: number };
@@ -87,6 +90,9 @@ export interface PreferenceChoices {
   /** Whether an answer with a thumb up or down is learnt from where there is no other answer to compare it to. */
   readonly thumbs: boolean;
 }
+
+/** What makes examples of records, on a server or a device. */
+export type ExampleMaker = Pick<Mode, 'examples' | 'checkInput' | 'context' | 'prompt' | 'output'>;
 
 /** When a candidate may be published. */
 export interface GateChoices {

@@ -15,7 +15,11 @@ export function parseInput(mode: Mode, input: Json): Json {
 }
 
 /** The chat messages of an input; `context` holds what the mode's context rules found (`{}`: nothing). */
-export function renderPrompt(mode: Mode, input: Json, context: Variables): readonly ChatMessage[] {
+export function renderPrompt(
+  mode: Pick<Mode, 'context' | 'prompt'>,
+  input: Json,
+  context: Variables,
+): readonly ChatMessage[] {
   const missing = Object.fromEntries(mode.context.map(({ name }) => [name, null]));
   return renderMessages(mode.prompt, { ...missing, ...context, input });
 }
@@ -41,7 +45,7 @@ export interface Lookup {
 }
 
 /** What the mode's context rules look for, given an input. */
-export function lookupsOf(mode: Mode, input: Json): readonly Lookup[] {
+export function lookupsOf(mode: Pick<Mode, 'context'>, input: Json): readonly Lookup[] {
   return mode.context
     .map((rule) => ({ rule, key: lookupKey(rule.equals.render({ input })) }))
     .filter(({ key }) => key !== '');

@@ -20,6 +20,7 @@ import { startServer } from '../server.ts';
 import { readCursorSecret } from '../sync/cursor.ts';
 import { openManifestKeys } from '../sync/manifest-keys.ts';
 import { Closers } from './closers.ts';
+import { type DeviceTrainingParts, openDeviceTraining } from './open-device-training.ts';
 import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type Parts, type StartOptions } from './open-parts.ts';
 import { openProtection } from './open-protection.ts';
@@ -57,7 +58,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const manifestKeys = await openManifestKeys(keysDirOf(config));
     const revokedDevices = opened.add(await openRevoked(parts, logger));
     const own = await servicesOf(parts, engine, tokenizer);
-    const services = { ...own, manifestKeys, revokedDevices };
+    const training = opened.add(await openDeviceTraining(config, parts));
+    const services = { ...own, ...training, manifestKeys, revokedDevices };
     const operations = opened.add(
       openOperations(config, { ...parts, logger }, { engine, tokenizer }),
     );
@@ -115,7 +117,7 @@ async function servicesOf(
   parts: Parts,
   engine: Engine,
   tokenizer: Tokenizer,
-): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
+): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices' | keyof DeviceTrainingParts>> {
   const { db, base, catalog, clock } = parts;
   return {
     ...parts,

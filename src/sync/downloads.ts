@@ -20,6 +20,8 @@ export interface DownloadDeps {
     readonly dir: string;
     readonly files: readonly StoredFile[];
   };
+  /** Further files in the base's folder, by mode. */
+  readonly trainingFiles: ReadonlyMap<string, readonly StoredFile[]>;
   /** The user who asks. Throws UNAUTHENTICATED. */
   authenticate(request: IncomingMessage): Promise<UserRow>;
 }
@@ -29,13 +31,15 @@ export interface DownloadDeps {
  *  Errors of `authenticate` go to the app's error handler. */
 export function downloads(deps: DownloadDeps): Router {
   const router = Router();
+  const { dir, files } = deps.base;
+  const model = { dir, files: [...files, ...[...deps.trainingFiles.values()].flat()] };
   router.get(
     '/adapters/:sha256/:file',
     serve(deps, (userId, sha256) => adapterFolder(deps, userId, sha256)),
   );
   router.get(
     '/models/:sha256/:file',
-    serve(deps, (_userId, sha256) => (sha256 === deps.base.sha256 ? deps.base : null)),
+    serve(deps, (_userId, sha256) => (sha256 === deps.base.sha256 ? model : null)),
   );
   return router;
 }

@@ -26,6 +26,7 @@ type Variables = Readonly<Record<string, unknown>>;
 const WORK: Readonly<Record<string, number>> = {
   complete: 100,
   completionTokens: 100,
+  publishAdapter: 100,
   retrain: 100,
   pushChanges: 50,
 };

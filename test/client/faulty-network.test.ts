@@ -47,7 +47,8 @@ beforeAll(async () => {
     asked.push(request.headers.range ?? null);
     next();
   });
-  app.use(downloads({ db: unused, store: fullStore, base, authenticate }));
+  const trainingFiles = new Map();
+  app.use(downloads({ db: unused, store: fullStore, base, trainingFiles, authenticate }));
   server = createServer(app);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 });

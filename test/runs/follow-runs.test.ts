@@ -26,7 +26,7 @@ describeWithDatabase('following runs', (database) => {
 
   test('shows the waiting run, its progress and its end, in order', async () => {
     const { db, deps, wakeups, userId, follow } = await setUp();
-    await retrain(deps, userId, 'subject');
+    await retrain(deps, userId, { key: 'subject', trainsOn: 'server' });
     const states = follow('subject');
     expect((await states.next()).value).toMatchObject({ status: 'QUEUED', forced: true });
     const claim = must(await claimRun(db, { userId, mode: 'subject' }, NOW), 'a run is due');
@@ -42,7 +42,7 @@ describeWithDatabase('following runs', (database) => {
 
   test('shows the last state of a run that came and went between two looks', async () => {
     const { db, deps, userId, follow } = await setUp();
-    await retrain(deps, userId, 'reply');
+    await retrain(deps, userId, { key: 'reply', trainsOn: 'server' });
     const states = follow(null);
     await states.next();
     await queueRuns(db, userId, ['subject'], { now: NOW });
@@ -60,7 +60,7 @@ describeWithDatabase('following runs', (database) => {
     await endRun(db, ended, { status: 'SKIPPED', reason: 'UNCHANGED', now: NOW });
     await queueRuns(db, other.id, ['subject'], { now: NOW });
     await queueRuns(db, userId, ['reply'], { now: NOW });
-    const waiting = await retrain(deps, userId, 'subject');
+    const waiting = await retrain(deps, userId, { key: 'subject', trainsOn: 'server' });
     const states = follow('subject');
     expect((await states.next()).value).toMatchObject({ id: waiting.id });
     stop.abort();

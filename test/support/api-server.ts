@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
+import { Uploads } from '../../src/adapters/uploads.ts';
 import { openAnswers } from '../../src/answers/answers.ts';
 import type { Authenticator } from '../../src/auth/token-claims.ts';
 import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth/tokens.ts';
@@ -103,7 +104,7 @@ export async function startApi(
   const log: string[] = [];
   const outcomes: Parameters<OnOperation>[0][] = [];
   const parts = {
-    ...(await servicesOf(database, { engine, clock, wakeups })),
+    ...(await servicesOf(database, { engine, clock, wakeups, dataDir })),
     ...{ store, manifestKeys, wakeups },
   };
   const onError = (error: unknown) => log.push(String(error));
@@ -141,7 +142,7 @@ export async function startApi(
 
 async function servicesOf(
   database: Database,
-  given: { engine: FakeEngine; clock: Clock; wakeups: Wakeups },
+  given: { engine: FakeEngine; clock: Clock; wakeups: Wakeups; dataDir: string },
 ): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
   const db = database.kysely;
   const parts = {
@@ -159,5 +160,10 @@ async function servicesOf(
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords(parts, tx, userId, records),
     countTokens: () => ({ promptTokens: 1, completionTokens: 1 }),
+    uploads: new Uploads(join(given.dataDir, 'uploads'), given.clock),
+    workDir: join(given.dataDir, 'work'),
+    // as good as the base
+    probe: () => Promise.resolve({ tokens: 10, candidate: 20, base: 20 }),
+    trainingFiles: new Map(),
   };
 }

@@ -42,7 +42,8 @@ describeWithDatabase('downloads', (database) => {
       if (!headers.authorization) throw new AppError('UNAUTHENTICATED', 'Send a token.');
       return await ensureUser(database().kysely, headers.authorization, new Date());
     };
-    app.use(downloads({ db: database().kysely, store, base: { ...base, dir }, authenticate }));
+    const parts = { db: database().kysely, store, trainingFiles: new Map() };
+    app.use(downloads({ ...parts, base: { ...base, dir }, authenticate }));
     app.use((error: Error, _request: Request, response: Response, _next: NextFunction) => {
       const code = error instanceof AppError ? error.code : 'INTERNAL';
       response.status(ERROR_CODES[code].httpStatus).json({ message: error.message });

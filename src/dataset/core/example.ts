@@ -7,7 +7,7 @@ import { isBinary } from '../../lib/binary-text.ts';
 import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
 import { textSha256 } from '../../lib/text-sha256.ts';
-import type { ExampleRule, Mode } from '../../modes/mode.ts';
+import type { ExampleMaker, ExampleRule } from '../../modes/mode.ts';
 import { asAnswer } from '../../modes/output.ts';
 import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../../modes/prompt.ts';
 import { TemplateError } from '../../modes/template.ts';
@@ -45,7 +45,7 @@ export interface ExampleDraft {
 }
 
 /** The drafts of a record's examples; none for a source without rules, or a record unfit to learn from. */
-export function draftsOf(mode: Mode, record: LiveRecord): readonly ExampleDraft[] {
+export function draftsOf(mode: ExampleMaker, record: LiveRecord): readonly ExampleDraft[] {
   const rules = mode.examples.get(record.source) ?? [];
   return rules.flatMap((rule, ordinal) => {
     const made = applyRule(mode, rule, record.data);
@@ -54,7 +54,7 @@ export function draftsOf(mode: Mode, record: LiveRecord): readonly ExampleDraft[
   });
 }
 
-function applyRule(mode: Mode, rule: ExampleRule, data: Json) {
+function applyRule(mode: ExampleMaker, rule: ExampleRule, data: Json) {
   try {
     const variables = { record: data };
     if (!rule.when(variables)) return null;
@@ -71,7 +71,11 @@ function applyRule(mode: Mode, rule: ExampleRule, data: Json) {
 }
 
 /** Completes a draft with what the finder finds. */
-export function completeExample(mode: Mode, draft: ExampleDraft, find: Finder): MadeExample {
+export function completeExample(
+  mode: ExampleMaker,
+  draft: ExampleDraft,
+  find: Finder,
+): MadeExample {
   const { record, ordinal, input, target, lookups } = draft;
   const context = contextFrom(lookups, find);
   const split = splitOf(record.source, record.recordId);

@@ -3,11 +3,11 @@
 
 import { findAmong, type LiveRecord } from '../../changes/core/find-records.ts';
 import { textSha256 } from '../../lib/text-sha256.ts';
-import type { Mode } from '../../modes/mode.ts';
+import type { ExampleMaker } from '../../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './example.ts';
 
 /** All examples of the records, in the order of their hashes: neither names nor times of records tell. */
-export function reduce(mode: Mode, records: readonly LiveRecord[]): readonly MadeExample[] {
+export function reduce(mode: ExampleMaker, records: readonly LiveRecord[]): readonly MadeExample[] {
   const drafts = records.flatMap((record) => draftsOf(mode, record));
   const find = findAmong(
     records,

@@ -106,6 +106,11 @@ function finiteOrNull(value: number): number | null {
   return Number.isFinite(value) ? value : null;
 }
 
+/** Why an adapter that is measured on the general probe alone must not answer; null when it may. */
+export function probeObjection(probe: ProbeMeasure, marginNats: number): string | null {
+  return objectionToProbe(figuresOf({ examples: [], probe }), { probe, margin: marginNats });
+}
+
 function objectionToProbe(
   { probeLoss, baseProbeLoss }: Pick<GateVerdict, 'probeLoss' | 'baseProbeLoss'>,
   { probe, margin }: { probe: ProbeMeasure | undefined; margin: number | undefined },

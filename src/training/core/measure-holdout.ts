@@ -47,7 +47,8 @@ export async function measureHoldout(
 
 type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>>;
 
-async function measureProbe(
+/** Measures the general probe under both. */
+export async function measureProbe(
   learner: Learner,
   probe: readonly TokenExample[],
   thetas: Thetas,

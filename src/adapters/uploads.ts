@@ -1,0 +1,124 @@
+// Adapters on their way from devices: a file per upload, which grows until it is whole. Its id follows from what is
+// uploaded, so that a device that begins again, or has forgotten that it began, finds what is there. Who may read or write
+// an upload is its user alone: the files of a user lie in a folder of that user's.
+
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../lib/atomic-file.ts';
+import type { Clock } from '../lib/clock.ts';
+import { AppError } from '../lib/errors.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { sha256 } from '../lib/sha256.ts';
+
+/** Nobody goes on after this long; the device begins again. */
+const MAX_AGE_MS = 24 * 60 * 60 * 1000;
+/** More at a time is no device of ours: each is megabytes. */
+const MAX_UPLOADS = 8;
+const ID = /^[0-9a-f]{64}$/;
+
+/** What is to be uploaded. */
+export interface UploadPlan {
+  readonly deviceId: string;
+  readonly mode: string;
+  readonly sizeBytes: number;
+  /** SHA-256 of the whole file. */
+  readonly sha256: string;
+}
+
+/** An upload, and how far it is. */
+export interface Upload extends UploadPlan {
+  readonly id: string;
+  readonly receivedBytes: number;
+  /** The adapter that was published from it; null: none was yet. */
+  readonly adapterId: string | null;
+}
+
+/** What is kept of an upload beside its bytes. */
+type Kept = UploadPlan & Pick<Upload, 'adapterId'>;
+
+/** Keeps uploads in a folder, which processes may share. */
+export class Uploads {
+  readonly #root: string;
+  readonly #clock: Clock;
+
+  constructor(root: string, clock: Clock) {
+    this.#root = root;
+    this.#clock = clock;
+  }
+
+  /** Begins an upload, or finds it as it was left. Throws RATE_LIMITED where the user has too many that are not finished. */
+  async begin(userId: string, plan: UploadPlan): Promise<Upload> {
+    const { deviceId, mode, sizeBytes } = plan;
+    const id = sha256(JSON.stringify([deviceId, mode, sizeBytes, plan.sha256]));
+    const known = await this.find(userId, id);
+    if (known !== null) return known;
+    await mkdir(this.#folder(userId), { recursive: true });
+    if ((await this.#clear(userId)) >= MAX_UPLOADS) {
+      const message = `You have ${MAX_UPLOADS} uploads that are not finished. Finish one first.`;
+      throw new AppError('RATE_LIMITED', message, { retryAfterMs: 60_000 });
+    }
+    const kept: Kept = { deviceId, mode, sizeBytes, sha256: plan.sha256, adapterId: null };
+    await this.#write(userId, id, kept);
+    return { ...kept, id, receivedBytes: 0 };
+  }
+
+  /** The user's upload; null: there is none of that id. */
+  async find(userId: string, id: string): Promise<Upload | null> {
+    if (!ID.test(id)) return null;
+    const path = this.pathOf(userId, id);
+    const kept = await readFile(`${path}.json`, 'utf8').catch(nullIfMissing);
+    if (kept === null) return null;
+    const found = await stat(path).catch(nullIfMissing);
+    return { ...(JSON.parse(kept) as Kept), id, receivedBytes: found?.size ?? 0 };
+  }
+
+  /** Where the bytes of the upload grow. */
+  pathOf(userId: string, id: string): string {
+    return join(this.#folder(userId), id);
+  }
+
+  /** The bytes of an upload that is whole. Throws BAD_INPUT where it is not, or is another file than it was to be: then it
+   *  is removed, and the device begins again. */
+  async read(userId: string, upload: Upload): Promise<Buffer> {
+    const { id, receivedBytes, sizeBytes } = upload;
+    if (receivedBytes < sizeBytes)
+      throw new AppError('BAD_INPUT', `The upload has ${receivedBytes} of ${sizeBytes} bytes.`);
+    const bytes = await readFile(this.pathOf(userId, id));
+    if (bytes.length === sizeBytes && sha256(bytes) === upload.sha256) return bytes;
+    await this.remove(userId, id);
+    throw new AppError('BAD_INPUT', `The upload is not the file ${upload.sha256}: begin again.`);
+  }
+
+  /** Notes what was published from it, for the device that did not hear so. */
+  async finish(userId: string, upload: Upload, adapterId: string): Promise<void> {
+    const { id, receivedBytes: _, ...kept } = upload;
+    await this.#write(userId, id, { ...kept, adapterId });
+  }
+
+  async remove(userId: string, id: string): Promise<void> {
+    await rm(`${this.pathOf(userId, id)}.json`, { force: true });
+    await rm(this.pathOf(userId, id), { force: true });
+  }
+
+  async #write(userId: string, id: string, kept: Kept): Promise<void> {
+    await writeFileAtomically(`${this.pathOf(userId, id)}.json`, JSON.stringify(kept));
+  }
+
+  #folder(userId: string): string {
+    return join(this.#root, userId);
+  }
+
+  /** Removes what nobody goes on with; returns how many uploads are left. */
+  async #clear(userId: string): Promise<number> {
+    const names = await readdir(this.#folder(userId));
+    const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
+    let left = 0;
+    for (const id of ids) {
+      const kept = await stat(`${this.pathOf(userId, id)}.json`).catch(nullIfMissing);
+      const isOld = kept === null || this.#clock.now() - kept.mtimeMs > MAX_AGE_MS;
+      if (isOld) await this.remove(userId, id);
+      else if ((await this.find(userId, id))?.adapterId === null) left += 1;
+    }
+    return left;
+  }
+}

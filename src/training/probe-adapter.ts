@@ -1,0 +1,39 @@
+// How an adapter that was trained elsewhere does on the general probe: texts that are nobody's, so that a server can ask
+// without having the data.
+
+import { readPeftFolder } from '../adapters/peft.ts';
+import { loadTokenizer, openBase } from '../model/base-package.ts';
+import { flattenLora, loraSize } from '../model/lora.ts';
+import type { ProbeMeasure } from './core/gate.ts';
+import { probeExamples } from './core/general-probe.ts';
+import { measureProbe } from './core/measure-holdout.ts';
+import { openLlamaLearner } from './llama-learner.ts';
+
+/** Which adapter to measure. */
+export interface ProbeJob {
+  readonly baseDir: string;
+  /** Its PEFT folder. */
+  readonly adapterDir: string;
+  /** Longer texts lose their end. */
+  readonly maxTokens: number;
+}
+
+/** Measures the adapter and the bare base, in floats. Throws BAD_INPUT for an adapter that cannot be read. */
+export async function probeAdapter(job: ProbeJob): Promise<ProbeMeasure> {
+  const { baseDir, adapterDir, maxTokens } = job;
+  const base = await openBase(baseDir);
+  const { config } = base;
+  const adapter = await readPeftFolder(adapterDir, base);
+  const lora = adapter.shape;
+  const learner = await openLlamaLearner({ base, lora, precision: 'fp32', maxTokens, threads: 1 });
+  try {
+    const probe = probeExamples(await loadTokenizer(base), maxTokens);
+    const candidate = flattenLora(config, adapter);
+    return await measureProbe(learner, probe, {
+      candidate,
+      base: new Float32Array(loraSize(config, lora)),
+    });
+  } finally {
+    await learner.close();
+  }
+}
