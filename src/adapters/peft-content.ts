@@ -12,7 +12,7 @@ import {
   type StoredLora,
 } from '../model/lora.ts';
 import { readLoraWire } from '../model/lora-wire.ts';
-import type { Safetensors } from '../model/safetensors-tensors.ts';
+import { parseSafetensors, type Safetensors } from '../model/safetensors-tensors.ts';
 import { encodeSafetensors, type TensorData } from '../model/safetensors-writer.ts';
 import { parsePeftConfig } from './peft-config.ts';
 
@@ -112,6 +112,19 @@ function checkBase(
     throw badFile(
       `${path} was trained on base ${trainedOn}, which is not the one in use, ${base.sha256}`,
     );
+}
+
+/** An adapter's two files. */
+export interface AdapterContent {
+  readonly config: string;
+  readonly tensors: Uint8Array;
+}
+
+/** As parsePeft, of the files' bytes. */
+export function readAdapterContent(content: AdapterContent, base: AdapterBase): LoraAdapter {
+  const [configLabel, tensorsLabel] = PEFT_FILES;
+  const tensors = parseSafetensors(content.tensors, tensorsLabel);
+  return parsePeft({ configText: content.config, tensors, configLabel, tensorsLabel }, base);
 }
 
 function readTensors(

@@ -75,8 +75,11 @@ const DOCUMENTS = {
     ... on ResyncRequired { code reason } } } }`,
   Acknowledge: `mutation Acknowledge($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }`,
   Report: `mutation Report($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }`,
-  Modes: `query Modes { viewer { modes { key definition } } }`,
+  Modes: `query Modes { viewer { modes { key definition trainingFiles { name url sizeBytes sha256 } } } }`,
   Base: `query Base { viewer { modes { base { name sha256 ${FILES} } } } }`,
+  BeginUpload: `mutation BeginUpload($input: BeginAdapterUploadInput!) { beginAdapterUpload(input: $input) {
+    id url receivedBytes } }`,
+  Publish: `mutation Publish($input: PublishAdapterInput!) { publishAdapter(input: $input) { id version } }`,
   Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
     id text finishReason dataThrough adapter { id version sha256 } } }`,
 } as const;
@@ -204,6 +207,12 @@ interface GraphQLFailure {
     readonly retryable?: boolean;
     readonly retryAfterMs?: number;
   };
+}
+
+/** An answer that is no success, as an error. */
+export async function errorOf(response: Response): Promise<ApiError> {
+  const { errors } = await bodyOf(response);
+  return toApiError(response, errors?.[0]);
 }
 
 async function bodyOf(response: Response): Promise<GraphQLAnswer> {

@@ -3,6 +3,7 @@ import type { PublicKey } from '../sync/protocol-manifest.ts';
 import type { VerifySignature } from './check-manifest.ts';
 import type { DeviceEngine } from './device-engine.ts';
 import type { DeviceState } from './device-state.ts';
+import type { DeviceTrainer } from './device-trainer.ts';
 import type { OnProgress } from './download.ts';
 import type { DeviceLimits } from './local-answers.ts';
 import type { DeviceStorage } from './storage.ts';
@@ -29,6 +30,8 @@ export interface ClientOptions {
   readonly verify?: VerifySignature;
   /** Runs the base on this device; left out: the cloud answers everything. */
   readonly engine?: DeviceEngine;
+  /** Trains on this device; left out: it does not. */
+  readonly trainer?: DeviceTrainer;
   /** When not to answer on the device. */
   readonly limits?: DeviceLimits;
   readonly clock?: Clock;

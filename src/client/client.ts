@@ -1,38 +1,28 @@
 // The device SDK's front door: an app hands it changes and gets adapters. Everything that touches a platform (fetch,
 // WebSocket, disk, time, chance) is handed in, so the same code runs in a browser, in Node and on a phone.
 
-import { type Clock, systemClock } from '../lib/clock.ts';
-import type { AdapterMessage, ChangeMessage, ReportMessage } from '../sync/protocol.ts';
-import { keptFiles } from './adapter-files.ts';
-import { ApiError, type ServerAccess } from './api.ts';
-import { backoffMs } from './backoff.ts';
-import { Bell } from './bell.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { ServerAccess } from './api.ts';
+import { AttuneClient, type InstalledAdapter } from './attune-client.ts';
 import { verifyByWebCrypto } from './check-manifest.ts';
 import type { ClientOptions } from './client-options.ts';
-import { type DeviceEvent, type DeviceState, TRANSITIONS } from './device-state.ts';
-import {
-  type Answer,
-  type CompleteHooks,
-  type CompleteRequest,
-  LocalAnswers,
-} from './local-answers.ts';
-import type { RejectedChange } from './outbox.ts';
+import type { TrainHooks, TrainOutcome } from './device-training.ts';
+import type { Answer, CompleteHooks, CompleteRequest } from './local-answers.ts';
 import { forgetFailures } from './shelf.ts';
-import { syncOnce } from './sync-once.ts';
-import { createSyncParts, type SyncParts } from './sync-parts.ts';
-import type { BaseFiles } from './wanted-base.ts';
-import { watchFeed } from './watch-feed.ts';
+import { createSyncParts } from './sync-parts.ts';
+import type { Trained } from './trained.ts';
 
-/** Without a WebSocket the device looks for news this often. */
-const POLL_MS = 60_000;
-
-export type { Answer, ClientOptions, CompleteHooks, CompleteRequest };
-
-/** An installed adapter and its bytes. */
-export interface InstalledAdapter extends AdapterMessage {
-  /** The content of one of its files, which was checked when it was installed. */
-  read(name: string): Promise<Uint8Array>;
-}
+export type {
+  Answer,
+  AttuneClient,
+  ClientOptions,
+  CompleteHooks,
+  CompleteRequest,
+  InstalledAdapter,
+  Trained,
+  TrainHooks,
+  TrainOutcome,
+};
 
 /** Opens a device and begins to keep it in step with the server. */
 export async function openClient(options: ClientOptions): Promise<AttuneClient> {
@@ -53,225 +43,7 @@ export async function openClient(options: ClientOptions): Promise<AttuneClient> 
     verify: options.verify ?? verifyByWebCrypto,
     keys: options.trustedKeys,
     onProgress: options.onProgress,
-    needsModes: options.engine !== undefined,
   });
   await parts.shelf.update(forgetFailures);
   return new AttuneClient(parts, options, clock);
-}
-
-/** One device. */
-export class AttuneClient {
-  readonly #parts: SyncParts;
-  readonly #options: ClientOptions;
-  readonly #clock: Clock;
-  readonly #answers: LocalAnswers;
-  readonly #bell = new Bell();
-  readonly #running: Promise<void>;
-  #state: DeviceState = 'syncing';
-  /** Ends what is going on when the device is paused or closed. */
-  #activity = new AbortController();
-  readonly #closing = new AbortController();
-
-  /** Use openClient. */
-  constructor(parts: SyncParts, options: ClientOptions, clock: Clock) {
-    this.#parts = parts;
-    this.#options = options;
-    this.#clock = clock;
-    const { engine, limits } = options;
-    const onReport = () => this.#bell.ring();
-    this.#answers = new LocalAnswers(parts, { engine, limits, onReport });
-    this.#running = this.#run();
-    // close() reports what ended it
-    this.#running.catch(() => undefined);
-  }
-
-  get state(): DeviceState {
-    return this.#state;
-  }
-
-  get deviceId(): string {
-    return this.#parts.device.deviceId;
-  }
-
-  /** Keeps the changes for the server, in order and all or none; they are safe when it resolves. */
-  async push(changes: readonly ChangeMessage[]): Promise<void> {
-    await this.#parts.outbox.add(changes);
-    this.#bell.ring();
-  }
-
-  /** How many changes the server has not answered yet. */
-  pendingCount(): Promise<number> {
-    return this.#parts.outbox.size();
-  }
-
-  /** The changes that the server refused for good, until they are dismissed. */
-  rejected(): Promise<readonly RejectedChange[]> {
-    return this.#parts.outbox.rejected();
-  }
-
-  dismissRejected(): Promise<void> {
-    return this.#parts.outbox.dismissRejected();
-  }
-
-  /** The adapter in use for the mode; null: none. */
-  async adapter(mode: string): Promise<InstalledAdapter | null> {
-    const installed = (await this.#parts.shelf.read()).slots[mode]?.installed;
-    if (!installed) return null;
-    const read = async (name: string) => {
-      const file = keptFiles(installed.files).find((one) => one.name === name);
-      if (file === undefined) throw new Error(`the adapter has no file ${name}`);
-      return await this.#parts.storage.files.read(file.sha256);
-    };
-    return { ...installed, read };
-  }
-
-  /** Asks for the server's base model to be downloaded; the base is there when base() says so. */
-  async installBase(): Promise<void> {
-    type Answer = { viewer: { modes: { base: BaseFiles }[] } };
-    const { viewer } = await this.#parts.api.ask<Answer>('Base', {}, this.#activity.signal);
-    const base = viewer.modes[0]?.base;
-    if (base === undefined) throw new Error('the server has no modes');
-    await this.#parts.base.want(base);
-    this.#bell.ring();
-  }
-
-  /** The base that was asked for, and whether it is there. */
-  base() {
-    return this.#parts.base.read();
-  }
-
-  /** Keeps an answer that the device gave, for the server to know and the user to rate. */
-  async reportCompletion(report: Omit<ReportMessage, 'clientId'>): Promise<string> {
-    const clientId = crypto.randomUUID();
-    await this.#parts.reports.add({ clientId, ...report });
-    this.#bell.ring();
-    return clientId;
-  }
-
-  /** Answers on this device where it can, else in the cloud with the adapter that this device holds, if it holds one.
-   *  An answer of the device is reported to the server when it can be reached. */
-  complete(request: CompleteRequest, hooks: CompleteHooks = {}): Promise<Answer> {
-    const ends = { device: this.#closing.signal, cloud: this.#activity.signal };
-    return this.#answers.complete(request, hooks, ends);
-  }
-
-  /** Stops talking to the server until resume(); changes are kept meanwhile. */
-  pause(): void {
-    this.#enter('pause');
-    this.#activity.abort(new Error('the client is paused'));
-  }
-
-  /** Goes on: after a pause, after signing in again, or at once instead of waiting. */
-  async resume(): Promise<void> {
-    await this.#parts.shelf.update(forgetFailures);
-    this.#answers.forgetFailures();
-    this.#enter('resume');
-    this.#bell.ring();
-  }
-
-  /** Ends all activity; what is kept is found again by the next openClient. Rejects with the bug or the broken disk that
-   *  had ended the client before, if one had. */
-  async close(): Promise<void> {
-    this.#enter('close');
-    this.#activity.abort(new Error('the client is closed'));
-    this.#closing.abort(new Error('the client is closed'));
-    try {
-      await this.#running;
-    } finally {
-      await this.#answers.close();
-      await this.#parts.storage.close();
-    }
-  }
-
-  async #run(): Promise<void> {
-    let failures = 0;
-    while (this.#state !== 'closed') {
-      if (this.#state === 'paused' || this.#state === 'signed-out') {
-        await this.#bell.rung(this.#closing.signal).catch(() => undefined);
-        continue;
-      }
-      this.#activity = new AbortController();
-      const { signal } = this.#activity;
-      try {
-        await this.#stayInStep(signal, () => {
-          failures = 0;
-        });
-      } catch (error) {
-        if (signal.aborted) continue;
-        failures += 1;
-        await this.#handle(error, failures, signal);
-      }
-    }
-  }
-
-  /** Syncs whenever there is news, until something fails. */
-  async #stayInStep(signal: AbortSignal, onSuccess: () => void): Promise<never> {
-    const over = new AbortController();
-    const ended = AbortSignal.any([signal, over.signal]);
-    // whatever happens between the first pass and the subscription is after this cursor
-    const { cursor } = await this.#parts.shelf.read();
-    let broken: { readonly error: unknown } | null = null;
-    const watching = this.#watch(cursor, ended).catch((error: unknown) => {
-      broken = { error };
-      this.#bell.ring();
-    });
-    try {
-      for (;;) {
-        if (broken !== null) throw (broken as { readonly error: unknown }).error;
-        this.#bell.hush();
-        this.#enter('work');
-        await syncOnce(this.#parts, ended);
-        onSuccess();
-        this.#enter('done');
-        this.#options.onChange?.();
-        await this.#bell.rung(ended);
-      }
-    } finally {
-      over.abort(new Error('the connection is given up'));
-      await watching;
-    }
-  }
-
-  async #watch(after: string | null, signal: AbortSignal): Promise<never> {
-    const { webSocket } = this.#options;
-    const onNews = () => this.#bell.ring();
-    if (webSocket !== null) await watchFeed(this.#parts.api, webSocket, { after, onNews }, signal);
-    for (;;) {
-      await this.#clock.sleep(POLL_MS, signal);
-      onNews();
-    }
-  }
-
-  /** Waits for the next attempt, or for the app where waiting does not help. */
-  async #handle(error: unknown, failures: number, signal: AbortSignal): Promise<void> {
-    // a bug or a broken disk: nothing that another attempt would mend
-    if (!(error instanceof ApiError)) {
-      this.#enter('close', error instanceof Error ? error : null);
-      throw error;
-    }
-    if (error.code === 'UNAUTHENTICATED') {
-      this.#enter('refused', error);
-      return;
-    }
-    this.#enter('failed', error);
-    const random = this.#options.random ?? Math.random;
-    const ms = backoffMs(failures, error.retryAfterMs, random);
-    const early = new AbortController();
-    const ended = AbortSignal.any([signal, early.signal]);
-    const over = [this.#clock.sleep(ms, ended), this.#resumed(ended)];
-    await Promise.race(over.map((one) => one.catch(() => undefined)));
-    early.abort();
-    await Promise.allSettled(over);
-  }
-
-  /** Resolves when resume() ends the waiting; a new change does not. */
-  async #resumed(signal: AbortSignal): Promise<void> {
-    while (this.#state === 'waiting') await this.#bell.rung(signal);
-  }
-
-  #enter(event: DeviceEvent, error: Error | null = null): void {
-    const before = this.#state;
-    this.#state = TRANSITIONS[before][event];
-    if (this.#state !== before) this.#options.onState?.(this.#state, error);
-  }
 }

@@ -2,9 +2,10 @@
 // tried again until the app says so: a device without memory would try for ever.
 
 import { Turns } from '../lib/turns.ts';
-import { DEVICE_GRAPH_NAME } from '../model/device-graph-name.ts';
-import type { AdapterMessage, FileMessage } from '../sync/protocol.ts';
-import type { DeviceEngine, EngineFile } from './device-engine.ts';
+import type { AdapterMessage } from '../sync/protocol.ts';
+import { adapterContent } from './adapter-files.ts';
+import type { DeviceEngine } from './device-engine.ts';
+import { contentOf, installedBase, textsOf } from './installed-base.ts';
 import type { DeviceStorage } from './storage.ts';
 import type { WantedBase } from './wanted-base.ts';
 
@@ -16,17 +17,6 @@ interface KeeperParts {
 
 /** While a base is opened, its weights are in memory twice; then once, beside what a step needs. */
 const MEMORY_PER_WEIGHT_BYTE = 2;
-
-type Names = 'graph' | 'weights' | 'config' | 'tokenizer' | 'tokenizerConfig';
-
-/** Which file of a base each is. The graph names its weights by their hash, so their version does not matter. */
-const IS: Readonly<Record<Names, (name: string) => boolean>> = {
-  graph: (name) => name === DEVICE_GRAPH_NAME,
-  weights: (name) => /^decode-i8\..*\.safetensors$/.test(name),
-  config: (name) => name === 'config.json',
-  tokenizer: (name) => name === 'tokenizer.json',
-  tokenizerConfig: (name) => name === 'tokenizer_config.json',
-};
 
 /** One engine, and what is in it. */
 export class EngineKeeper {
@@ -45,9 +35,9 @@ export class EngineKeeper {
 
   /** Why the engine cannot be used now; null when it can. */
   async flaw(): Promise<'NO_BASE' | 'MEMORY' | 'FAILED' | null> {
-    const files = await this.#files();
-    if (files === null) return 'NO_BASE';
-    if (files.weights.sizeBytes * MEMORY_PER_WEIGHT_BYTE > this.#memoryBytes) return 'MEMORY';
+    const base = await installedBase(this.#parts.base);
+    if (base === null) return 'NO_BASE';
+    if (base.weights.sizeBytes * MEMORY_PER_WEIGHT_BYTE > this.#memoryBytes) return 'MEMORY';
     return this.#hasFailed ? 'FAILED' : null;
   }
 
@@ -77,49 +67,21 @@ export class EngineKeeper {
   }
 
   async #openBase(): Promise<void> {
-    const base = await this.#parts.base.read();
-    const files = await this.#files();
-    if (base === null || files === null) throw new Error('the base is not installed');
+    const { storage } = this.#parts;
+    const base = await installedBase(this.#parts.base);
+    if (base === null) throw new Error('the base is not installed');
     if (this.#opened === base.sha256) return;
-    const text = async ({ sha256 }: FileMessage) =>
-      new TextDecoder().decode(await this.#parts.storage.files.read(sha256));
     await this.#engine.open({
       sha256: base.sha256,
-      graph: await this.#content(files.graph),
-      weights: { name: files.weights.sha256, content: await this.#content(files.weights) },
-      config: await text(files.config),
-      tokenizer: await text(files.tokenizer),
-      tokenizerConfig: await text(files.tokenizerConfig),
+      graph: await contentOf(storage, base.graph),
+      weights: { name: base.weights.sha256, content: await contentOf(storage, base.weights) },
+      ...(await textsOf(storage, base)),
     });
     this.#opened = base.sha256;
   }
 
-  async #putAdapter({ sha256, files }: AdapterMessage): Promise<void> {
-    const read = (name: string) => {
-      const file = files.find((one) => one.name === name);
-      if (file === undefined) throw new Error(`the adapter has no file ${name}`);
-      return this.#parts.storage.files.read(file.sha256);
-    };
-    const config = new TextDecoder().decode(await read('adapter_config.json'));
-    await this.#engine.putAdapter(sha256, {
-      config,
-      tensors: await read('adapter_model.safetensors'),
-    });
-  }
-
-  /** The base's files by what they are; null when it is not installed, or none that a device can run. */
-  async #files(): Promise<Readonly<Record<Names, FileMessage>> | null> {
-    const base = await this.#parts.base.read();
-    if (base === null || !base.isInstalled) return null;
-    const found = Object.entries(IS).map(
-      ([part, isIt]) => [part, base.files.find(({ name }) => isIt(name))] as const,
-    );
-    if (found.some(([, file]) => file === undefined)) return null;
-    return Object.fromEntries(found) as Record<Names, FileMessage>;
-  }
-
-  async #content({ sha256 }: FileMessage): Promise<EngineFile> {
-    const { files } = this.#parts.storage;
-    return files.path ? { path: files.path(sha256) } : { bytes: await files.read(sha256) };
+  async #putAdapter(adapter: AdapterMessage): Promise<void> {
+    const content = await adapterContent(this.#parts.storage, adapter);
+    await this.#engine.putAdapter(adapter.sha256, content);
   }
 }

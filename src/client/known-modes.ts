@@ -1,9 +1,17 @@
 import type { Json } from '../lib/canonical-json.ts';
 import type { ModeDefinition } from '../modes/definition.ts';
+import type { FileMessage } from '../sync/protocol.ts';
 import type { Api } from './api.ts';
 import type { DeviceStorage } from './storage.ts';
 
 const KEY = 'modes';
+
+/** A mode as the server describes it. */
+export interface KnownMode {
+  readonly definition: ModeDefinition;
+  /** The graphs to train it with; none where devices do not. */
+  readonly trainingFiles: readonly FileMessage[];
+}
 
 /** The modes as the server last described them, kept for times without a network. */
 export class KnownModes {
@@ -14,21 +22,38 @@ export class KnownModes {
   }
 
   /** null: there is none of that key, or the server has never been asked. */
-  async find(key: string): Promise<ModeDefinition | null> {
-    const kept = (await this.#storage.get(KEY)) as Kept | undefined;
-    return kept?.[key] ?? null;
+  async find(key: string): Promise<KnownMode | null> {
+    return (await this.#read())?.[key] ?? null;
+  }
+
+  /** null: the server has never been asked. */
+  async definitions(): Promise<readonly ModeDefinition[] | null> {
+    const kept = await this.#read();
+    return kept && Object.values(kept).map(({ definition }) => definition);
+  }
+
+  /** The graphs of all modes that devices train. */
+  async trainingFiles(): Promise<readonly FileMessage[]> {
+    return Object.values((await this.#read()) ?? {}).flatMap(({ trainingFiles }) => trainingFiles);
   }
 
   /** Asks the server. Throws ApiError. */
   async refresh(api: Api, signal: AbortSignal): Promise<void> {
-    type Answer = { viewer: { modes: { key: string; definition: ModeDefinition }[] } };
+    type Answer = { viewer: { modes: ({ key: string } & KnownMode)[] } };
     const { viewer } = await api.ask<Answer>('Modes', {}, signal);
     const modes: Kept = Object.fromEntries(
-      viewer.modes.map(({ key, definition }) => [key, definition]),
+      viewer.modes.map(({ key, definition, trainingFiles }) => [
+        key,
+        { definition, trainingFiles },
+      ]),
     );
-    if (JSON.stringify(await this.#storage.get(KEY)) === JSON.stringify(modes)) return;
+    if (JSON.stringify(await this.#read()) === JSON.stringify(modes)) return;
     await this.#storage.write([[KEY, modes as unknown as Json]]);
+  }
+
+  async #read(): Promise<Kept | null> {
+    return ((await this.#storage.get(KEY)) as Kept | undefined) ?? null;
   }
 }
 
-type Kept = Readonly<Record<string, ModeDefinition>>;
+type Kept = Readonly<Record<string, KnownMode>>;

@@ -1,7 +1,7 @@
 // Who answers: the device where it can, else the cloud with the adapter that the device holds. It says which it was.
 
 import type { Json } from '../lib/canonical-json.ts';
-import { AppError } from '../lib/errors.ts';
+import { AppError, must } from '../lib/errors.ts';
 import type { ModeDefinition } from '../modes/definition.ts';
 import type { AdapterMessage } from '../sync/protocol.ts';
 import { ApiError } from './api.ts';
@@ -144,9 +144,9 @@ export class LocalAnswers {
     if (this.#keeper === null) return 'NO_ENGINE';
     const flaw = await this.#keeper.flaw();
     if (flaw !== null) return flaw;
-    const definition = await this.#parts.modes?.find(mode);
-    if (!definition) return 'NO_MODE';
-    if (Object.keys(definition.context).length > 0) return 'NEEDS_RECORDS';
+    const known = await this.#parts.modes.find(mode);
+    if (known === null) return 'NO_MODE';
+    if (Object.keys(known.definition.context).length > 0) return 'NEEDS_RECORDS';
     const { minTokensPerSecond = MIN_TOKENS_PER_SECOND } = this.#limits;
     const isSlow = this.#tokensPerSecond !== null && this.#tokensPerSecond < minTokensPerSecond;
     return isSlow ? 'SLOW' : null;
@@ -187,7 +187,7 @@ export class LocalAnswers {
 
   async #onDevice(request: CompleteRequest, hooks: Required<CompleteHooks>): Promise<Answer> {
     const keeper = this.#keeper as EngineKeeper;
-    const definition = (await this.#parts.modes?.find(request.mode)) as ModeDefinition;
+    const { definition } = must(await this.#parts.modes.find(request.mode), 'a known mode');
     const held = await this.#held(request.mode);
     const engine = await keeper.openWith(held);
     const { now } = this.#parts.api.access.clock;
@@ -198,8 +198,11 @@ export class LocalAnswers {
     const { mode, input } = request;
     const { text, finishReason } = said;
     const adapterId = held?.id ?? null;
-    await this.#parts.reports.add({ clientId, mode, input, text, adapterId });
-    this.#onReport();
+    // what only devices learn from is nothing for the server to keep
+    if (definition.training?.where !== 'device') {
+      await this.#parts.reports.add({ clientId, mode, input, text, adapterId });
+      this.#onReport();
+    }
     const adapter = held && { id: held.id, version: held.version, sha256: held.sha256 };
     const unknown = { whyCloud: null, id: null, dataThrough: null };
     return { origin: 'DEVICE', ...unknown, clientId, text, finishReason, adapter };

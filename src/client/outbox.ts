@@ -41,17 +41,18 @@ export class Outbox {
     this.#storage = storage;
   }
 
-  /** Keeps the changes, in order and all or none; they are safe when it resolves. Throws RangeError for one that no push
+  /** Keeps the changes and writes what is to be written besides, in order and all or none; they are safe when it resolves. Throws RangeError for one that no push
    *  could carry: it would block those behind it. */
-  async add(changes: readonly ChangeMessage[]): Promise<void> {
+  async add(changes: readonly ChangeMessage[], besides: readonly Write[] = []): Promise<void> {
     for (const change of changes) checkSendable(change);
-    await this.#append(changes);
+    await this.#append(changes, besides);
   }
 
-  #append(changes: readonly ChangeMessage[]): Promise<void> {
+  #append(changes: readonly ChangeMessage[], besides: readonly Write[]): Promise<void> {
     return this.#turns.take(async () => {
       const { next, shift } = await this.#numbering();
       await this.#storage.write([
+        ...besides,
         ...changes.map((change, n): Write => [keyOf(CHANGES, next + n), asJson(change)]),
         [NUMBERING, { next: next + changes.length, shift }],
       ]);
@@ -75,13 +76,40 @@ export class Outbox {
     });
   }
 
-  /** The oldest changes, as many as one push takes. The device must have registered. */
-  async batch(): Promise<readonly NumberedChange[]> {
+  /** Takes out the changes that are not for the server, and makes `writesOf` them: they were made before the device knew.
+   *  What the server has not seen yet closes up. */
+  sift(
+    isForServer: (change: ChangeMessage) => boolean,
+    writesOf: (change: ChangeMessage) => readonly Write[],
+    lastMutationId: number,
+  ): Promise<void> {
+    return this.#turns.take(async () => {
+      const { shift } = await this.#numbering();
+      const waiting = await this.#waiting();
+      const unseen = waiting.filter(({ place }) => place + (shift ?? 0) > lastMutationId);
+      const left = unseen.filter(({ change }) => isForServer(change));
+      const first = unseen[0]?.place;
+      if (first === undefined || left.length === unseen.length) return;
+      await this.#storage.write([
+        ...unseen.map(({ place }): Write => [keyOf(CHANGES, place), undefined]),
+        ...left.map(({ change }, n): Write => [keyOf(CHANGES, first + n), asJson(change)]),
+        ...unseen.flatMap(({ change }) => (isForServer(change) ? [] : writesOf(change))),
+        [NUMBERING, { next: first + left.length, shift }],
+      ]);
+    });
+  }
+
+  /** The oldest changes, as many as one push takes, and none from the first one on that is not for the server. The device must
+   *  have registered. */
+  async batch(
+    isForServer: (change: ChangeMessage) => boolean = () => true,
+  ): Promise<readonly NumberedChange[]> {
     const { shift } = await this.#numbering();
     if (shift === null) throw new Error('the outbox has no numbers before the device registered');
     let units = 0;
     const batch: NumberedChange[] = [];
     for (const { place, change } of await this.#waiting()) {
+      if (!isForServer(change)) break;
       units += JSON.stringify(change).length;
       if (batch.length === MAX_PUSH_CHANGES || (batch.length > 0 && units > MAX_BATCH_UNITS)) break;
       batch.push({ ...change, mutationId: place + shift });

@@ -1,9 +1,10 @@
 // One pass of a device over all that it owes the server and the server owes it. Every step is durable before the next
 // begins and can be repeated, so a pass may stop anywhere and the next one finds what is left.
 
-import type { FeedAnswer } from '../sync/protocol.ts';
+import type { ChangeMessage, FeedAnswer } from '../sync/protocol.ts';
 import { ApiError } from './api.ts';
 import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
+import { useOf } from './local-records.ts';
 import {
   beginAnew,
   checksumOf,
@@ -19,14 +20,16 @@ import {
 } from './shelf.ts';
 import type { ShelfKeeper } from './shelf-keeper.ts';
 import type { SyncParts } from './sync-parts.ts';
+import { uploadTrained } from './upload-trained.ts';
 
 /** Makes device and server agree. Throws ApiError, or the signal's reason. */
 export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<void> {
   const { api, device, outbox, reports } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
   await outbox.register(lastMutationId);
-  await parts.modes?.refresh(api, signal);
-  await pushAll(parts, signal);
+  await parts.modes.refresh(api, signal);
+  await pushAll(parts, lastMutationId, signal);
+  await uploadTrained(parts, signal);
   await catchUp(parts, signal);
   const heldIds = held.map(({ adapter }) => adapter.id);
   await parts.shelf.update((now) => reconcile(now, heldIds));
@@ -37,17 +40,31 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   await removeUnused(parts);
 }
 
-async function pushAll({ api, device, outbox }: SyncParts, signal: AbortSignal): Promise<void> {
+/** Pushes what is for the server, and takes what is not out of the outbox: it was pushed before this device knew. */
+async function pushAll(
+  { api, device, modes, outbox, records }: SyncParts,
+  registered: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const definitions = (await modes.definitions()) ?? [];
+  const isForServer = ({ source }: ChangeMessage) => useOf(definitions, source) !== 'kept';
+  let lastMutationId = registered;
   let gaps = 0;
-  for (let changes = await outbox.batch(); changes.length > 0; changes = await outbox.batch()) {
+  for (;;) {
+    await outbox.sift(isForServer, (change) => records.writesOf(change), lastMutationId);
+    const changes = await outbox.batch(isForServer);
+    if (changes.length === 0) return;
     const answer = await api.push({ deviceId: device.deviceId, changes }, signal);
     if (answer.__typename === 'PushAccepted') {
       if (answer.results.length === 0) throw new ApiError('NO_RESULTS', 'a push was not answered');
-      await outbox.settle(answer.results, answer.lastMutationId);
+      ({ lastMutationId } = answer);
+      await outbox.settle(answer.results, lastMutationId);
+      await records.noteThrough(Math.max(0, ...answer.results.map((one) => one.changeSeq ?? 0)));
     } else {
       gaps += 1;
       // one is explained by a server that was set back; a second one right behind it by nothing
       if (gaps > 1) throw new ApiError('GAPS', 'the server asks for other numbers again and again');
+      lastMutationId = answer.expectedMutationId - 1;
       await outbox.continueFrom(answer.expectedMutationId);
     }
   }
@@ -120,9 +137,18 @@ async function installBase(parts: SyncParts, signal: AbortSignal): Promise<void>
   await base.complete();
 }
 
-/** Deletes the bytes that neither the base nor any adapter uses. */
-async function removeUnused({ shelf, base, storage: { files } }: SyncParts): Promise<void> {
-  const used = [...filesInUse(await shelf.read()), ...(await base.files())];
-  const names = new Set(used.flatMap(({ sha256 }) => [sha256, `${sha256}.part`]));
+/** Deletes the bytes that nothing uses: no base, no adapter, no training. */
+async function removeUnused(parts: SyncParts): Promise<void> {
+  const { shelf, base, modes, trained } = parts;
+  const { files } = parts.storage;
+  const used = [
+    ...filesInUse(await shelf.read()),
+    ...(await base.files()),
+    ...(await modes.trainingFiles()),
+  ];
+  const names = new Set([
+    ...used.flatMap(({ sha256 }) => [sha256, `${sha256}.part`]),
+    ...(await trained.files()),
+  ]);
   for (const name of await files.list()) if (!names.has(name)) await files.remove(name);
 }

@@ -1,10 +1,12 @@
 import { Api, type DeviceName, type ServerAccess } from './api.ts';
 import type { OnProgress } from './download.ts';
 import { KnownModes } from './known-modes.ts';
+import { LocalRecords } from './local-records.ts';
 import { Outbox } from './outbox.ts';
 import { Reports } from './reports.ts';
 import { ShelfKeeper } from './shelf-keeper.ts';
 import type { DeviceStorage } from './storage.ts';
+import { TrainedShelf } from './trained.ts';
 import { Trust, type TrustOptions } from './trust.ts';
 import { WantedBase } from './wanted-base.ts';
 
@@ -18,8 +20,10 @@ export interface SyncParts {
   readonly reports: Reports;
   readonly base: WantedBase;
   readonly trust: Trust;
-  /** null: nothing is answered on this device. */
-  readonly modes: KnownModes | null;
+  readonly modes: KnownModes;
+  /** What this device learns from by itself. */
+  readonly records: LocalRecords;
+  readonly trained: TrainedShelf;
   readonly onProgress: OnProgress;
 }
 
@@ -30,12 +34,9 @@ export function createSyncParts(
   access: ServerAccess,
   {
     onProgress = () => undefined,
-    needsModes = false,
     ...trust
   }: TrustOptions & {
     onProgress?: OnProgress | undefined;
-    /** Whether the device answers by itself, for which it has to know the modes. */
-    needsModes?: boolean;
   },
 ): SyncParts {
   const api = new Api(access);
@@ -48,7 +49,9 @@ export function createSyncParts(
     reports: new Reports(storage),
     base: new WantedBase(storage),
     trust: new Trust(storage, api, trust),
-    modes: needsModes ? new KnownModes(storage) : null,
+    modes: new KnownModes(storage),
+    records: new LocalRecords(storage),
+    trained: new TrainedShelf(storage),
     onProgress,
   };
 }

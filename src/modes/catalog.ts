@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../lib/errors.ts';
+import type { Check } from './json-schema.ts';
 import { loadMode } from './load-mode.ts';
 import type { Mode, ModeCatalog } from './mode.ts';
 import { ModeFileError } from './mode-file-error.ts';
-import type { Check } from './schema-check.ts';
 import { loadSource } from './source.ts';
 
 /** Loads every `<dir>/*.yaml` and `<dir>/sources/*.json`, or of the modes `only` those named.
@@ -19,9 +19,11 @@ export async function loadCatalog(
   const files = await filesIn(dir, '.yaml');
   const modes = await Promise.all(files.map((file) => loadMode(file, byKey)));
   await Promise.all(modes.map(checkShippedAdapter(dir)));
-  for (const mode of modes) checkKeptSources(dir, modes, mode);
+
   const checks = new Map(sources.map(({ key, check }) => [key, check]));
-  return makeCatalog(selectModes(modes, options.only), checks);
+  const served = selectModes(modes, options.only);
+  for (const mode of served) checkKeptSources(dir, served, mode);
+  return makeCatalog(served, checks);
 }
 
 async function filesIn(dir: string, extension: string): Promise<readonly string[]> {

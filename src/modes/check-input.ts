@@ -1,7 +1,7 @@
 // What an input of a mode has to be, besides what its JSON schema says; the same on servers and devices.
 
 import type { Json } from '../lib/canonical-json.ts';
-import type { Check, JsonSchema } from './schema-check.ts';
+import type { Check, JsonSchema } from './json-schema.ts';
 
 /** White space is no text: a field with a `minLength` needs something else too. */
 export function refuseBlank({ properties }: JsonSchema, check: Check): Check {

@@ -6,9 +6,9 @@ import { jsonFlaw } from '../lib/storable.ts';
 import { refuseBlank } from './check-input.ts';
 import type { ModeDefinition } from './definition.ts';
 import type { DeviceTraining, ExampleEntry } from './device-training.ts';
+import type { Check, JsonSchema } from './json-schema.ts';
 import type { ExampleMaker, ExampleRule } from './mode.ts';
 import { modeOutput } from './output.ts';
-import type { Check, JsonSchema } from './schema-check.ts';
 import { compileCondition, compileTemplate, type Template } from './template.ts';
 
 /** Makes the examples that the server's mode would make. */

@@ -5,8 +5,8 @@ import type {
   IncrementalChoices,
   PreferenceChoices,
   TrainingChoices,
-} from './mode.ts';
-import type { JsonSchema } from './schema-check.ts';
+} from './choices.ts';
+import type { JsonSchema } from './json-schema.ts';
 
 /** Who learns from the records: the server; devices, whose records are then never sent; or both. */
 export type TrainsOn = 'server' | 'device' | 'both';

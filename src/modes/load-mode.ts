@@ -7,6 +7,7 @@ import { sha256 } from '../lib/sha256.ts';
 import { LORA_MODULES } from '../model/lora.ts';
 import { refuseBlank } from './check-input.ts';
 import type { DeviceTraining, ExampleEntry } from './device-training.ts';
+import type { JsonSchema } from './json-schema.ts';
 import type { ContextRule, ExampleRule, Mode } from './mode.ts';
 import { ModeFileError } from './mode-file-error.ts';
 import {
@@ -17,7 +18,7 @@ import {
   PREFERENCE_DEFAULTS,
 } from './mode-file-schema.ts';
 import { type ModeOutput, modeOutput } from './output.ts';
-import { compileFaultFinder, type JsonSchema } from './schema-check.ts';
+import { compileFaultFinder } from './schema-check.ts';
 import { atPath, compileSchemaAt, type Source } from './source.ts';
 import { compileConditionAt, compileTemplateAt, type TemplateSite } from './template-site.ts';
 import { type Path, readYamlFile, type YamlFile } from './yaml-file.ts';

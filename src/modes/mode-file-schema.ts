@@ -1,15 +1,15 @@
 import type { Json } from '../lib/canonical-json.ts';
 import { LORA_MODULES, type LoraModule, MAX_LORA_RANK } from '../model/lora.ts';
-import type { ContextEntry } from './definition.ts';
-import type { ExampleEntry, TrainsOn } from './device-training.ts';
 import type {
   GateChoices,
   IncrementalChoices,
-  Objective,
   PreferenceChoices,
   TrainingChoices,
-} from './mode.ts';
-import type { JsonSchema } from './schema-check.ts';
+} from './choices.ts';
+import type { ContextEntry } from './definition.ts';
+import type { ExampleEntry, TrainsOn } from './device-training.ts';
+import type { JsonSchema } from './json-schema.ts';
+import type { Objective } from './mode.ts';
 
 const text: JsonSchema = { type: 'string', minLength: 1 };
 const positive: JsonSchema = { type: 'number', exclusiveMinimum: 0 };

@@ -1,5 +1,11 @@
 import type { Json } from '../lib/canonical-json.ts';
 import type { LoraModule } from '../model/lora.ts';
+import type {
+  GateChoices,
+  IncrementalChoices,
+  PreferenceChoices,
+  TrainingChoices,
+} from './choices.ts';
 import type { ModeDefinition } from './definition.ts';
 import type { TrainsOn } from './device-training.ts';
 import type { ModeOutput } from './output.ts';
@@ -61,50 +67,8 @@ export interface Mode {
   readonly shapeSha256: string;
 }
 
-/** What a mode's file says about training; the trainer knows the rest. */
-export interface TrainingChoices {
-  readonly learningRate: number;
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly maxTokens: number;
-}
-
-/** How runs after the first one go on from the live adapter. */
-export interface IncrementalChoices {
-  /** Once the examples and preferences that came or went since the last run from scratch are more than this share of
-   *  those that there are, the next run is from scratch; 0: every one is. */
-  readonly rebuildShare: number;
-  readonly epochs: number;
-  /** Its share of `training.learningRate`. */
-  readonly learningRateShare: number;
-  /** Old examples that are repeated for each new one. */
-  readonly replay: number;
-}
-
-/** What a mode that learns preferences makes of them. */
-export interface PreferenceChoices {
-  /** The model not to stray from: the base (with the shipped adapter), or what the run begins from. */
-  readonly reference: 'base' | 'start';
-  /** Whether what the user wrote to an input is preferred to the completions of it. */
-  readonly drafts: boolean;
-  /** Whether an answer with a thumb up or down is learnt from where there is no other answer to compare it to. */
-  readonly thumbs: boolean;
-}
-
 /** What makes examples of records, on a server or a device. */
 export type ExampleMaker = Pick<Mode, 'examples' | 'checkInput' | 'context' | 'prompt' | 'output'>;
-
-/** When a candidate may be published. */
-export interface GateChoices {
-  /** How much worse per token than the live adapter it may be at most (nats). */
-  readonly marginNats: number;
-  /** With fewer held-out examples nothing is trained. */
-  readonly minHoldout: number;
-  /** How much worse per token than the base it may be at most on text that no user wrote (nats). */
-  readonly probeMarginNats: number;
-  /** Whether a live version that is rated clearly worse than the one before it is rolled back. */
-  readonly watchRatings: boolean;
-}
 
 /** All modes and sources of a server; made once, at the start. */
 export interface ModeCatalog {

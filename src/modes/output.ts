@@ -1,10 +1,10 @@
 // What a mode's answers consist of, where its file says so: JSON of a schema.
 
 import type { Json } from '../lib/canonical-json.ts';
+import type { Check, JsonSchema } from './json-schema.ts';
 import type { OutputShape } from './output-shape.ts';
 import { isOutput } from './output-states.ts';
 import { readOutputShape } from './read-output-shape.ts';
-import type { Check, JsonSchema } from './schema-check.ts';
 
 /** The output of a mode. */
 export interface ModeOutput {

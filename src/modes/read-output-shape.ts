@@ -2,8 +2,8 @@
 // the engine and the training data are checked against. docs/modes.md says which part of JSON Schema that is.
 
 import type { Json } from '../lib/canonical-json.ts';
+import { type JsonSchema, SchemaError } from './json-schema.ts';
 import { MAX_DIGITS, type OutputShape, type Range } from './output-shape.ts';
-import { type JsonSchema, SchemaError } from './schema-check.ts';
 
 const GREATEST_INTEGER = 10 ** MAX_DIGITS - 1;
 

@@ -1,7 +1,7 @@
 // Made-up values of a JSON schema, with which templates are tried before any user's data reaches them.
 
 import type { Json } from '../lib/canonical-json.ts';
-import type { JsonSchema } from './schema-check.ts';
+import type { JsonSchema } from './json-schema.ts';
 import type { Variables } from './template.ts';
 
 /** The names that always have a value; others are records that were looked up. */

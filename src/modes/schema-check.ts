@@ -5,24 +5,7 @@ import formatsPlugin from 'ajv-formats';
 import type { Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
 import { jsonFlaw } from '../lib/storable.ts';
-
-/** A JSON schema that is an object, as all of ours are. */
-export type JsonSchema = { readonly [key: string]: Json };
-
-/** The reason why a value does not fit, naming the field; null when it does. */
-export type Check = (value: Json) => string | null;
-
-/** Where and why a schema is no JSON schema. */
-export class SchemaError extends Error {
-  override name = 'SchemaError';
-  /** Keys and indices from the schema's root. */
-  readonly path: readonly string[];
-
-  constructor(message: string, options: { path?: readonly string[]; cause?: unknown } = {}) {
-    super(message, { cause: options.cause });
-    this.path = options.path ?? [];
-  }
-}
+import { type Check, type JsonSchema, SchemaError } from './json-schema.ts';
 
 /** Where a value does not fit, as keys and indices from its root, and why. */
 export interface Fault {

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
+import { type Check, type JsonSchema, SchemaError } from './json-schema.ts';
 import { ModeFileError } from './mode-file-error.ts';
-import { type Check, compileSchema, type JsonSchema, SchemaError } from './schema-check.ts';
+import { compileSchema } from './schema-check.ts';
 import { type Path, readYamlFile, type YamlFile } from './yaml-file.ts';
 
 /** A kind of user data and the shape of its records. */

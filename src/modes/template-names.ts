@@ -2,8 +2,8 @@
 // mode's file would silently train on empty prompts.
 
 import { Template as JinjaTemplate } from '@huggingface/jinja';
+import type { JsonSchema } from './json-schema.ts';
 import type { Scope } from './sample.ts';
-import type { JsonSchema } from './schema-check.ts';
 
 /** Names that every template has. No clock: a dataset is a function of records alone. */
 const GLOBALS = ['true', 'false', 'none', 'True', 'False', 'None', 'range', 'namespace', 'loop'];

@@ -6,7 +6,7 @@ import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { must } from '../lib/errors.ts';
-import type { IncrementalChoices } from '../modes/mode.ts';
+import type { IncrementalChoices } from '../modes/choices.ts';
 import type { Recipe } from '../training/core/recipe.ts';
 
 /** What a plan follows from. */

@@ -9,10 +9,9 @@ import type { LoraAdapter, LoraShape, LoraTensor } from '../model/lora.ts';
 import { decodeLoraWire } from '../model/lora-wire.ts';
 import { parseSafetensors } from '../model/safetensors-tensors.ts';
 
-/** The largest update of one linear layer, as a bound on its Frobenius norm: |alpha / rank| |A| |B|. The adapters of the
- *  sample mailbox stay below 8 on the default base, whose own layers have norms of 15 to 80: what goes this far has left
- *  the base behind, or was made to. */
-export const MAX_UPDATE_NORM = 100;
+/** The largest update of one linear layer, as a bound on its Frobenius norm: |alpha / rank| |A| |B|. Numbers that make
+ *  products overflow, or the base's own weights vanish beside them, are no training's. */
+const MAX_UPDATE_NORM = 100;
 
 /** Reads the wire form of an adapter of this shape. Throws BAD_INPUT for anything else: a damaged file, other tensors or
  *  sizes, another base, a number that is none, or an update that is too large. */

@@ -2,15 +2,8 @@
 
 import { readPeftFolder } from '../adapters/peft.ts';
 import type { Base } from '../model/base-package.ts';
-import {
-  coveringShape,
-  flattenLora,
-  type LoraAdapter,
-  type LoraShape,
-  loraPlaces,
-  loraSize,
-} from '../model/lora.ts';
-import { freshLora } from './core/fresh-lora.ts';
+import { coveringShape, flattenLora, type LoraShape, loraSize } from '../model/lora.ts';
+import { freshLora, laidOver } from './core/fresh-lora.ts';
 import type { Random } from './core/random.ts';
 import type { TrainingJob } from './training-job.ts';
 
@@ -38,7 +31,7 @@ export async function openStart(job: TrainingJob, base: Base, random: Random): P
   );
   const fresh = freshLora(config, shape, random);
   const first = adapters.warm ?? adapters.shipped;
-  const theta = first === null ? fresh : laidOver(fresh, first, { base, shape });
+  const theta = first === null ? fresh : laidOver(fresh, first, { config, shape });
   return { shape, theta, reference: referenceOf() };
 
   function referenceOf(): Float32Array {
@@ -46,21 +39,4 @@ export async function openStart(job: TrainingJob, base: Base, random: Random): P
     if (adapters.shipped === null) return new Float32Array(loraSize(config, shape));
     return flattenLora(config, adapters.shipped, shape);
   }
-}
-
-/** The adapter in the shape. Where it has no numbers of its own, A is that of a fresh LoRA: with zeros in both A and B
- *  nothing could ever be learnt there. */
-function laidOver(
-  fresh: Float32Array,
-  adapter: LoraAdapter,
-  { base: { config }, shape }: { base: Base; shape: LoraShape },
-): Float32Array {
-  const theta = flattenLora(config, adapter, shape);
-  const places = new Set(adapter.tensors.map(({ layer, module }) => `${layer}.${module}`));
-  for (const { layer, module, in: K, aOffset } of loraPlaces(config, shape)) {
-    const ownRanks = places.has(`${layer}.${module}`) ? adapter.shape.rank : 0;
-    const [from, to] = [aOffset + ownRanks * K, aOffset + shape.rank * K];
-    theta.set(fresh.subarray(from, to), from);
-  }
-  return theta;
 }

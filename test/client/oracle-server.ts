@@ -8,6 +8,7 @@ import { makeManifestKey, type PrivateKey, signStatement } from '../../src/sync/
 import type { ChangeAnswer, ChangeMessage, PushAnswer } from '../../src/sync/protocol.ts';
 import { checksumOfLive, OracleFeed } from './oracle-feed.ts';
 import { type OracleAdapter, type OracleDevice, statementOf, streamOf } from './oracle-files.ts';
+import { KEEPER } from './oracle-modes.ts';
 
 /** What becomes of one request. */
 export type Fault =
@@ -36,6 +37,8 @@ export class OracleServer {
   readonly records = new Map<string, Json>();
   /** recordIds in the order in which their changes were applied, by device. */
   readonly applied: { deviceId: string; recordId: string }[] = [];
+  /** Of all changes that arrived, whatever became of them. */
+  readonly sources = new Set<string>();
   readonly adapters: OracleAdapter[] = [];
   readonly reports = new Map<string, Json>();
   readonly words: string[] = [];
@@ -199,6 +202,7 @@ export class OracleServer {
       const modes = shipped.map((shippedAdapter) => ({ shippedAdapter }));
       return { viewer: { modes, adapterFeed: this.#feed.page(after) } };
     },
+    Modes: () => ({ viewer: { modes: [KEEPER] } }),
     Acknowledge: (input: { deviceId: string; adapterId: string; state: string }) =>
       this.#acknowledge(input),
     Report: ({ clientId, text }: { clientId: string; text: string }) => {
@@ -224,6 +228,7 @@ export class OracleServer {
       return { __typename: 'PushGap', expectedMutationId: answers.length + 1 };
     }
     const results = input.changes.map(({ mutationId, ...change }) => {
+      this.sources.add(change.source);
       const payload = canonicalJson(change as unknown as Json);
       const seen = answers[mutationId - 1];
       if (seen?.payload === payload) return { ...seen.answer, outcome: 'DUPLICATE' as const };

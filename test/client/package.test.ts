@@ -33,7 +33,7 @@ it('has code, types, a readme and a licence, and nothing of the server', async (
   const code = files.filter(({ name }) => name.endsWith('.js'));
   for (const { parentPath, name } of code) {
     const text = await readFile(join(parentPath, name), 'utf8');
-    const imported = [...text.matchAll(/(?:from|import)\s*\(?"([^".][^"]*)"/g)].map(
+    const imported = [...text.matchAll(/(?:from|import)\s*\(?"([^".\n][^"\n]*)"/g)].map(
       ([, from]) => from,
     );
     const isKnown = (from = '') => /^node:|^fs-native-extensions$|^onnxruntime-/.test(from);

@@ -15,6 +15,11 @@ import { changeNamed, TestDevice } from './test-device.ts';
 
 const MODES = ['subject', 'reply'];
 
+/** What becomes of a change: it is applied, refused, or for no server at all. */
+const SOURCE_OF = { applied: 'notes', refused: 'unknown', kept: 'diary' } as const;
+type Fate = keyof typeof SOURCE_OF;
+const FATES = Object.keys(SOURCE_OF) as Fate[];
+
 const device = fc.nat(3);
 const mode = fc.constantFrom(...MODES);
 const fault: fc.Arbitrary<Fault> = fc.constantFrom(
@@ -36,7 +41,7 @@ const fault: fc.Arbitrary<Fault> = fc.constantFrom(
 const fileFault: fc.Arbitrary<Fault> = fc.constantFrom('none', 'cut', 'flipped', 'busy');
 
 type Action =
-  | { kind: 'change'; device: number; count: number; isBad: boolean }
+  | { kind: 'change'; device: number; count: number; fate: Fate }
   | { kind: 'sync'; device: number; faults: Fault[]; fileFaults: Fault[] }
   | { kind: 'crash'; device: number; afterSteps: number; whole: boolean }
   | { kind: 'wipe'; device: number }
@@ -57,7 +62,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       kind: fc.constant('change' as const),
       device,
       count: fc.integer({ min: 1, max: 3 }),
-      isBad: fc.boolean(),
+      fate: fc.constantFrom(...FATES),
     }),
   },
   {
@@ -125,7 +130,7 @@ class World {
   readonly server = new OracleServer();
   readonly devices: readonly TestDevice[];
   /** What each device was asked to keep, in order; `isSure` when it said that it had. */
-  readonly #asked: { device: TestDevice; recordId: string; isSure: boolean; isBad: boolean }[] = [];
+  readonly #asked: { device: TestDevice; recordId: string; isSure: boolean; fate: Fate }[] = [];
   readonly #reports: { device: TestDevice; clientId: string; isSure: boolean }[] = [];
 
   constructor(deviceCount: number) {
@@ -165,13 +170,12 @@ class World {
     return must(this.devices[n % this.devices.length], 'there is a device');
   }
 
-  async #change(on: TestDevice, { count, isBad }: { count: number; isBad: boolean }) {
+  async #change(on: TestDevice, { count, fate }: { count: number; fate: Fate }) {
     const names = Array.from({ length: count }, (_, n) => `record ${this.#asked.length + n}`);
-    const source = isBad ? 'unknown' : 'notes';
-    const changes = names.map((name) => changeNamed(name, source));
+    const changes = names.map((name) => changeNamed(name, SOURCE_OF[fate]));
     const outcome = await on.survive(() => on.parts.outbox.add(changes));
     const isSure = outcome === 'done';
-    this.#asked.push(...names.map((recordId) => ({ device: on, recordId, isSure, isBad })));
+    this.#asked.push(...names.map((recordId) => ({ device: on, recordId, isSure, fate })));
   }
 
   async #report(on: TestDevice) {
@@ -202,6 +206,8 @@ class World {
       const places = applied.map(({ recordId }) => order.indexOf(recordId));
       // each at most once, and in the order of the device
       expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
+      // DEV-16: not even refused
+      expect(this.server.sources).not.toContain('diary');
       for (const { installed } of Object.values(on.shelf.slots)) {
         for (const file of installed?.files ?? []) {
           expect(sha256(must(on.disk.content.get(file.sha256), 'an installed file'))).toBe(
@@ -223,8 +229,11 @@ class World {
     }
     this.check();
     const applied = new Set(this.server.applied.map(({ recordId }) => recordId));
-    for (const { recordId, isSure, isBad } of this.#asked) {
-      if (isSure) expect([recordId, applied.has(recordId)]).toEqual([recordId, !isBad]);
+    for (const { device: on, recordId, isSure, fate } of this.#asked) {
+      if (!isSure) continue;
+      expect([recordId, applied.has(recordId)]).toEqual([recordId, fate === 'applied']);
+      const isKept = on.disk.state.has(`record/diary/${recordId}`);
+      expect([recordId, isKept]).toEqual([recordId, fate === 'kept']);
     }
     for (const { clientId, isSure } of this.#reports) {
       if (isSure) expect(this.server.reports.get(clientId)).toBe(clientId);
@@ -247,7 +256,7 @@ class World {
   }
 }
 
-it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11, DEV-13, DEV-14)', async () => {
+it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11, DEV-13, DEV-14, DEV-16)', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 2, max: 4 }),

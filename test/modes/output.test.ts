@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../src/lib/canonical-json.ts';
+import { type JsonSchema, SchemaError } from '../../src/modes/json-schema.ts';
 import { modeOutput } from '../../src/modes/output.ts';
 import {
   isOutput,
@@ -9,7 +10,7 @@ import {
   outputStart,
 } from '../../src/modes/output-states.ts';
 import { readOutputShape } from '../../src/modes/read-output-shape.ts';
-import { compileSchema, type JsonSchema, SchemaError } from '../../src/modes/schema-check.ts';
+import { compileSchema } from '../../src/modes/schema-check.ts';
 import { randomNumbers } from '../support/random-llama.ts';
 
 const objectOf = (properties: { readonly [name: string]: Json }, required?: string[]) => ({

@@ -10,6 +10,7 @@ import { readConfig } from '../../src/config.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { installBase } from '../../src/model/base-install.ts';
 import { type App, startApp } from '../../src/start/app.ts';
+import { writeDeviceModes } from './device-modes.ts';
 
 /** A server, and what its devices need. */
 export interface TinyApp {
@@ -22,11 +23,20 @@ export interface TinyApp {
 /** Starting a whole server takes a few seconds, and much longer on a machine that does much else. */
 export const START_MS = 240_000;
 
-/** Starts the server; each of the users has a live adapter in the mode `subject`. */
-export async function startTinyApp(users: readonly string[]): Promise<TinyApp> {
+/** Starts the server; each of the users has a live adapter in the mode `subject`. `trainsOn`: who trains that mode, when not
+ *  the server alone. */
+export async function startTinyApp(
+  users: readonly string[],
+  trainsOn?: 'device' | 'both',
+): Promise<TinyApp> {
   const folder = await mkdtemp(join(tmpdir(), 'attune-tiny-'));
   const folders = { dataDir: join(folder, 'data'), cacheDir: join(folder, 'cache') };
-  const config = readConfig({ ...folders, model: 'tiny', port: '0' }, {});
+  const modesDir = join(folder, 'modes');
+  const modes =
+    trainsOn === undefined
+      ? {}
+      : { modesDir, modes: (await writeDeviceModes(modesDir, trainsOn)).join(',') };
+  const config = readConfig({ ...folders, ...modes, model: 'tiny', port: '0' }, {});
   const base = await installBase({ model: 'tiny', cacheDir: folders.cacheDir });
   await seedUsers(config.dataDir, base, { mode: 'subject', users });
   const app = await startApp(config, {

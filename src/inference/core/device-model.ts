@@ -1,17 +1,12 @@
 // A base on a device: one answer at a time, with the graph, tokenizer and templates that the server uses. The engine
 // (onnxruntime-web, -node or -react-native) and the files are handed in. It knows nothing of storage, networks or users.
 
-import { parsePeft } from '../../adapters/peft-content.ts';
-import type { Json } from '../../lib/canonical-json.ts';
+import { type AdapterContent, readAdapterContent } from '../../adapters/peft-content.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
 import { must } from '../../lib/errors.ts';
-import { parseHfConfig } from '../../model/hf-config.ts';
-import { createTokenizer } from '../../model/hf-tokenizer.ts';
+import { type BaseTexts, parseBaseTexts } from '../../model/base-texts.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import type { LoraAdapter } from '../../model/lora.ts';
-import { parseSafetensors } from '../../model/safetensors-tensors.ts';
 import type { Tokenizer } from '../../model/tokenizer.ts';
-import { parseTokenizerJson } from '../../model/tokenizer-json.ts';
 import { type ModelContent, type Ort, openOrtSession } from '../../runtime/ort-session.ts';
 import { type AdapterImage, adapterImage, zeroImage } from './adapter-image.ts';
 import { type Generation, roomFor } from './generation.ts';
@@ -21,23 +16,13 @@ import { OutputGuide } from './output-guide.ts';
 import { Sequence } from './sequence.ts';
 import { Vocabulary } from './vocabulary.ts';
 
-export type { Ort };
+export type { AdapterContent, Ort };
 
 /** A base's files, as a device has them. */
-export interface DeviceBaseFiles {
+export interface DeviceBaseFiles extends BaseTexts {
   /** The base's hash, which adapters name. */
   readonly sha256: string;
   readonly model: ModelContent;
-  /** Texts of the files of these names. */
-  readonly config: string;
-  readonly tokenizer: string;
-  readonly tokenizerConfig: string;
-}
-
-/** An adapter's two files. */
-export interface AdapterContent {
-  readonly config: string;
-  readonly tensors: Uint8Array;
 }
 
 /** What to say, and how. */
@@ -97,34 +82,17 @@ export class DeviceModel {
     files: DeviceBaseFiles,
     { threads, random = Math.random }: { threads?: number; random?: () => number } = {},
   ): Promise<DeviceModel> {
-    const config = parseHfConfig(JSON.parse(files.config) as Json, null, 'config.json');
-    const { bosTokenId, eosTokenIds } = config;
-    const label = 'tokenizer.json';
-    const tokenizer = createTokenizer({
-      ...{ bosTokenId, eosTokenIds, label },
-      tokenizerJson: parseTokenizerJson(JSON.parse(files.tokenizer) as Json, label),
-      tokenizerConfig: JSON.parse(files.tokenizerConfig) as { readonly [key: string]: Json },
-    });
+    const { config, tokenizer } = parseBaseTexts(files);
     const session = await openOrtSession(ort, files.model, threads);
     const runner = new ModelRunner(session, config);
     const randomSeed = () => Math.floor(random() * 2 ** 31);
     return new DeviceModel({ config, tokenizer, sha256: files.sha256, runner, randomSeed });
   }
 
-  /** Reads an adapter of this base. Throws BAD_INPUT for one that is damaged or another base's. */
-  readAdapter(content: AdapterContent): LoraAdapter {
-    const tensors = parseSafetensors(content.tensors, 'adapter_model.safetensors');
-    const labels = {
-      configLabel: 'adapter_config.json',
-      tensorsLabel: 'adapter_model.safetensors',
-    };
-    const base = { sha256: this.#sha256, config: this.config };
-    return parsePeft({ configText: content.config, tensors, ...labels }, base);
-  }
-
-  /** The adapter in the form that questions take. */
+  /** The adapter in the form that questions take. Throws BAD_INPUT for one that is damaged or another base's. */
   adapterImage(content: AdapterContent): AdapterImage {
-    return adapterImage(this.config, this.readAdapter(content));
+    const base = { sha256: this.#sha256, config: this.config };
+    return adapterImage(this.config, readAdapterContent(content, base));
   }
 
   /** Answers. Throws BAD_INPUT when the prompt is too long, and the signal's reason. */

@@ -1,5 +1,11 @@
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import { type LoraShape, loraPlaces, loraSize } from '../../model/lora.ts';
+import {
+  flattenLora,
+  type LoraAdapter,
+  type LoraShape,
+  loraPlaces,
+  loraSize,
+} from '../../model/lora.ts';
 import type { Random } from './random.ts';
 
 /** A LoRA that changes nothing yet: B zero, A uniform in +-1/sqrt(in).
@@ -10,6 +16,23 @@ export function freshLora(config: LlamaConfig, shape: LoraShape, random: Random)
     const bound = 1 / Math.sqrt(place.in);
     const end = place.aOffset + shape.rank * place.in;
     for (let i = place.aOffset; i < end; i += 1) theta[i] = (2 * random() - 1) * bound;
+  }
+  return theta;
+}
+
+/** The adapter in the shape. Where it has no numbers of its own, A is that of a fresh LoRA: with zeros in both A and B
+ *  nothing could ever be learnt there. */
+export function laidOver(
+  fresh: Float32Array,
+  adapter: LoraAdapter,
+  { config, shape }: { readonly config: LlamaConfig; readonly shape: LoraShape },
+): Float32Array {
+  const theta = flattenLora(config, adapter, shape);
+  const places = new Set(adapter.tensors.map(({ layer, module }) => `${layer}.${module}`));
+  for (const { layer, module, in: K, aOffset } of loraPlaces(config, shape)) {
+    const ownRanks = places.has(`${layer}.${module}`) ? adapter.shape.rank : 0;
+    const [from, to] = [aOffset + ownRanks * K, aOffset + shape.rank * K];
+    theta.set(fresh.subarray(from, to), from);
   }
   return theta;
 }

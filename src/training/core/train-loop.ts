@@ -64,10 +64,14 @@ export interface LoopState {
   best: Float32Array;
   /** Epochs that are over. */
   epochs: number;
+  /** Steps of the epoch that is not over. */
+  epochSteps: number;
 }
 
-/** Where the state after each epoch is kept; the loop's end does not depend on it. */
+/** Where the state after each epoch is kept, and after some of the steps; the loop's end does not depend on it. */
 export interface Checkpoints {
+  /** How many steps of an epoch may be lost; left out: all of them. */
+  readonly everySteps?: number;
   /** The newest state of this very loop, or null. */
   read(): Promise<LoopState | null>;
   write(state: LoopState): Promise<void>;
@@ -91,13 +95,18 @@ export async function train<B extends Batch>(
   for (let epoch = 0; epoch < state.epochs; epoch += 1) lesson.epoch(options.random);
   while (state.epochs < options.epochs) {
     if (epochsSinceBest(state) >= options.patience) break;
-    for (const batch of lesson.epoch(options.random)) {
+    for (const batch of lesson.epoch(options.random).slice(state.epochSteps)) {
       options.signal?.throwIfAborted();
       const report = await step(lesson, batch, state, options);
       options.onStep?.(report);
+      state.epochSteps += 1;
+      const { everySteps } = options.checkpoints ?? {};
+      if (everySteps !== undefined && state.epochSteps % everySteps === 0)
+        await options.checkpoints?.write(state);
     }
     await validate(lesson, state);
     state.epochs += 1;
+    state.epochSteps = 0;
     await options.checkpoints?.write(state);
   }
   return { theta: state.best, losses: state.losses, validationLosses: state.validationLosses };
@@ -111,6 +120,7 @@ async function begin<B extends Batch>(lesson: Lesson<B>, theta: Float32Array): P
     validationLosses: [],
     best: theta,
     epochs: 0,
+    epochSteps: 0,
   };
   await validate(lesson, state);
   return state;

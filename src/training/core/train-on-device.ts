@@ -1,0 +1,196 @@
+// A training run on a device, from texts to a measured adapter: the recipe, the loop and the gate are the server's, the
+// graphs come as files, and whoever calls keeps the checkpoints. It knows nothing of storage, networks or users.
+
+import {
+  type AdapterContent,
+  encodePeftTensors,
+  readAdapterContent,
+} from '../../adapters/peft-content.ts';
+import { encodeWireFile } from '../../adapters/wire-file.ts';
+import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
+import { must } from '../../lib/errors.ts';
+import { textSha256 } from '../../lib/text-sha256.ts';
+import { type BaseTexts, parseBaseTexts } from '../../model/base-texts.ts';
+import type { DeviceTrainGraphName } from '../../model/device-graph-name.ts';
+import type { LlamaConfig } from '../../model/llama-config.ts';
+import {
+  coveringShape,
+  type LoraAdapter,
+  loraLayers,
+  loraSize,
+  unflattenLora,
+} from '../../model/lora.ts';
+import { roundLora } from '../../model/lora-wire.ts';
+import {
+  type FileContent,
+  type ModelContent,
+  type Ort,
+  openOrtSession,
+} from '../../runtime/ort-session.ts';
+import { freshLora, laidOver } from './fresh-lora.ts';
+import { decideGate, type GateOptions, type GateVerdict } from './gate.ts';
+import { probeExamples } from './general-probe.ts';
+import { learn } from './learn.ts';
+import type { Learner } from './learner.ts';
+import { measureHoldout } from './measure-holdout.ts';
+import { OnnxLearner } from './onnx-learner.ts';
+import { seededRandom } from './random.ts';
+import { type Recipe, type RecipeChoices, recipeOf } from './recipe.ts';
+import { tokeniseParts } from './tokenise-parts.ts';
+import type { LoopState, StepReport } from './train-loop.ts';
+import type { TrainingExample } from './training-set.ts';
+
+/** What a device trains with. */
+export interface DeviceTrainBase extends BaseTexts {
+  /** The base's hash, which adapters name. */
+  readonly sha256: string;
+  readonly weights: ModelContent['weights'];
+  /** No prefix: all layers are adapted. */
+  readonly graphs: Readonly<Partial<Record<DeviceTrainGraphName, FileContent>>>;
+}
+
+/** One run. */
+export interface DeviceTrainJob {
+  readonly base: DeviceTrainBase;
+  readonly choices: RecipeChoices;
+  readonly gate: GateOptions;
+  readonly datasetSha256: string;
+  readonly examples: readonly TrainingExample[];
+  /** What the mode ships, to begin from where it fits. */
+  readonly shipped: AdapterContent | null;
+  /** The adapter to compare with. */
+  readonly live: AdapterContent | null;
+  /** Where this very run was left; null: at its beginning. */
+  readonly state: LoopState | null;
+}
+
+/** How a run is watched and stopped. */
+export interface DeviceTrainHooks {
+  onStep?(report: StepReport): void;
+  /** Keeps the state, from which the run goes on; it may change as soon as the promise is settled. */
+  onCheckpoint?(state: LoopState): Promise<void>;
+  readonly signal?: AbortSignal;
+  /** Lets others have the thread between two steps. */
+  rest?(): Promise<void>;
+}
+
+/** What a run made and measured. */
+export interface DeviceTrainResult {
+  /** The wire form of the adapter. */
+  readonly wire: Uint8Array;
+  readonly verdict: GateVerdict;
+  readonly losses: readonly number[];
+  readonly validationLosses: readonly number[];
+  /** How many it learnt from. */
+  readonly examples: number;
+}
+
+/** Steps that a closed tab may cost. */
+const CHECKPOINT_STEPS = 5;
+
+/** Names a run: whatever its bytes follow from. */
+export function deviceRunName(
+  baseSha256: string,
+  job: Pick<DeviceTrainJob, 'choices' | 'datasetSha256'>,
+  shippedSha256: string | null,
+): string {
+  const { choices, datasetSha256 } = job;
+  const parts = [baseSha256, choices as unknown as Json, datasetSha256, shippedSha256];
+  return textSha256(canonicalJson(parts));
+}
+
+/** Trains and measures. The same job gives the same bytes on the same machine, also when it goes on from a state.
+ *  Throws UntrainableError, BAD_INPUT for files that are no such base or adapter, and the signal's reason. */
+export async function trainOnDevice(
+  ort: Ort,
+  job: DeviceTrainJob,
+  { onStep = () => undefined, onCheckpoint, ...pauses }: DeviceTrainHooks,
+  threads?: number,
+): Promise<DeviceTrainResult> {
+  const { config, tokenizer } = parseBaseTexts(job.base);
+  const recipe = recipeOf(job.choices, config);
+  const parts = tokeniseParts({ recipe, examples: job.examples, preferences: [] }, tokenizer);
+  const base = { sha256: job.base.sha256, config };
+  const read = (content: AdapterContent | null) =>
+    content === null ? null : fitting(readAdapterContent(content, base), config, recipe);
+  const randomOf = (purpose: string) =>
+    seededRandom(textSha256(`${deviceRunName(base.sha256, job, null)} ${purpose}`));
+  const fresh = freshLora(config, recipe.lora, randomOf('weights'));
+  const shipped = read(job.shipped);
+  const start = shipped === null ? fresh : laidOver(fresh, shipped, { config, shape: recipe.lora });
+  const onnx = openLearner(ort, job.base, { config, recipe, threads });
+  const learner = pausing(onnx, pauses);
+  const write = onCheckpoint ?? (() => Promise.resolve());
+  try {
+    const learnt = await learn(recipe, parts, {
+      ...{ learner, start, randomOf, onStep },
+      reference: new Float32Array(loraSize(config, recipe.lora)),
+      checkpointsOf: () => ({
+        ...{ everySteps: CHECKPOINT_STEPS, write },
+        read: () => Promise.resolve(job.state),
+      }),
+    });
+    // what is measured is what is published
+    const candidate = roundLora(unflattenLora(config, recipe.lora, learnt.theta));
+    const probe = probeExamples(tokenizer, recipe.maxTokens);
+    const measures = await measureHoldout(
+      { ...parts.holdout, probe },
+      { candidate, live: read(job.live) },
+      { learner, config, shape: recipe.lora },
+    );
+    const wire = encodeWireFile(encodePeftTensors(candidate, base));
+    return {
+      wire: must(wire, 'a rounded adapter has a wire form'),
+      verdict: decideGate(measures, job.gate),
+      losses: learnt.losses,
+      validationLosses: learnt.validationLosses,
+      examples: parts.train.examples.length,
+    };
+  } finally {
+    await onnx.close();
+  }
+}
+
+/** The adapter if it fits into the graphs, which are for the recipe's shape: one of another shape is no start, and cannot be
+ *  compared with. */
+function fitting(adapter: LoraAdapter, config: LlamaConfig, { lora }: Recipe): LoraAdapter | null {
+  return coveringShape(config, lora, adapter.shape) === lora ? adapter : null;
+}
+
+function openLearner(
+  ort: Ort,
+  { graphs, weights }: DeviceTrainBase,
+  { config, recipe, threads }: { config: LlamaConfig; recipe: Recipe; threads: number | undefined },
+): OnnxLearner {
+  const prefixLayers = Math.min(...loraLayers(config, recipe.lora));
+  return new OnnxLearner({ config, prefixLayers }, (name) => {
+    if (name === 'preference') throw new Error('a device has no preferences');
+    const graph = must(graphs[name], `the training graph ${name}`);
+    return openOrtSession(ort, { graph, weights }, threads);
+  });
+}
+
+/** The learner, which rests before each step of work. */
+function pausing(
+  learner: Learner,
+  { signal, rest = () => Promise.resolve() }: Pick<DeviceTrainHooks, 'signal' | 'rest'>,
+): Learner {
+  const pause = async () => {
+    await rest();
+    signal?.throwIfAborted();
+  };
+  return {
+    step: async (batch, theta) => {
+      await pause();
+      return learner.step(batch, theta);
+    },
+    preferenceStep: async (batch, theta) => {
+      await pause();
+      return learner.preferenceStep(batch, theta);
+    },
+    logProbs: async (batch, theta) => {
+      await pause();
+      return learner.logProbs(batch, theta);
+    },
+  };
+}

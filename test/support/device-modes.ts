@@ -1,0 +1,20 @@
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MODES = fileURLToPath(new URL('../../modes', import.meta.url));
+
+/** Copies the shipped modes to `dir` so that `subject` is trained there, with small adapters that learn fast. Of a mode that only
+ *  devices train, nobody else may have the mails: then it is the only one. Returns which modes to serve. */
+export async function writeDeviceModes(
+  dir: string,
+  where: 'device' | 'both',
+): Promise<readonly string[]> {
+  await cp(MODES, dir, { recursive: true });
+  const path = join(dir, 'subject.yaml');
+  const text = await readFile(path, 'utf8');
+  const training = `training: { learningRate: 0.004, epochs: 3, batchSize: 4, maxTokens: 160, where: ${where} }`;
+  const lora = 'lora: { rank: 8, alpha: 16, targets: all, topLayers: 2 }';
+  await writeFile(path, text.replace(/^training:.*$/m, training).replace(/^lora:.*$/m, lora));
+  return where === 'device' ? ['subject'] : ['subject', 'continue'];
+}
