@@ -13,6 +13,7 @@ import { lockUser } from '../src/db/user-row.ts';
 import type { AdapterFolder } from '../src/inference/engine-protocol.ts';
 import type { Base } from '../src/model/base-package.ts';
 import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../src/model/lora.ts';
+import { folderVault } from '../src/sealing/vault.ts';
 
 const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };
 
@@ -28,15 +29,15 @@ export async function seedUsers(
 ): Promise<readonly AdapterFolder[]> {
   const adapters: AdapterFolder[] = [];
   const database = await openDatabase({ dataDir });
-  const store = await openAdapterStore(dataDir);
+  const store = await openAdapterStore(dataDir, folderVault(dataDir));
   const scratch = await mkdtemp(join(tmpdir(), 'attune-seed-'));
   try {
     for (const [index, subject] of users.entries()) {
       const folder = join(scratch, subject);
-      await writePeftFolder(folder, randomAdapter(base, index + 1), base);
-      const { sha256, files } = await store.put(folder);
-      adapters.push({ sha256, dir: store.pathOf(sha256) });
       const user = await ensureUser(database.kysely, subject, new Date());
+      await writePeftFolder(folder, randomAdapter(base, index + 1), base);
+      const { sha256, files } = await store.put(folder, user.id);
+      adapters.push({ sha256, ...(await store.folderOf({ userId: user.id, sha256 })) });
       await database.kysely.transaction().execute(async (tx) => {
         await lockUser(tx, user.id);
         await makeLive(tx, {

@@ -22,7 +22,9 @@ export const AdapterRevoked = objectType({
     t.field('cursor', { type: 'Cursor', description: 'The position after this event.' });
     t.id('adapterId', { resolve: ({ adapterId }) => toGlobalId('Adapter', adapterId) });
     t.string('modeKey');
-    t.string('reason', { description: 'DATA_DELETED, ROLLED_BACK, RATED_WORSE or DAMAGED.' });
+    t.string('reason', {
+      description: 'DATA_DELETED, ROLLED_BACK, RATED_WORSE, DAMAGED or USER_ERASED.',
+    });
   },
 });
 

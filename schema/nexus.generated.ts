@@ -162,6 +162,7 @@ export interface NexusGenObjects {
   }
   Dataset: source.Dataset;
   Device: source.Device;
+  ErasureReceipt: source.ErasureReceipt;
   Evaluation: { // root type
     holdoutExamples: number; // Int!
     loss?: number | null; // Float
@@ -349,6 +350,14 @@ export interface NexusGenFieldTypes {
     lastMutationId: number; // Int!
     held: ReadonlyArray<NexusGenRootTypes['HeldAdapter']>; // [HeldAdapter!]!
   }
+  ErasureReceipt: { // field return type
+    requestedAt: NexusGenScalars['DateTime']; // DateTime!
+    completedAt: NexusGenScalars['DateTime']; // DateTime!
+    counts: NexusGenScalars['JSON']; // JSON!
+    adapters: ReadonlyArray<string>; // [String!]!
+    dataKeySha256: string | null; // String
+    receipt: NexusGenScalars['JSON']; // JSON!
+  }
   Evaluation: { // field return type
     holdoutExamples: number; // Int!
     loss: number | null; // Float
@@ -398,6 +407,8 @@ export interface NexusGenFieldTypes {
     reportCompletion: NexusGenRootTypes['Completion']; // Completion!
     acknowledgeAdapter: NexusGenRootTypes['Device']; // Device!
     registerDevice: NexusGenRootTypes['Device']; // Device!
+    eraseRecords: NexusGenRootTypes['ErasureReceipt']; // ErasureReceipt!
+    eraseViewer: NexusGenRootTypes['ErasureReceipt']; // ErasureReceipt!
     pushChanges: NexusGenRootTypes['PushChangesResult']; // PushChangesResult!
     revokeDevice: NexusGenRootTypes['RevokedDevice']; // RevokedDevice!
     revokeUserDevice: NexusGenRootTypes['RevokedDevice']; // RevokedDevice!
@@ -621,6 +632,14 @@ export interface NexusGenFieldTypeNames {
     lastMutationId: 'Int'
     held: 'HeldAdapter'
   }
+  ErasureReceipt: { // field return type name
+    requestedAt: 'DateTime'
+    completedAt: 'DateTime'
+    counts: 'JSON'
+    adapters: 'String'
+    dataKeySha256: 'String'
+    receipt: 'JSON'
+  }
   Evaluation: { // field return type name
     holdoutExamples: 'Int'
     loss: 'Float'
@@ -670,6 +689,8 @@ export interface NexusGenFieldTypeNames {
     reportCompletion: 'Completion'
     acknowledgeAdapter: 'Device'
     registerDevice: 'Device'
+    eraseRecords: 'ErasureReceipt'
+    eraseViewer: 'ErasureReceipt'
     pushChanges: 'PushChangesResult'
     revokeDevice: 'RevokedDevice'
     revokeUserDevice: 'RevokedDevice'
@@ -816,6 +837,10 @@ export interface NexusGenArgTypes {
     }
     registerDevice: { // args
       input: NexusGenInputs['RegisterDeviceInput']; // RegisterDeviceInput!
+    }
+    eraseRecords: { // args
+      source: string; // String!
+      before?: NexusGenScalars['DateTime'] | null; // DateTime
     }
     pushChanges: { // args
       input: NexusGenInputs['PushChangesInput']; // PushChangesInput!

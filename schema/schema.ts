@@ -12,6 +12,7 @@ import * as completion from './completion.ts';
 import { PageInfo } from './connection.ts';
 import * as dataset from './dataset.ts';
 import * as device from './device.ts';
+import * as erasure from './erasure.ts';
 import * as feed from './feed.ts';
 import { File } from './file.ts';
 import * as mode from './mode.ts';
@@ -34,6 +35,7 @@ const TYPES = [
   completion,
   dataset,
   device,
+  erasure,
   feed,
   mode,
   pushChanges,

@@ -14,7 +14,9 @@ import type {
   StoredFile,
   UserRow,
 } from '../src/db/schema.ts';
+import type { Erasure } from '../src/erasure/receipt.ts';
 import type { TokenLogprob as AnswerLogprob, Logprob } from '../src/inference/core/logprobs.ts';
+import type { Json } from '../src/lib/canonical-json.ts';
 import type { Base } from '../src/model/base-package.ts';
 import type { Mode as ModeDefinition } from '../src/modes/mode.ts';
 import type { FeedEvent, FeedPage, Resync } from '../src/sync/feed.ts';
@@ -46,6 +48,12 @@ export type TokenLogprob = AnswerLogprob;
 /** A token at some place of an answer. */
 export type TopLogprob = Logprob;
 
+/** What an erasure did, with its signed receipt. */
+export type ErasureReceipt = Pick<Erasure, 'counts' | 'adapters' | 'dataKeySha256'> & {
+  readonly requestedAt: Date;
+  readonly completedAt: Date;
+  readonly receipt: Json;
+};
 /** The answer to changes that were looked at. */
 export type PushAccepted = Extract<PushResult, { kind: 'accepted' }>;
 /** The answer to changes that were not. */

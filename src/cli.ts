@@ -1,9 +1,10 @@
 // The command line: which commands there are and what they take. Flags come from the table of settings.
 
-import { Command, CommanderError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { issueToken } from './auth/tokens.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
 import { systemClock } from './lib/clock.ts';
+import { must } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
 import type { TrainGlobalArguments } from './start/train-global.ts';
 import { rotateManifestKeys } from './sync/manifest-keys.ts';
@@ -41,6 +42,8 @@ type SettingKey = keyof typeof SETTINGS;
 type Options = Readonly<Record<string, string | undefined>>;
 
 const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
+/** What opens sealed data. */
+const KEY_SETTINGS = ['dataDir', 'keysDir', 'masterKeys', 'kms', 'kmsToken'] as const;
 
 function createProgram(actions: CliActions): Command {
   const program = new Command('attune')
@@ -63,18 +66,44 @@ function createProgram(actions: CliActions): Command {
       const keysDir = keysDirOf(readConfig(flagsOf(options)));
       actions.print(`${await issueToken(keysDir, options.user, systemClock)}\n`);
     });
+  addRotateKeys(program, actions);
   program
-    .command('rotate-keys')
-    .description("sign adapters' manifests with a new key from now on, also while servers run")
-    .addOption(optionOf('dataDir'))
-    .addOption(optionOf('keysDir'))
-    .action(async (options: Options) => {
-      const kid = await rotateManifestKeys(keysDirOf(readConfig(flagsOf(options))));
-      actions.print(`${kid}\n`);
+    .command('verify-receipt <file>')
+    .description('check the receipt of an erasure, with no server and no keys')
+    .option(
+      '--key <id>',
+      'the key that must have signed it, as /.well-known/attune-keys.json has it',
+    )
+    .action(async (file: string, { key }: { readonly key?: string }) => {
+      const { verifyReceipt } = await import('./erasure/verify-receipt.ts');
+      actions.print(await verifyReceipt(file, key));
     });
   addTrainGlobal(program, actions);
   addOperations(program, actions);
   return program;
+}
+
+/** What each rotation does; it prints the outcome in a line. */
+const ROTATIONS: Readonly<Record<string, (config: Config) => Promise<string>>> = {
+  manifest: (config) => rotateManifestKeys(keysDirOf(config)),
+  master: async (config) => (await import('./operations/operate.ts')).rotateMaster(config),
+  data: async (config) => (await import('./operations/operate.ts')).rotateData(config),
+};
+
+function addRotateKeys(program: Command, { print }: CliActions): void {
+  const which = new Argument('[keys]', 'those that sign manifests, wrap data keys, or seal data')
+    .choices(Object.keys(ROTATIONS))
+    .default('manifest');
+  const command = program
+    .command('rotate-keys')
+    .description('take new keys into use, also while servers run; after a kill, call it again')
+    .addArgument(which)
+    .action(async (keys: string, options: Options) => {
+      const rotate = must(ROTATIONS[keys], 'one of the choices');
+      print(`${await rotate(readConfig(flagsOf(options)))}\n`);
+    });
+  for (const key of [...KEY_SETTINGS, 'databaseUrl', 'blobUrl'] as const)
+    command.addOption(optionOf(key));
 }
 
 function addTrainGlobal(program: Command, { print }: CliActions): void {
@@ -119,16 +148,15 @@ function addOperations(program: Command, { print }: CliActions): void {
     restore: ['restoreBackup', 'read such a copy into an empty database'],
   } as const;
   for (const [name, [action, description]] of Object.entries(copies)) {
-    program
+    const command = program
       .command(`${name} <folder>`)
       .description(description)
-      .addOption(optionOf('dataDir'))
-      .addOption(optionOf('databaseUrl'))
-      .addOption(optionOf('blobUrl'))
       .action(async (folder: string, options: Options) => {
         const operate = await import('./operations/operate.ts');
         print(await operate[action](readConfig(flagsOf(options)), folder));
       });
+    for (const key of [...KEY_SETTINGS, 'databaseUrl', 'blobUrl'] as const)
+      command.addOption(optionOf(key));
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { parseS3Url } from './blobs/s3-url.ts';
+import type { VaultSettings } from './sealing/vault.ts';
 import { ACCESS_SETTINGS } from './settings/access.ts';
 import { MODEL_SETTINGS } from './settings/model.ts';
 import { SERVER_SETTINGS } from './settings/server.ts';
@@ -58,7 +59,9 @@ function readSetting(
   const value = setting.parse(text);
   if (value !== undefined) return value;
   throw new ConfigError(
-    `${name} is ${JSON.stringify(hidePassword(text))}: expected ${setting.expected}.`,
+    setting.isSecret
+      ? `${name} does not fit: expected ${setting.expected}.`
+      : `${name} is ${JSON.stringify(hidePassword(text))}: expected ${setting.expected}.`,
   );
 }
 
@@ -66,7 +69,7 @@ function hidePassword(text: string): string {
   return text.replace(/:[^:/@]*@/, ':...@');
 }
 
-/** The folder of the key that signs tokens. */
+/** The folder of the keys. */
 export function keysDirOf({ keysDir, dataDir }: Config): string {
   return keysDir ?? dataDir;
 }
@@ -82,4 +85,10 @@ export function blobPlaceOf({ blobUrl, dataDir }: Config): BlobPlace {
   if (blobUrl === undefined) return { folder: dataDir };
   if (parseS3Url(blobUrl) !== null) return { folder: dataDir, remoteUrl: blobUrl };
   return { folder: fileURLToPath(blobUrl) };
+}
+
+/** Where the keys are that data is sealed with. */
+export function vaultSettingsOf(config: Config): VaultSettings {
+  const { masterKeys, kms: url, kmsToken: token } = config;
+  return { keysDir: keysDirOf(config), masterKeys, kms: url === undefined ? url : { url, token } };
 }

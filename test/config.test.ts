@@ -60,6 +60,10 @@ describe('readConfig', () => {
       ATTUNE_SPECULATION: 'yes',
       BLOB_URL: 'file:///srv/blobs',
       ATTUNE_KEYS: '/srv/keys',
+      ATTUNE_MASTER_KEYS: `now:${'A'.repeat(43)}=`,
+      ATTUNE_STORE_COMPLETIONS: 'no',
+      ATTUNE_KMS: 'https://kms.example/attune',
+      ATTUNE_KMS_TOKEN: 'kms-token',
       ATTUNE_CONCURRENCY: '2',
       ATTUNE_LOG_LEVEL: 'debug',
       ATTUNE_PRODUCTION: 'yes',
@@ -83,6 +87,10 @@ describe('readConfig', () => {
       redisUrl: 'redis://cache:6379',
       blobUrl: 'file:///srv/blobs',
       keysDir: '/srv/keys',
+      masterKeys: [{ id: 'now', key: `${'A'.repeat(43)}=` }],
+      storeCompletions: false,
+      kms: 'https://kms.example/attune',
+      kmsToken: 'kms-token',
       model: 'tiny',
       cacheDir: '/srv/cache',
       modes: ['subject', 'reply'],
@@ -115,6 +123,9 @@ describe('readConfig', () => {
   it('names the variable when the variable is wrong, and never shows a password', () => {
     expect(() => readConfig({}, { DATABASE_URL: 'mysql://user:secret@db/attune' })).toThrow(
       'DATABASE_URL is "mysql://user:...@db/attune": expected a URL such as postgres://',
+    );
+    expect(() => readConfig({}, { ATTUNE_MASTER_KEYS: 'now:secret' })).toThrow(
+      'ATTUNE_MASTER_KEYS does not fit: expected an id and 32 bytes in base64',
     );
   });
 });

@@ -9,6 +9,7 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
+import { folderVault } from '../../src/sealing/vault.ts';
 import { decideGate, type GateVerdict } from '../../src/training/core/gate.ts';
 import { recipeOf } from '../../src/training/core/recipe.ts';
 import type { TrainingExample } from '../../src/training/core/training-set.ts';
@@ -42,7 +43,7 @@ export async function measureRuns(options: {
   readonly folder: string;
 }): Promise<Record<'full' | 'incremental' | 'alone', RunFigures>> {
   const { base, mode, folder } = options;
-  const store = await openAdapterStore(folder);
+  const store = await openAdapterStore(folder, folderVault(folder));
   const mails = manyMails(MAILS + NEW_MAILS);
   const known = mails.slice(0, MAILS).map((mail) => exampleOf(mode, mail));
   // new mails are learnt from: what only measures them would cost less
@@ -93,10 +94,10 @@ async function oneRun(
   const memory = watchMemory(running);
   const result = await running;
   const verdict = decideGate(result.measures, { ...mode.gate, objective: mode.objective });
-  const { sha256: name } = await store.put(result.adapterDir);
+  const { sha256: name } = await store.put(result.adapterDir, null);
   const seconds = (performance.now() - startedAt) / 1000;
   return {
-    adapterDir: store.pathOf(name),
+    adapterDir: store.pathOf({ userId: null, sha256: name }),
     sha256: name,
     figures: { seconds, steps: result.steps, verdict, memory: await memory },
   };

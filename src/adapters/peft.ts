@@ -2,12 +2,13 @@
 // Nothing in it depends on the user, the version or the clock, so equal adapters have equal bytes.
 // It knows nothing of databases or stores.
 
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../lib/sha256.ts';
 import { badFile } from '../model/bad-file.ts';
 import type { LoraAdapter } from '../model/lora.ts';
 import { parseSafetensors } from '../model/safetensors-tensors.ts';
+import { dirOf, type Folder, readFileIn, writeFileIn } from '../sealing/private-folder.ts';
 import { encodeLineage, LINEAGE_FILE, type Lineage } from './lineage.ts';
 import { encodePeftConfig } from './peft-config.ts';
 import { type AdapterBase, encodePeftTensors, PEFT_FILES, parsePeft } from './peft-content.ts';
@@ -21,10 +22,10 @@ export interface PeftFile {
   readonly sha256: string;
 }
 
-/** Writes the folder, which appears whole or not at all; `dir` must not exist yet. The lineage, if there is one, goes
- *  beside the two files of PEFT. */
+/** Writes the folder, which appears whole or not at all; it must not exist yet. The lineage, if there is one, goes
+ *  beside the two files of PEFT. Sizes and hashes are those of the plain bytes. */
 export async function writePeftFolder(
-  dir: string,
+  folder: Folder,
   adapter: LoraAdapter,
   base: AdapterBase & { readonly name: string },
   lineage?: Lineage,
@@ -36,10 +37,12 @@ export async function writePeftFolder(
       ? []
       : [[LINEAGE_FILE, Buffer.from(encodeLineage(lineage))] as const]),
   ];
+  const dir = dirOf(folder);
   await mkdir(dirname(dir), { recursive: true });
   const scratch = await mkdtemp(join(dirname(dir), `.${basename(dir)}-`));
   try {
-    for (const [name, bytes] of contents) await writeFile(join(scratch, name), bytes);
+    const seal = typeof folder === 'string' ? undefined : folder.seal;
+    for (const [name, bytes] of contents) await writeFileIn({ dir: scratch, seal }, name, bytes);
     await rename(scratch, dir);
   } catch (error) {
     await rm(scratch, { recursive: true, force: true });
@@ -55,14 +58,14 @@ export async function writePeftFolder(
 /** Reads a folder that we or PEFT wrote, with the checks of `parsePeft`. The tensors' bytes are read once: those with
  *  `expectedSha256` are the very bytes that are used. Throws BAD_INPUT, also when that is not their SHA-256. */
 export async function readPeftFolder(
-  dir: string,
+  folder: Folder,
   base: AdapterBase,
   expectedSha256?: string,
 ): Promise<LoraAdapter> {
-  const configLabel = join(dir, CONFIG_FILE);
-  const tensorsLabel = join(dir, TENSORS_FILE);
-  const configText = (await readBytes(configLabel)).toString();
-  const bytes = await readBytes(tensorsLabel);
+  const configLabel = join(dirOf(folder), CONFIG_FILE);
+  const tensorsLabel = join(dirOf(folder), TENSORS_FILE);
+  const configText = (await readBytes(folder, CONFIG_FILE)).toString();
+  const bytes = await readBytes(folder, TENSORS_FILE);
   const actual = expectedSha256 && sha256(bytes);
   if (actual !== expectedSha256) throw badFile(`${tensorsLabel} has SHA-256 ${actual}`);
   // a Buffer's slices share its memory
@@ -71,10 +74,10 @@ export async function readPeftFolder(
   return parsePeft({ configText, configLabel, tensors, tensorsLabel }, base);
 }
 
-async function readBytes(path: string): Promise<Buffer> {
+async function readBytes(folder: Folder, name: string): Promise<Buffer> {
   try {
-    return await readFile(path);
+    return await readFileIn(folder, name);
   } catch (error) {
-    throw badFile(`${path} cannot be read`, error);
+    throw badFile(`${join(dirOf(folder), name)} cannot be read`, error);
   }
 }

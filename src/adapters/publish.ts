@@ -47,17 +47,20 @@ export class ClaimLost extends Error {
   override readonly name = 'ClaimLost';
 }
 
-/** Another adapter is live than the one that the gate compared with: nothing was written; train and compare again. */
+/** Another adapter is live than the one that the gate compared with, or its own bytes have gone with a version that was
+ *  withdrawn meanwhile: nothing was written; train and compare again. */
 export class LiveAdapterChanged extends Error {
   override readonly name = 'LiveAdapterChanged';
 }
 
 /** Publishes a candidate whose files are in the store: the run is PUBLISHED, the adapter live, the one before superseded
- *  and the feed tells of it, or none of that. Throws ClaimLost or LiveAdapterChanged. */
+ *  and the feed tells of it, or none of that. `isStored` is asked while nobody can remove the files of the user's revoked
+ *  adapters, which may be the very same bytes. Throws ClaimLost or LiveAdapterChanged. */
 export async function publishAdapter(
   deps: RegistryDeps,
   claim: RunClaim,
   candidate: Candidate & { readonly files: readonly StoredFile[] },
+  isStored: () => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<AdapterRow> {
   const { userId, mode } = claim;
   const now = new Date(deps.clock.now());
@@ -71,6 +74,7 @@ export async function publishAdapter(
       const message = `another adapter of ${mode} is live than the gate compared with`;
       throw new LiveAdapterChanged(message);
     }
+    if (!(await isStored())) throw new LiveAdapterChanged('the files are gone from the store');
     return row;
   });
   for (const topic of [feedTopic(userId), runsTopic(userId)]) deps.wakeups.wake(topic);

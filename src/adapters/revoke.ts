@@ -3,7 +3,12 @@ import type { AdapterRow } from '../db/schema.ts';
 import { appendToFeed } from './feed-events.ts';
 
 /** Why an adapter is withdrawn: a code that clients may show in their own words. */
-export type RevocationReason = 'DATA_DELETED' | 'ROLLED_BACK' | 'RATED_WORSE' | 'DAMAGED';
+export type RevocationReason =
+  | 'DATA_DELETED'
+  | 'ROLLED_BACK'
+  | 'RATED_WORSE'
+  | 'DAMAGED'
+  | 'USER_ERASED';
 
 /** Withdraws those of the adapters that are the user's and published, and tells the user's devices; returns them.
  *  From the commit on nothing answers with them and nobody can download them. The caller holds the user's row (lockUser)

@@ -82,9 +82,10 @@ function checkCanReturn({ mode, version, status }: AdapterRow): void {
   );
 }
 
-async function checkIntact(store: AdapterStore, { mode, version, sha256 }: AdapterRow) {
-  if (await store.isIntact(sha256)) return;
+async function checkIntact(store: AdapterStore, adapter: AdapterRow) {
+  if (await store.isIntact(adapter)) return;
+  const { mode, version } = adapter;
   throw new Error(
-    `the files of version ${version} of ${mode} are missing or damaged: ${store.pathOf(sha256)}`,
+    `the files of version ${version} of ${mode} are missing or damaged: ${store.pathOf(adapter)}`,
   );
 }

@@ -1,27 +1,46 @@
-// The adapters' bytes: a folder per adapter, named by the SHA-256 of its tensors, there and whole or not there at all.
-// Knows nothing of users: who may read which bytes is a question for SQL.
+// The adapters' bytes: a folder per owner and adapter, named by the SHA-256 of its tensors, there and whole or not there at
+// all. A user's files lie sealed under that user's data key, so two users with the same bytes have a copy each; what ships
+// with a mode is nobody's and lies plain. Who may read which bytes is a question for SQL.
 
 import { randomUUID } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { StoredFile } from '../db/schema.ts';
 import { sync } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
-import { sha256File } from '../lib/sha256.ts';
+import { sha256 } from '../lib/sha256.ts';
 import { TENSORS_FILE, WIRE_FILE } from '../model/lora-wire.ts';
+import {
+  bytesFor,
+  describeFileIn,
+  dirOf,
+  type Folder,
+  type PrivateFolder,
+  readFileIn,
+  resealFileIn,
+} from '../sealing/private-folder.ts';
+import { UnsealError } from '../sealing/seal.ts';
+import type { Vault } from '../sealing/vault.ts';
 import { LINEAGE_FILE } from './lineage.ts';
 import { PEFT_FILES } from './peft-content.ts';
 import { encodeWireFile } from './wire-file.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Unfinished folders begin so; none is worked on for longer than this. */
 export const UNFINISHED = '.unfinished-';
 const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
 
-/** Adapters whose last check is remembered, about 200 bytes each. */
+/** Files whose last check is remembered, about 200 bytes each. */
 const MAX_REMEMBERED = 10_000;
+
+/** Whose adapter it is (null: everyone's, shipped with a mode), and the hash of its tensors; a row of the registry is one. */
+export interface AdapterName {
+  readonly userId: string | null;
+  readonly sha256: string;
+}
 
 /** What an adapter folder contains. */
 export interface StoredAdapter {
@@ -30,116 +49,176 @@ export interface StoredAdapter {
   readonly files: readonly StoredFile[];
 }
 
-/** Keeps adapter folders under the hash of their tensors. */
+/** Keeps adapter folders under their owner and the hash of their tensors. Sizes and hashes are those of the plain bytes. */
 export interface AdapterStore {
   /** Copies a PEFT folder into the store and returns its name. Nothing is left behind when it fails, such as on a full
    *  disk. Storing the same bytes again changes nothing, except that it mends a damaged copy. */
-  put(peftFolder: string): Promise<StoredAdapter>;
+  put(peftFolder: Folder, userId: string | null): Promise<StoredAdapter>;
   /** Where the folder of that name is, or would be. */
-  pathOf(sha256: string): string;
+  pathOf(name: AdapterName): string;
+  /** The folder of that name and what opens its files. Throws when the owner has no keys any more. */
+  folderOf(name: AdapterName): Promise<PrivateFolder>;
   /** Whether the folder is there and its tensors still have the hash that names them (reads them whole). */
-  isIntact(sha256: string): Promise<boolean>;
+  isIntact(name: AdapterName): Promise<boolean>;
   /** Whether its bytes may be handed out: as isIntact, which is asked again only when the file's time or size changes. */
-  isServable(sha256: string): Promise<boolean>;
+  isServable(name: AdapterName): Promise<boolean>;
+  /** Whether a file of the folder, if it is there, has the bytes that were stored; remembered as isServable is. */
+  isWhole(name: AdapterName, file: StoredFile): Promise<boolean>;
+  /** Removes the folder; one that is not there is removed already. */
+  remove(name: AdapterName): Promise<void>;
+  /** Removes every adapter of the user. */
+  removeAll(userId: string): Promise<void>;
+  /** Seals the files anew with the owner's newest data key, each as a whole or not yet. */
+  reseal(name: AdapterName): Promise<void>;
+  /** Takes over a copy of a folder as it lies on the disk, sealed as it is. */
+  takeCopy(dir: string, name: AdapterName): Promise<void>;
+  /** What lies plain: adapters that ship with modes, and the users' from before they were sealed. */
+  plainNames(): Promise<readonly string[]>;
 }
 
-/** Opens the store in a folder, which processes may share, and clears what a killed process left unfinished.
- *  `copyFolder` is how bytes reach the disk; a test puts a full disk in its place. */
+/** How bytes reach the disk; a test puts a full disk in its place. */
+type WriteFile = (path: string, bytes: Uint8Array) => Promise<void>;
+
+/** Opens the store in a folder, which processes may share, and clears what a killed process left unfinished. */
 export async function openAdapterStore(
   blobDir: string,
-  copyFolder: (from: string, to: string) => Promise<void> = copyPeftFolder,
+  vault: Pick<Vault, 'keysOf'>,
+  write: WriteFile = writeFile,
 ): Promise<AdapterStore> {
   const root = join(blobDir, 'adapters');
   await mkdir(root, { recursive: true });
   await clearUnfinished(root);
-  const pathOf = (name: string) => {
-    if (!SHA256.test(name)) throw new Error(`must hold: ${JSON.stringify(name)} is a SHA-256`);
-    return join(root, name);
+  const pathOf = (name: AdapterName) => join(root, ...placeOf(name));
+  const folderOf = async (name: AdapterName): Promise<PrivateFolder> => {
+    const dir = pathOf(name);
+    if (name.userId === null) return { dir };
+    const { fileKeys } = await vault.keysOf(name.userId);
+    return { dir, seal: { place: `${name.userId} adapter ${name.sha256}`, keys: fileKeys } };
   };
-  const isIntact = async (name: string) => (await hashTensors(pathOf(name))) === name;
+  const isIntact = async (name: AdapterName) =>
+    (await hashOf(await folderOf(name), TENSORS_FILE)) === name.sha256;
+  const check = rememberIntact();
   return {
     pathOf,
+    folderOf,
     isIntact,
-    isServable: rememberIntact(isIntact, (name) => join(pathOf(name), TENSORS_FILE)),
-    put: async (peftFolder) => {
+    isServable: async (name) =>
+      (await check(join(pathOf(name), TENSORS_FILE), () => isIntact(name))) === true,
+    isWhole: async (name, file) => {
+      const isSame = async () => (await hashOf(await folderOf(name), file.name)) === file.sha256;
+      return (await check(join(pathOf(name), file.name), isSame)) !== false;
+    },
+    put: async (peftFolder, userId) => {
       const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
       try {
-        await copyFolder(peftFolder, unfinished);
-        await addWireFile(unfinished);
-        return await adopt(unfinished, pathOf);
+        const name = await nameOf(peftFolder, userId);
+        const target = await folderOf(name);
+        const copy = { ...target, dir: unfinished };
+        await copyPeftFolder(peftFolder, copy, write);
+        return await adopt(copy, target, name.sha256);
       } catch (error) {
         await rm(unfinished, { recursive: true, force: true });
         const reason = error instanceof Error ? error.message : String(error);
-        throw new Error(`cannot store the adapter of ${peftFolder} in ${root}: ${reason}`, {
+        throw new Error(`cannot store the adapter of ${dirOf(peftFolder)} in ${root}: ${reason}`, {
           cause: error,
         });
       }
     },
+    remove: (name) => rm(pathOf(name), { recursive: true, force: true }),
+    removeAll: (userId) => rm(join(root, folderOfUser(userId)), { recursive: true, force: true }),
+    reseal: async (name) => {
+      const folder = await folderOf(name);
+      for (const file of await filesIn(folder.dir)) await resealFileIn(folder, file);
+    },
+    takeCopy: async (dir, name) => {
+      const path = pathOf(name);
+      await mkdir(dirname(path), { recursive: true });
+      await cp(dir, path, { recursive: true });
+      await sync(path);
+    },
+    plainNames: async () => (await readdir(root)).filter((name) => SHA256.test(name)),
   };
 }
 
-/** Asks `isIntact` once for every time and size of the file. */
-function rememberIntact(
-  isIntact: (name: string) => Promise<boolean>,
-  pathOf: (name: string) => string,
-): (name: string) => Promise<boolean> {
+/** The folder of a name below the store's. */
+export function placeOf({ userId, sha256: hash }: AdapterName): readonly string[] {
+  if (!SHA256.test(hash)) throw new Error(`must hold: ${JSON.stringify(hash)} is a SHA-256`);
+  return userId === null ? [hash] : [folderOfUser(userId), hash];
+}
+
+/** The folder of a user below the store's; one more per two digits, since long listings are slow on shared file systems. */
+export function folderOfUser(userId: string): string {
+  if (!UUID.test(userId)) throw new Error(`must hold: ${JSON.stringify(userId)} is a user's id`);
+  return `users/${userId.slice(0, 2)}/${userId}`;
+}
+
+async function nameOf(peftFolder: Folder, userId: string | null): Promise<AdapterName> {
+  return { userId, sha256: sha256(await readFileIn(peftFolder, TENSORS_FILE)) };
+}
+
+/** Makes a check that is asked once for every time and size of a file; null: there is no such file. */
+function rememberIntact(): (
+  path: string,
+  isIntact: () => Promise<boolean>,
+) => Promise<boolean | null> {
   const intact = new Map<string, string>();
-  return async (name) => {
-    const file = await stat(pathOf(name)).catch(nullIfMissing);
+  return async (path, isIntact) => {
+    const file = await stat(path).catch(nullIfMissing);
     const state = file && `${file.size} ${file.mtimeMs}`;
-    if (state === null || intact.get(name) === state) return state !== null;
-    if (!(await isIntact(name))) return false;
+    if (state === null) return null;
+    if (intact.get(path) === state) return true;
+    if (!(await isIntact())) return false;
     const [oldest] = intact.keys();
     if (intact.size >= MAX_REMEMBERED && oldest !== undefined) intact.delete(oldest);
-    intact.set(name, state);
+    intact.set(path, state);
     return true;
   };
 }
 
-async function copyPeftFolder(from: string, to: string): Promise<void> {
-  await mkdir(to);
-  for (const name of await filesIn(from)) {
-    await cp(join(from, name), join(to, name));
-    await sync(join(to, name));
-  }
-  await sync(to);
-}
-
-async function addWireFile(folder: string): Promise<void> {
-  const wire = encodeWireFile(await readFile(join(folder, TENSORS_FILE)));
-  if (wire === null) return;
-  await writeFile(join(folder, WIRE_FILE), wire);
-  await sync(join(folder, WIRE_FILE));
-  await sync(folder);
+/** Copies the files of an adapter, sealed anew for their place, and adds the one that travels to devices. */
+async function copyPeftFolder(from: Folder, to: PrivateFolder, write: WriteFile): Promise<void> {
+  await mkdir(to.dir);
+  const add = async (name: string, text: Uint8Array) => {
+    await write(join(to.dir, name), bytesFor(to, name, text));
+    await sync(join(to.dir, name));
+  };
+  for (const name of await filesIn(dirOf(from))) await add(name, await readFileIn(from, name));
+  const wire = encodeWireFile(await readFileIn(from, TENSORS_FILE));
+  if (wire !== null) await add(WIRE_FILE, wire);
+  await sync(to.dir);
 }
 
 /** The names of the files of an adapter that a folder has: the two of PEFT must be there. */
-async function filesIn(folder: string): Promise<readonly string[]> {
-  const names = await readdir(folder);
+async function filesIn(dir: string): Promise<readonly string[]> {
+  const names = await readdir(dir);
   return [...PEFT_FILES, ...[LINEAGE_FILE, WIRE_FILE].filter((name) => names.includes(name))];
 }
 
-/** Gives a complete folder its name, which comes from the bytes that were written, not from those that were read. */
+/** Gives a complete folder its name, after a look at the bytes that were written. */
 async function adopt(
-  unfinished: string,
-  pathOf: (sha256: string) => string,
+  copy: PrivateFolder,
+  target: PrivateFolder,
+  name: string,
 ): Promise<StoredAdapter> {
-  const files = await describeFiles(unfinished);
-  const tensors = files.find(({ name }) => name === TENSORS_FILE);
-  const { sha256 } = must(tensors, `${TENSORS_FILE} is one of the files of an adapter`);
-  const path = pathOf(sha256);
-  if (!(await renameIfFree(unfinished, path))) {
-    if ((await hashTensors(path)) === sha256) {
-      const stored = await describeFiles(path);
-      checkSameConfig(path, files, stored);
-      await rm(unfinished, { recursive: true });
-      return { sha256, files: stored };
+  const files = await describeFiles(copy);
+  const tensors = must(
+    files.find((file) => file.name === TENSORS_FILE),
+    `${TENSORS_FILE} is one of the files of an adapter`,
+  );
+  if (tensors.sha256 !== name) throw new Error(`${TENSORS_FILE} was not written as it was read`);
+  await mkdir(dirname(target.dir), { recursive: true });
+  if (!(await renameIfFree(copy.dir, target.dir))) {
+    if ((await hashOf(target, TENSORS_FILE)) === name) {
+      const stored = await describeFiles(target);
+      checkSameConfig(target.dir, files, stored);
+      await rm(copy.dir, { recursive: true });
+      return { sha256: name, files: stored };
     }
-    await rm(path, { recursive: true });
-    await rename(unfinished, path);
+    await rm(target.dir, { recursive: true });
+    await rename(copy.dir, target.dir);
   }
-  await sync(dirname(path));
-  return { sha256, files };
+  await sync(dirname(target.dir));
+  return { sha256: name, files };
 }
 
 /** False when a folder of that name is there already. */
@@ -166,22 +245,20 @@ function checkSameConfig(
   if (other !== undefined) throw new Error(`${path} has another ${other.name} for these tensors`);
 }
 
-async function describeFiles(folder: string): Promise<StoredFile[]> {
-  const names = await filesIn(folder);
+async function describeFiles(folder: PrivateFolder): Promise<StoredFile[]> {
+  const names = await filesIn(folder.dir);
   return Promise.all(
-    names.map(async (name) => {
-      const path = join(folder, name);
-      return { name, sizeBytes: (await stat(path)).size, sha256: await sha256File(path) };
-    }),
+    names.map(async (name) => ({ name, ...(await describeFileIn(folder, name)) })),
   );
 }
 
-/** Null when there are no tensors. */
-async function hashTensors(folder: string): Promise<string | null> {
+/** Null when there is no such file, or one that does not open. */
+async function hashOf(folder: PrivateFolder, file: string): Promise<string | null> {
   try {
-    return await sha256File(join(folder, TENSORS_FILE));
+    return (await describeFileIn(folder, file)).sha256;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    if (isMissing || error instanceof UnsealError) return null;
     throw error;
   }
 }

@@ -1,6 +1,7 @@
 // Adapters on their way from devices: a file per upload, which grows until it is whole. Its id follows from what is
 // uploaded, so that a device that begins again, or has forgotten that it began, finds what is there. Who may read or write
-// an upload is its user alone: the files of a user lie in a folder of that user's.
+// an upload is its user alone: the files of a user lie in a folder of that user's. They are plain until they are published,
+// for at most a day.
 
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -89,10 +90,16 @@ export class Uploads {
     throw new AppError('BAD_INPUT', `The upload is not the file ${upload.sha256}: begin again.`);
   }
 
-  /** Notes what was published from it, for the device that did not hear so. */
+  /** Notes what was published from it, for the device that did not hear so, and removes its bytes. */
   async finish(userId: string, upload: Upload, adapterId: string): Promise<void> {
     const { id, receivedBytes: _, ...kept } = upload;
     await this.#write(userId, id, { ...kept, adapterId });
+    await rm(this.pathOf(userId, id), { force: true });
+  }
+
+  /** Removes every upload of the user. */
+  async removeAll(userId: string): Promise<void> {
+    await rm(this.#folder(userId), { recursive: true, force: true });
   }
 
   async remove(userId: string, id: string): Promise<void> {

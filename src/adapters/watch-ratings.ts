@@ -23,7 +23,7 @@ export async function rollBackIfRatedWorse(
   const before = await earlierVersion(db, userId, live.parentId);
   if (before === null || before.sha256 === live.sha256) return null;
   const complaint = await complaintAbout(db, live, before);
-  if (complaint === null || !(await store.isIntact(before.sha256))) return null;
+  if (complaint === null || !(await store.isIntact(before))) return null;
   try {
     const cause = { replacing: live.id, reason: 'RATED_WORSE', explanation: complaint } as const;
     return await rollbackAdapter(deps, userId, before.id, cause);

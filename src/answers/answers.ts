@@ -7,14 +7,15 @@ import { contextOf } from '../changes/context.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, CompletionRow } from '../db/schema.ts';
 import { readForgetCount } from '../db/user-row.ts';
-import { completionByClientId, storeCompletion } from '../feedback/completions.ts';
+import { completionByClientId, storeCompletion, unstored } from '../feedback/completions.ts';
 import type { TokenLogprob } from '../inference/core/logprobs.ts';
 import type { Engine } from '../inference/engine-client.ts';
-import type { EngineEvent, EngineRequest } from '../inference/engine-protocol.ts';
+import type { AdapterFolder, EngineEvent, EngineRequest } from '../inference/engine-protocol.ts';
 import { AsyncQueue } from '../lib/async-queue.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
+import { WIRE_FILE } from '../model/lora-wire.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Mode } from '../modes/mode.ts';
 import { renderPrompt } from '../modes/prompt.ts';
@@ -63,6 +64,8 @@ export interface AnswerDeps {
   readonly engine: Engine;
   readonly store: AdapterStore;
   readonly clock: Clock;
+  /** Whether answers are kept (default true); else each is told once, to who asked. */
+  readonly storesCompletions?: boolean;
 }
 
 /** Answers questions. */
@@ -163,7 +166,7 @@ async function answerNow(
   const messages = renderPrompt(mode, input, context.values);
   const request: EngineRequest = {
     promptIds: deps.tokenizer.encodeChat(messages, { addGenerationPrompt: true }),
-    adapter: adapter && { sha256: adapter.sha256, dir: deps.store.pathOf(adapter.sha256) },
+    adapter: adapter && (await engineAdapter(deps.store, adapter)),
     maxTokens: question.maxTokens,
     temperature: question.temperature,
     topP: question.topP,
@@ -177,7 +180,7 @@ async function answerNow(
   const deadline = { deadlineMs: question.deadlineMs, clock, signal };
   const events = untilDeadline((ended) => engine.generate(request, ended), deadline);
   const { kind: _, logprobs, ...said } = await hearOut(events, say);
-  const stored = await storeCompletion(deps.db, userId, {
+  const completion = {
     id,
     clientId: question.clientId,
     mode: mode.key,
@@ -187,8 +190,12 @@ async function answerNow(
     ...said,
     createdAt: new Date(clock.now()),
     forgetCount,
-  });
-  return { ...stored, logprobs };
+  };
+  const stored = deps.storesCompletions ?? true;
+  const answer = stored
+    ? await storeCompletion(deps.db, userId, completion)
+    : unstored(userId, completion);
+  return { ...answer, logprobs };
 }
 
 /** The adapter of the question's choice. One that turns out to be damaged is withdrawn by the asking, so that choosing
@@ -199,10 +206,21 @@ async function chooseServable(
   { mode, adapter: choice }: Question,
 ): Promise<AdapterRow | null> {
   const adapter = await chooseAdapter(deps, userId, mode.key, choice);
-  if (adapter === null || (await deps.store.isServable(adapter.sha256))) return adapter;
+  if (adapter === null || (await deps.store.isServable(adapter))) return adapter;
   const other = await chooseAdapter(deps, userId, mode.key, choice);
-  if (other === null || (await deps.store.isServable(other.sha256))) return other;
+  if (other === null || (await deps.store.isServable(other))) return other;
   throw new AppError('UNAVAILABLE', `The adapter ${other.sha256} is damaged; try again later.`);
+}
+
+/** An adapter of the store as the engine takes it. */
+export async function engineAdapter(
+  store: AdapterStore,
+  adapter: AdapterRow,
+): Promise<AdapterFolder> {
+  const { sha256, userId, files } = adapter;
+  const wireSha256 = files.find(({ name }) => name === WIRE_FILE)?.sha256;
+  const folder = await store.folderOf(adapter);
+  return { sha256, wireSha256, owner: userId ?? undefined, ...folder };
 }
 
 /** Passes the pieces on and returns the end. */

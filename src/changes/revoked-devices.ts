@@ -1,4 +1,4 @@
-// The devices that may no longer ask. The table is the truth; a wakeup says when to look, and so does the time, since the
+// The devices that may no longer ask, and the users who were erased. The table is the truth; a wakeup says when to look, and so does the time, since the
 // server that revoked may die before it tells the others.
 
 import type { Db } from '../db/database.ts';
@@ -12,6 +12,8 @@ import { REVOKED_DEVICES_TOPIC, type Wakeups } from '../lib/wakeups.ts';
 const LOOK_MS = 30_000;
 /** How long to rest after the table could not be read. */
 const RETRY_MS = 1_000;
+/** Whatever was believed of a user who was erased longer ago is believed no more. */
+const ERASED_LATELY_MS = 10 * 60_000;
 /** Fewer transactions than this revoke at the same time, and commit in another order than they were numbered in. */
 const OVERLAP = 100;
 
@@ -30,7 +32,11 @@ export interface RevokedDevices {
   has(device: DeviceRef): Promise<boolean>;
   /** Calls the listener for every device that is revoked from now on, once or more. */
   onRevoked(listener: (device: DeviceRef) => void): void;
-  /** Looks, again where a device was revoked meanwhile: what `look` found still holds when this resolves, and what it
+  /** Tells this server's listeners of users who have been erased, and wakes the other servers. */
+  tellErased(): Promise<void>;
+  /** Calls the listener for every user who is erased from now on, once or more. */
+  onErased(listener: (userId: string) => void): void;
+  /** Looks, again where a device was revoked or a user erased meanwhile: what `look` found still holds when this resolves, and what it
    *  wrote down in its last step the next news will meet. */
   steadily(look: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
@@ -47,7 +53,7 @@ export interface RevokedDeps {
 
 /** Follows the table until closed. */
 export async function openRevokedDevices(deps: RevokedDeps): Promise<RevokedDevices> {
-  const news = new News(deps.db);
+  const news = new News(deps);
   await news.skip();
   const closing = new AbortController();
   const following = [follow(deps, news, closing.signal), lookOften(deps, news, closing.signal)];
@@ -58,6 +64,11 @@ export async function openRevokedDevices(deps: RevokedDeps): Promise<RevokedDevi
       deps.wakeups.wake(REVOKED_DEVICES_TOPIC);
       return row;
     },
+    async tellErased() {
+      await news.read();
+      deps.wakeups.wake(REVOKED_DEVICES_TOPIC);
+    },
+    onErased: (listener) => news.onErased.push(listener),
     has: ({ userId, deviceId }) => isRevoked(deps.db, userId, deviceId),
     onRevoked: (listener) => news.listeners.push(listener),
     async steadily(look) {
@@ -117,19 +128,24 @@ async function insert({ db, clock }: RevokedDeps, device: DeviceRef): Promise<Re
 /** What the table has that the listeners have not heard of. */
 class News {
   readonly listeners: ((device: DeviceRef) => void)[] = [];
-  /** How many devices the listeners have heard of. */
+  readonly onErased: ((userId: string) => void)[] = [];
+  /** How many devices and users the listeners have heard of. */
   count = 0;
   readonly #db: Db;
+  readonly #clock: Clock;
+  #erased: readonly string[] = [];
   /** The newest rows that were told; older ones are below all that can still come. */
   #told: readonly number[] = [];
 
-  constructor(db: Db) {
+  constructor({ db, clock }: Pick<RevokedDeps, 'db' | 'clock'>) {
     this.#db = db;
+    this.#clock = clock;
   }
 
   /** Counts what is there already as told: nobody has asked yet. */
   async skip(): Promise<void> {
     this.#told = (await this.#rows()).map(({ seq }) => seq);
+    this.#erased = await this.#erasedLately();
   }
 
   async read(): Promise<void> {
@@ -139,6 +155,24 @@ class News {
     this.#told = this.#told.slice(-2 * OVERLAP);
     this.count += fresh.length;
     for (const row of fresh) for (const listener of this.listeners) listener(row);
+    await this.#readErased();
+  }
+
+  async #readErased(): Promise<void> {
+    const erased = await this.#erasedLately();
+    const fresh = erased.filter((id) => !this.#erased.includes(id));
+    this.#erased = erased;
+    this.count += fresh.length;
+    for (const id of fresh) for (const listener of this.onErased) listener(id);
+  }
+
+  async #erasedLately(): Promise<readonly string[]> {
+    const users = await this.#db
+      .selectFrom('users')
+      .select('id')
+      .where('erasedAt', '>', new Date(this.#clock.now() - ERASED_LATELY_MS))
+      .execute();
+    return users.map(({ id }) => id);
   }
 
   #rows(): Promise<RevokedDeviceRow[]> {

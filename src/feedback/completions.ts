@@ -39,18 +39,10 @@ export interface NewCompletion {
 export function storeCompletion(
   db: Db,
   userId: string,
-  { context, adapter, forgetCount, ...completion }: NewCompletion,
+  completion: NewCompletion,
 ): Promise<CompletionRow> {
-  const row = {
-    ...completion,
-    id: completion.id ?? randomUUID(),
-    userId,
-    // a model may write U+0000, which devices need not be able to show
-    text: completion.text.replaceAll('\0', '\ufffd'),
-    context: context.values,
-    adapterId: adapter?.id ?? null,
-    dataThrough: adapter === null ? null : (adapter.dataThrough ?? 0),
-  };
+  const { context, forgetCount } = completion;
+  const row = rowOf(userId, completion);
   return db.transaction().execute(async (tx) => {
     const user = await lockUser(tx, userId);
     if (forgetCount !== undefined && forgetCount !== user.forgetCount) return unkept(row);
@@ -69,11 +61,26 @@ export function storeCompletion(
   });
 }
 
+function rowOf(userId: string, { context, adapter, forgetCount: _, ...completion }: NewCompletion) {
+  return {
+    ...completion,
+    id: completion.id ?? randomUUID(),
+    userId,
+    // a model may write U+0000, which devices need not be able to show
+    text: completion.text.replaceAll('\0', '\ufffd'),
+    context: context.values,
+    adapterId: adapter?.id ?? null,
+    dataThrough: adapter === null ? null : (adapter.dataThrough ?? 0),
+  };
+}
+
+/** An answer of which nothing is kept, as its caller is told of it. */
+export function unstored(userId: string, completion: NewCompletion): CompletionRow {
+  return unkept(rowOf(userId, completion));
+}
+
 /** What its caller is told of an answer that is not kept. */
-function unkept(
-  row: Omit<NewCompletion, 'id' | 'context' | 'adapter' | 'forgetCount'> &
-    Pick<CompletionRow, 'id' | 'userId' | 'adapterId' | 'dataThrough'>,
-): CompletionRow {
+function unkept(row: ReturnType<typeof rowOf>): CompletionRow {
   const erased = { input: null, context: null, inputSha256: '' };
   const unrated = { verdict: null, better: null, preferredId: null, ratedAt: null };
   return { ...row, ...erased, ...unrated, seq: 0 };

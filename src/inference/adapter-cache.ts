@@ -6,6 +6,7 @@ import type { AdapterFolder } from './engine-protocol.ts';
 
 interface Entry {
   readonly image: Promise<AdapterImage>;
+  readonly owner: string | undefined;
   /** 0 until it is loaded. */
   sizeBytes: number;
   /** Requests that use it: such an entry stays. */
@@ -51,6 +52,12 @@ export class AdapterCache {
     this.#use(folder);
   }
 
+  /** Drops the adapters of an owner: at once, or when the requests that use them have ended. */
+  forget(owner: string): void {
+    for (const [sha256, entry] of this.#entries)
+      if (entry.owner === owner) this.#entries.delete(sha256);
+  }
+
   #use(folder: AdapterFolder): Entry {
     const entry = this.#entries.get(folder.sha256) ?? this.#start(folder);
     this.#entries.delete(folder.sha256);
@@ -59,7 +66,8 @@ export class AdapterCache {
   }
 
   #start(folder: AdapterFolder): Entry {
-    const entry: Entry = { image: this.#load(folder), sizeBytes: 0, pins: 0 };
+    const { owner } = folder;
+    const entry: Entry = { image: this.#load(folder), owner, sizeBytes: 0, pins: 0 };
     entry.image.then(
       (image) => {
         entry.sizeBytes = image.sizeBytes;

@@ -103,6 +103,11 @@ export class EngineChild {
     this.#send({ kind: 'warm', adapter });
   }
 
+  /** Has the engine drop the adapters of a user. */
+  forget(owner: string): void {
+    this.#send({ kind: 'forget', owner });
+  }
+
   /** Ends the process, within a second. */
   async stop(): Promise<void> {
     this.#send({ kind: 'stop' });

@@ -17,6 +17,8 @@ export interface Engine {
   generate(request: EngineRequest, signal: AbortSignal): AsyncIterableIterator<EngineEvent>;
   /** Loads an adapter that will soon be asked for. */
   warm(adapter: AdapterFolder): void;
+  /** Drops the adapters of a user from memory. */
+  forget(owner: string): void;
   /** Ends the engine's process, within a second. Requests under way end with UNAVAILABLE. */
   close(): Promise<void>;
 }
@@ -85,6 +87,14 @@ class SupervisedEngine implements Engine {
     // an engine that is being replaced loads it when it is asked for
     this.#child.then(
       (child) => child.warm(adapter),
+      () => undefined,
+    );
+  }
+
+  forget(owner: string): void {
+    // an engine that is being replaced has none
+    this.#child.then(
+      (child) => child.forget(owner),
       () => undefined,
     );
   }

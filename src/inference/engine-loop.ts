@@ -93,6 +93,11 @@ export class EngineLoop {
     this.#options.adapters.warm(adapter);
   }
 
+  /** Drops the adapters of a user. */
+  forget(owner: string): void {
+    this.#options.adapters.forget(owner);
+  }
+
   /** Works until `close`. It sleeps while there is nothing to do. */
   async run(): Promise<void> {
     while (!this.#isClosed) {

@@ -21,6 +21,7 @@ function obey(loop: EngineLoop, command: EngineCommand): void {
   if (command.kind === 'generate') loop.submit(command.id, command.request);
   else if (command.kind === 'cancel') loop.cancel(command.id);
   else if (command.kind === 'warm') loop.warm(command.adapter);
+  else if (command.kind === 'forget') loop.forget(command.owner);
   else if (command.kind === 'stop') loop.close();
 }
 

@@ -1,15 +1,17 @@
 // What a request to the engine is, what comes back, and the messages between the server and the engine's process.
 
 import type { ErrorCode } from '../lib/errors.ts';
+import type { PrivateFolder } from '../sealing/private-folder.ts';
 import type { Generation } from './core/generation.ts';
 import type { TokenLogprob } from './core/logprobs.ts';
 
 /** An adapter folder in PEFT format; `sha256` is that of its adapter_model.safetensors and names it in every cache. */
-export interface AdapterFolder {
+export interface AdapterFolder extends PrivateFolder {
   readonly sha256: string;
-  readonly dir: string;
   /** Of the file that travels to devices, where the adapter has one. */
-  readonly wireSha256?: string;
+  readonly wireSha256?: string | undefined;
+  /** The user whose it is, for `forget`; absent: nobody's. */
+  readonly owner?: string | undefined;
 }
 
 /** An answer that is wanted of the engine. */
@@ -84,6 +86,7 @@ export type EngineCommand =
   | { readonly kind: 'generate'; readonly id: number; readonly request: EngineRequest }
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'warm'; readonly adapter: AdapterFolder }
+  | { readonly kind: 'forget'; readonly owner: string }
   | { readonly kind: 'stop' };
 
 /** Engine to server: one `events` a run, however many rows it had. */

@@ -1,13 +1,12 @@
 // From an adapter's folder to its image in memory, with every check that keeps a wrong or damaged adapter from speaking.
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPeftFolder } from '../adapters/peft.ts';
 import { PEFT_FILES, parseCoded } from '../adapters/peft-content.ts';
-import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Base } from '../model/base-package.ts';
 import { WIRE_FILE } from '../model/lora-wire.ts';
+import { nullIfUnread, readFileIn } from '../sealing/private-folder.ts';
 import { AdapterError } from './adapter-error.ts';
 import { Canary } from './canary.ts';
 import { type AdapterImage, adapterImage } from './core/adapter-image.ts';
@@ -42,21 +41,19 @@ export function adapterLoader(base: Base, runner: ModelRunner): LoadAdapter {
 }
 
 async function readImage(folder: AdapterFolder, base: Base): Promise<AdapterImage> {
-  const { dir, sha256: name } = folder;
-  const stored = (await readCoded(folder, base)) ?? (await readPeftFolder(dir, base, name));
+  const stored =
+    (await readCoded(folder, base)) ?? (await readPeftFolder(folder, base, folder.sha256));
   return adapterImage(base.config, stored);
 }
 
 /** The adapter from the file that travels to devices: the same numbers in a quarter of the bytes. Null where there is none
  *  or its bytes are not the promised ones: the file that names the adapter may be whole. */
-async function readCoded({ dir, wireSha256 }: AdapterFolder, base: Base) {
-  if (wireSha256 === undefined) return null;
-  const wireLabel = join(dir, WIRE_FILE);
-  const wire = await readFile(wireLabel).catch(nullIfMissing);
-  if (wire === null || sha256(wire) !== wireSha256) return null;
-  const configLabel = join(dir, CONFIG_FILE);
-  const configText = await readFile(configLabel, 'utf8').catch(nullIfMissing);
-  return configText === null
-    ? null
-    : parseCoded({ configText, configLabel, wire, wireLabel }, base);
+async function readCoded(folder: AdapterFolder, base: Base) {
+  if (folder.wireSha256 === undefined) return null;
+  const wire = await readFileIn(folder, WIRE_FILE).catch(nullIfUnread);
+  if (wire === null || sha256(wire) !== folder.wireSha256) return null;
+  const config = await readFileIn(folder, CONFIG_FILE).catch(nullIfUnread);
+  if (config === null) return null;
+  const [wireLabel, configLabel] = [join(folder.dir, WIRE_FILE), join(folder.dir, CONFIG_FILE)];
+  return parseCoded({ configText: config.toString(), configLabel, wire, wireLabel }, base);
 }

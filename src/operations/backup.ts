@@ -1,16 +1,17 @@
-// A copy of a deployment in a folder: `rows.gz`, a line per row of the database, and `adapters/` with their files. Keys are
-// not in it. Taken while servers work: the rows are those of one moment, and the files that they name never change.
+// A copy of a deployment in a folder: `rows.gz`, a line per row of the database, and `adapters/` with their files, sealed as
+// they are. Keys are not in it. Taken while servers work: the rows are those of one moment, and the files that they name never change.
 
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { cp, mkdir, readdir } from 'node:fs/promises';
+import { cp, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import type { AdapterStore } from '../adapters/store.ts';
+import type { AdapterName, AdapterStore } from '../adapters/store.ts';
 import type { Db } from '../db/database.ts';
 import { type DumpedRow, dumpRows, restoreRows } from '../db/dump.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
 
 const ROWS_FILE = 'rows.gz';
 const ADAPTERS_FOLDER = 'adapters';
@@ -37,22 +38,16 @@ export async function backUp({ db, store }: Deployment, folder: string): Promise
   // after the rows: an adapter that a row names is in the store before the row
   const damaged: string[] = [];
   const names = await publishedAdapters(db);
-  for (const sha256 of names) {
-    const isIntact = await store.isIntact(sha256);
-    if (!isIntact) damaged.push(sha256);
-    else await cp(store.pathOf(sha256), join(folder, ADAPTERS_FOLDER, sha256), { recursive: true });
+  for (const name of names) {
+    if (!(await store.isIntact(name))) damaged.push(name.sha256);
+    else await cp(store.pathOf(name), copyOf(folder, name), { recursive: true });
   }
   return { rows, adapters: names.length - damaged.length, damaged };
 }
 
-/** Reads a copy into an empty deployment. Throws when it is not empty, and when an adapter is not what its name says. */
+/** Reads a copy into an empty deployment with the keys of the one that it is of. Throws when it is not empty, and when an
+ *  adapter is not what its name says. */
 export async function restore({ db, store }: Deployment, folder: string): Promise<Copied> {
-  const names = await readdir(join(folder, ADAPTERS_FOLDER));
-  for (const name of names) {
-    const { sha256 } = await store.put(join(folder, ADAPTERS_FOLDER, name));
-    if (sha256 !== name)
-      throw new Error(`the backup's adapter ${name} is damaged: it is ${sha256}`);
-  }
   let rows = 0;
   const count = async function* () {
     for await (const row of readRows(join(folder, ROWS_FILE))) {
@@ -61,7 +56,21 @@ export async function restore({ db, store }: Deployment, folder: string): Promis
     }
   };
   await restoreRows(db, count());
-  return { rows, adapters: names.length, damaged: [] };
+  let adapters = 0;
+  for (const name of await publishedAdapters(db)) {
+    const copy = copyOf(folder, name);
+    // what was damaged already is not in the copy
+    if ((await stat(copy).catch(nullIfMissing)) === null) continue;
+    await store.takeCopy(copy, name);
+    if (!(await store.isIntact(name)))
+      throw new Error(`the backup's adapter ${name.sha256} is damaged, or its keys are others`);
+    adapters += 1;
+  }
+  return { rows, adapters, damaged: [] };
+}
+
+function copyOf(folder: string, { userId, sha256 }: AdapterName): string {
+  return join(folder, ADAPTERS_FOLDER, userId ?? 'shipped', sha256);
 }
 
 async function writeRows(db: Db, path: string): Promise<number> {
@@ -88,13 +97,12 @@ async function* readRows(path: string): AsyncGenerator<DumpedRow> {
   }
 }
 
-async function publishedAdapters(db: Db): Promise<string[]> {
-  const adapters = await db
+function publishedAdapters(db: Db): Promise<AdapterName[]> {
+  return db
     .selectFrom('adapters')
-    .select('sha256')
+    .select(['userId', 'sha256'])
     .distinct()
     .where('status', 'in', ['LIVE', 'SUPERSEDED'])
     .orderBy('sha256')
     .execute();
-  return adapters.map(({ sha256 }) => sha256);
 }

@@ -6,6 +6,7 @@ import type { Metrics } from './metrics.ts';
 export function measuredEngine(engine: Engine, metrics: Metrics): Engine {
   return {
     warm: (adapter) => engine.warm(adapter),
+    forget: (owner) => engine.forget(owner),
     close: () => engine.close(),
     generate: (request, signal) => measured(engine, metrics, { request, signal }),
   };

@@ -4,17 +4,19 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { openStore } from '../adapters/open-store.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import { checkBlobs } from '../blobs/check-blobs.ts';
-import { type BlobPlace, blobPlaceOf, type Config, keysDirOf } from '../config.ts';
+import { type BlobPlace, blobPlaceOf, type Config, vaultSettingsOf } from '../config.ts';
 import { checkDatabase } from '../db/check-database.ts';
 import { type Db, openDatabase } from '../db/database.ts';
+import { vaultOf } from '../db/sealed-columns.ts';
 import { systemClock } from '../lib/clock.ts';
 import { checkRedis } from '../lib/redis-check.ts';
 import { findBase } from '../model/base-install.ts';
 import { loadCatalog } from '../modes/catalog.ts';
 import { listRuns, listUsers, retryFailedRuns } from '../runs/run-reports.ts';
-import { folderVault } from '../sealing/vault.ts';
+import { masterKeysOf, vaultFrom } from '../sealing/vault.ts';
 import { backUp, type Copied, restore } from './backup.ts';
 import { diagnose } from './doctor.ts';
+import { rotateDataKeys, rotateMasterKeys } from './rotate-keys.ts';
 
 /** Below this adapters and databases soon have no room. */
 const LITTLE_SPACE_BYTES = 2 ** 30;
@@ -74,14 +76,36 @@ export function showUsers(config: Config): Promise<string> {
 /** Copies database and adapters into a new folder. */
 export function makeBackup(config: Config, folder: string): Promise<string> {
   return withDatabase(config, (db) =>
-    withStore(config, async (store) => copiedLine(await backUp({ db, store }, folder))),
+    withStore(config, db, async (store) => copiedLine(await backUp({ db, store }, folder))),
   );
 }
 
 /** Reads such a copy into an empty database and the adapters' folder. */
 export function restoreBackup(config: Config, folder: string): Promise<string> {
   return withDatabase(config, (db) =>
-    withStore(config, async (store) => copiedLine(await restore({ db, store }, folder))),
+    withStore(config, db, async (store) => copiedLine(await restore({ db, store }, folder))),
+  );
+}
+
+/** Wraps the users' keys with a new master key, or with the one that is current elsewhere. */
+export async function rotateMaster(config: Config): Promise<string> {
+  const settings = vaultSettingsOf(config);
+  const { keysDir, masterKeys: given, kms } = settings;
+  const isOwn = given === undefined && kms === undefined;
+  const keys = { vault: vaultFrom(settings), masterKeys: masterKeysOf(settings) };
+  const { masterKeyId, users } = await rotateMasterKeys(keys, isOwn ? keysDir : null);
+  return `${masterKeyId}: the keys of ${users} users are wrapped anew`;
+}
+
+/** Seals all users' data with new data keys. */
+export function rotateData(config: Config): Promise<string> {
+  const { keysDir } = vaultSettingsOf(config);
+  return withDatabase(config, (db) =>
+    withStore(config, db, async (store) => {
+      const deps = { db, store, vault: vaultOf(db), keysDir, clock: systemClock };
+      const { users, rows, adapters } = await rotateDataKeys(deps);
+      return `${users} users, ${rows} rows, ${adapters} adapters are sealed with new keys`;
+    }),
   );
 }
 
@@ -92,7 +116,7 @@ function copiedLine({ rows, adapters, damaged }: Copied): string {
 
 async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {
   const { dataDir, databaseUrl } = config;
-  const vault = folderVault(keysDirOf(config));
+  const vault = vaultFrom(vaultSettingsOf(config));
   const database = await openDatabase({ dataDir, databaseUrl, vault });
   try {
     return await ask(database.kysely);
@@ -103,9 +127,10 @@ async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): P
 
 async function withStore(
   config: Config,
+  db: Db,
   use: (store: AdapterStore) => Promise<string>,
 ): Promise<string> {
-  const { store, blobs } = await openStore(blobPlaceOf(config));
+  const { store, blobs } = await openStore(blobPlaceOf(config), vaultOf(db));
   try {
     return await use(store);
   } finally {

@@ -16,30 +16,19 @@ export interface GuardDeps {
   readonly clock: Clock;
 }
 
-/** The same store, but an adapter that is found damaged or lost is withdrawn from whoever has it before `isServable` says
- *  so, and a run is queued for each user whose live adapter it was. */
+/** The same store, but an adapter that is found damaged or lost is withdrawn before `isServable` says so, and a
+ *  run is queued where it was the live one. */
 export function guardedStore(deps: GuardDeps): AdapterStore {
   const { store } = deps;
   return {
     ...store,
-    isServable: async (sha256) => {
-      if (await store.isServable(sha256)) return true;
-      await withdraw(deps, sha256);
+    isServable: async (name) => {
+      if (await store.isServable(name)) return true;
+      // a shipped adapter belongs to nobody and comes back whole at the next start
+      if (name.userId !== null) await withdrawFrom(deps, name.userId, name.sha256);
       return false;
     },
   };
-}
-
-/** A shipped adapter belongs to nobody and comes back whole at the next start. */
-async function withdraw(deps: GuardDeps, sha256: string): Promise<void> {
-  const owners = await deps.db
-    .selectFrom('adapters')
-    .select('userId')
-    .distinct()
-    .where('sha256', '=', sha256)
-    .where('status', 'in', ['LIVE', 'SUPERSEDED'])
-    .execute();
-  for (const { userId } of owners) if (userId !== null) await withdrawFrom(deps, userId, sha256);
 }
 
 async function withdrawFrom(deps: GuardDeps, userId: string, sha256: string): Promise<void> {

@@ -12,6 +12,7 @@ import type { AdapterStore } from '../adapters/store.ts';
 import type { Upload, Uploads } from '../adapters/uploads.ts';
 import type { Lineage } from '../db/lineage.ts';
 import type { AdapterRow, Evaluation } from '../db/schema.ts';
+import { keysOf } from '../db/sealed-columns.ts';
 import { lockUser } from '../db/user-row.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import { CODE_VERSION } from '../lib/code-version.ts';
@@ -19,6 +20,7 @@ import { AppError } from '../lib/errors.ts';
 import { feedTopic } from '../lib/wakeups.ts';
 import type { Base } from '../model/base-package.ts';
 import type { Mode } from '../modes/mode.ts';
+import type { PrivateFolder } from '../sealing/private-folder.ts';
 import { type ProbeMeasure, probeObjection } from '../training/core/gate.ts';
 import { type Recipe, recipeOf } from '../training/core/recipe.ts';
 import type { ProbeJob } from '../training/probe-adapter.ts';
@@ -73,7 +75,10 @@ export async function publishUpload(
   await mkdir(deps.workDir, { recursive: true });
   const scratch = await mkdtemp(join(deps.workDir, 'upload-'));
   try {
-    const row = await publish(deps, { userId, mode, training, upload }, join(scratch, 'adapter'));
+    const { fileKeys: keys } = await keysOf(deps.db, userId);
+    const seal = { place: `${userId} upload ${upload.id}`, keys };
+    const folder = { dir: join(scratch, 'adapter'), seal };
+    const row = await publish(deps, { userId, mode, training, upload }, folder);
     await deps.uploads.finish(userId, upload, row.id);
     deps.wakeups.wake(feedTopic(userId));
     return row;
@@ -128,20 +133,20 @@ interface Candidate {
 async function publish(
   deps: PublishUploadDeps,
   candidate: Candidate,
-  dir: string,
+  folder: PrivateFolder,
 ): Promise<AdapterRow> {
   const { userId, mode, training, upload } = candidate;
   const { db, base, store, uploads } = deps;
   const recipe = recipeOf(mode, base.config);
   const adapter = readUploadedAdapter(await uploads.read(userId, upload), recipe.lora, base);
   const lineage = lineageOf(training, recipe);
-  await writePeftFolder(dir, adapter, base, lineage);
+  await writePeftFolder(folder, adapter, base, lineage);
   const { maxTokens } = recipe;
-  const probe = await deps.probe({ baseDir: base.dir, adapterDir: dir, maxTokens });
+  const probe = await deps.probe({ baseDir: base.dir, adapterDir: folder, maxTokens });
   const objection = probeObjection(probe, mode.gate.probeMarginNats);
   if (objection !== null)
     throw new AppError('BAD_INPUT', `It did not pass the gate: ${objection}.`);
-  const { sha256, files } = await store.put(dir);
+  const { sha256, files } = await store.put(folder, userId);
   return db.transaction().execute(async (tx) => {
     const user = await lockUser(tx, userId);
     if ((training.dataThrough ?? 0) > user.changeSeq)

@@ -19,12 +19,14 @@ import { loadDataset, type TrainingSet } from '../dataset/load-dataset.ts';
 import { isConnectionLost } from '../db/connection-lost.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
+import { keysOf } from '../db/sealed-columns.ts';
 import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
 import { traced } from '../lib/trace.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
 import type { Base } from '../model/base-package.ts';
 import type { Mode, ModeCatalog } from '../modes/mode.ts';
+import type { FolderSeal, PrivateFolder } from '../sealing/private-folder.ts';
 import { decideGate } from '../training/core/gate.ts';
 import { type Recipe, recipeOf } from '../training/core/recipe.ts';
 import { UntrainableError } from '../training/core/untrainable-error.ts';
@@ -48,8 +50,8 @@ export interface RunDeps {
   /** Trainers write here before the store takes their files. */
   readonly workDir: string;
   readonly train: typeof runTrainer;
-  /** Told of every adapter that became live, such as to warm the engine's cache. */
-  onPublished(adapter: AdapterRow, figures: RunFigures): void;
+  /** Told of every adapter that became live, such as to warm the engine's cache; waited for. */
+  onPublished(adapter: AdapterRow, figures: RunFigures): unknown;
   /** Aborts when the server shuts down: the run waits again. */
   readonly shutdown: AbortSignal;
 }
@@ -129,7 +131,9 @@ async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): P
     const { forced, userId } = claim;
     const facts = { ...before, dataset, recipe, incremental, forced };
     const plan = await planRun(deps.db, facts);
-    const attempt = { ...material, ...before, recipe, scratch };
+    const { fileKeys: keys } = await keysOf(deps.db, userId);
+    const seal = { place: `${userId} run ${claim.runId}`, keys };
+    const attempt = { ...material, ...before, recipe, scratch, seal };
     const first = await trainAs(deps, claim, { ...attempt, plan });
     const isDone = first.evaluation.passed || plan.kind === 'rebuild';
     const made = isDone
@@ -160,12 +164,12 @@ async function ifServable(
   store: AdapterStore,
   adapter: AdapterRow | null,
 ): Promise<AdapterRow | null> {
-  return adapter !== null && (await store.isServable(adapter.sha256)) ? adapter : null;
+  return adapter !== null && (await store.isServable(adapter)) ? adapter : null;
 }
 
 /** A candidate, where its files are, and what it cost. */
 interface Made extends Omit<Candidate, 'onPolicyShare'> {
-  readonly adapterDir: string;
+  readonly adapterDir: PrivateFolder;
   readonly trainerMs: number;
 }
 
@@ -175,7 +179,7 @@ async function trainAs(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<M
   const result = await traced('train', {}, () => train(deps, claim, attempt));
   const start = plan.kind === 'warm' ? plan.from : shipped;
   return {
-    adapterDir: result.adapterDir,
+    adapterDir: { dir: result.adapterDir, seal: attempt.seal },
     trainerMs: deps.clock.now() - startedAt,
     sha256: tensorsOf(result).sha256,
     rank: result.rank,
@@ -199,11 +203,14 @@ async function conclude(
     await recordRejected(deps, claim, candidate);
     return;
   }
-  const adapter = await traced('publish', { ids: { adapter: candidate.sha256 } }, async () => {
-    const { files } = await deps.store.put(adapterDir);
-    return publishAdapter(deps, claim, { ...candidate, files });
+  const { userId } = claim;
+  const { sha256 } = candidate;
+  const adapter = await traced('publish', { ids: { adapter: sha256 } }, async () => {
+    const { files } = await deps.store.put(adapterDir, userId);
+    const isStored = () => deps.store.isIntact({ userId, sha256 });
+    return publishAdapter(deps, claim, { ...candidate, files }, isStored);
   });
-  deps.onPublished(adapter, { runId: claim.runId, trainerMs });
+  await deps.onPublished(adapter, { runId: claim.runId, trainerMs });
 }
 
 function tensorsOf({ files, adapterDir }: TrainingResult): { readonly sha256: string } {
@@ -219,10 +226,13 @@ interface Attempt extends Material {
   readonly shipped: AdapterRow | null;
   readonly plan: RunPlan;
   readonly scratch: string;
+  /** Of what its trainer leaves on the disk. */
+  readonly seal: FolderSeal;
 }
 
 async function train(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<TrainingResult> {
   const { mode, dataset, trainingSet, live, shipped, plan } = attempt;
+  const compared = live ?? shipped;
   const lost = new AbortController();
   const isSecond = plan.kind === 'rebuild' && plan.reason === 'GATE_FAILED';
   const progress = progressWriter({
@@ -238,11 +248,12 @@ async function train(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<Tra
       examples: trainingSet.examples,
       preferences: trainingSet.preferences,
       thumbs: trainingSet.thumbs,
-      shipped: shipped === null ? undefined : pointOf(deps, shipped),
-      warmStart: plan.kind === 'warm' ? warmStartOf(deps, plan) : undefined,
-      liveAdapterDir: dirOf(deps, live ?? shipped),
+      shipped: shipped === null ? undefined : await pointOf(deps, shipped),
+      warmStart: plan.kind === 'warm' ? await warmStartOf(deps, plan) : undefined,
+      liveAdapterDir: compared && (await deps.store.folderOf(compared)),
       outDir: join(attempt.scratch, plan.kind),
       checkpointDir: checkpointDir(deps.workDir, claim.runId),
+      seal: attempt.seal,
     },
     { onProgress: progress.report, signal: AbortSignal.any([lost.signal, deps.shutdown]) },
   );
@@ -250,17 +261,16 @@ async function train(deps: RunDeps, claim: Claim, attempt: Attempt): Promise<Tra
   return result;
 }
 
-function warmStartOf(deps: RunDeps, { from, learnt }: RunPlan & { kind: 'warm' }): WarmStart {
+async function warmStartOf(
+  deps: RunDeps,
+  { from, learnt }: RunPlan & { kind: 'warm' },
+): Promise<WarmStart> {
   const { datasetSha256 } = must(from.lineage, 'a start has a lineage');
-  return { ...pointOf(deps, from), datasetSha256, learnt: [...learnt] };
+  return { ...(await pointOf(deps, from)), datasetSha256, learnt: [...learnt] };
 }
 
-function pointOf(deps: RunDeps, { sha256 }: AdapterRow): StartingPoint {
-  return { adapterDir: deps.store.pathOf(sha256), sha256 };
-}
-
-function dirOf(deps: RunDeps, adapter: AdapterRow | null): string | null {
-  return adapter === null ? null : deps.store.pathOf(adapter.sha256);
+async function pointOf(deps: RunDeps, adapter: AdapterRow): Promise<StartingPoint> {
+  return { adapterDir: await deps.store.folderOf(adapter), sha256: adapter.sha256 };
 }
 
 /** Writes the end that an error means, or throws it on for another try. */

@@ -2,13 +2,26 @@
 // database, made at any time, is worth nothing once the file is gone.
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { makeFileAtomically, sync } from '../lib/atomic-file.ts';
+import { systemClock } from '../lib/clock.ts';
+import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import type { WrappedKey } from './master-keys.ts';
 
 const FOLDER = 'data-keys';
+const LOCK_FILE = 'data-keys.lock';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** One of a user's data keys. */
@@ -40,6 +53,9 @@ export interface KeyStore {
   userIds(): Promise<readonly string[]>;
   /** Whether there is any ring. */
   isEmpty(): Promise<boolean>;
+  /** Does the work while no other process replaces or destroys a ring in its own `exclusively`: a ring that was read
+   *  before it was destroyed must not be written back. */
+  exclusively<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** Key rings in a folder, which processes may share. */
@@ -61,6 +77,14 @@ export function keyFiles(keysDir: string): KeyStore {
     destroy: (userId) => destroy(pathOf(userId)),
     userIds: () => listIds(root),
     isEmpty: () => isEmpty(root),
+    exclusively: async (work) => {
+      const lock = await waitForFileLock(join(keysDir, LOCK_FILE), systemClock);
+      try {
+        return await work();
+      } finally {
+        await lock.release();
+      }
+    },
   };
 }
 
@@ -82,18 +106,21 @@ async function create(path: string, ring: KeyRing): Promise<void> {
   }
 }
 
-/** Overwritten first, as far as the file system lets one: copying ones and solid-state disks may keep old blocks. */
+/** Overwritten first, as far as the file system lets one: copying ones and solid-state disks may keep old blocks. Under
+ *  another name, so that nobody reads half of it; what a killed process has left under that name goes as well. */
 async function destroy(path: string): Promise<void> {
-  const file = await stat(path).catch(nullIfMissing);
+  const doomed = `${path}.doomed`;
+  await rename(path, doomed).catch(nullIfMissing);
+  const file = await stat(doomed).catch(nullIfMissing);
   if (file === null) return;
-  const handle = await open(path, 'r+');
+  const handle = await open(doomed, 'r+');
   try {
     await handle.write(randomBytes(file.size), 0, file.size, 0);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rm(path);
+  await rm(doomed);
   await sync(dirname(path));
 }
 

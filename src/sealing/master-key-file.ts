@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sync } from '../lib/atomic-file.ts';
+import { makeFileAtomically, sync } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { StartError } from '../lib/start-error.ts';
@@ -20,7 +20,23 @@ export function fileMasterKeys(keysDir: string, mayStart: () => Promise<boolean>
     await ensureMasterKeyFile(keysDir, mayStart);
     return readKeys(keysDir);
   };
-  return listedMasterKeys(read, join(keysDir, KEY_FILE));
+  const made = listedMasterKeys(read, join(keysDir, KEY_FILE));
+  // looking for a key makes none
+  const knows = async (id: string) => (await readKeys(keysDir)).some((key) => key.id === id);
+  return { ...made, knows };
+}
+
+/** Puts a new master key before the others, of which those in use stay; returns its id. */
+export async function addMasterKey(
+  keysDir: string,
+  isInUse: (id: string) => boolean,
+): Promise<string> {
+  const key = makeMasterKey(new Date(systemClock.now()));
+  const keys = [key, ...(await readKeys(keysDir)).filter(({ id }) => isInUse(id))];
+  await makeFileAtomically(join(keysDir, KEY_FILE), (path) =>
+    writeFile(path, JSON.stringify(keys), { mode: 0o600 }),
+  );
+  return key.id;
 }
 
 /** Makes the first master key of a folder where there is none; returns whether it did. Throws StartError where one is

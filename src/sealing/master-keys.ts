@@ -15,6 +15,8 @@ export interface WrappedKey {
 /** Wraps data keys. `context` names what a key is for; unwrapping must fail under another one (the associated data of an
  *  AEAD, the encryption context of a key management service). */
 export interface MasterKeys {
+  /** Whether it may unwrap what the key of that id wrapped. */
+  knows(id: string): Promise<boolean>;
   /** The id of the key that `wrap` uses now; others may unwrap as long as something is wrapped with them. */
   currentId(): Promise<string>;
   wrap(key: Uint8Array, context: string): Promise<WrappedKey>;
@@ -47,6 +49,7 @@ export function listedMasterKeys(
     throw new Error(`there is no master key ${id ?? ''} in ${where}: bring the lost one back`);
   };
   return {
+    knows: async (id) => (await read()).some((key) => key.id === id),
     currentId: async () => (await find(null)).id,
     wrap: async (key, context) => {
       const { id, bytes } = await find(null);
@@ -56,6 +59,18 @@ export function listedMasterKeys(
     unwrap: async ({ masterKeyId, bytes: wrapped }, context) => {
       const { id, bytes } = await find(masterKeyId);
       return openBytes(bytes, placeOf(id, context), Buffer.from(wrapped, 'base64'));
+    },
+  };
+}
+
+/** Wraps with the first of several sources; what another of them wrapped before opens still. */
+export function firstOfMasterKeys(current: MasterKeys, others: readonly MasterKeys[]): MasterKeys {
+  return {
+    ...current,
+    unwrap: async (wrapped, context) => {
+      for (const source of others)
+        if (await source.knows(wrapped.masterKeyId)) return source.unwrap(wrapped, context);
+      return current.unwrap(wrapped, context);
     },
   };
 }

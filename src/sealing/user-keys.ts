@@ -21,10 +21,8 @@ export interface UserKeys {
   open(place: string, sealed: Uint8Array): Json;
   /** A keyed hash (HMAC-SHA-256, hex): equal for equal hashes of this user, and of no use to who lacks the key. */
   tag(hash: string): string;
-  /** The key of files that are sealed now. */
-  readonly fileKey: FileKey;
-  /** The key of files of an earlier generation. Throws UnsealError when it was destroyed. */
-  fileKeyOf(generation: number): Uint8Array;
+  /** The keys of files; the newest first: it seals. */
+  readonly fileKeys: readonly FileKey[];
 }
 
 const GENERATION_BYTES = 4;
@@ -68,7 +66,6 @@ export function userKeys(
       return JSON.parse(plain.toString()) as Json;
     },
     tag: (hash) => createHmac('sha256', hashKey).update(hash).digest('hex'),
-    fileKey: { generation: newest.generation, key: of(newest.generation).file },
-    fileKeyOf: (wanted) => of(wanted).file,
+    fileKeys: dataKeys.map(({ generation }) => ({ generation, key: of(generation).file })),
   };
 }

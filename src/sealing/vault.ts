@@ -3,13 +3,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { type Generation, type KeyRing, type KeyStore, keyFiles } from './key-files.ts';
+import { type KmsOptions, kmsMasterKeys } from './kms.ts';
 import { fileMasterKeys } from './master-key-file.ts';
-import type { MasterKeys, WrappedKey } from './master-keys.ts';
+import {
+  firstOfMasterKeys,
+  listedMasterKeys,
+  type MasterKey,
+  type MasterKeys,
+  type WrappedKey,
+} from './master-keys.ts';
 import { KEY_BYTES } from './seal.ts';
 import { type UserKeys, userKeys } from './user-keys.ts';
 
 /** How long keys are believed: after a key was destroyed or replaced by another process, this one may use it so long. */
-const KEY_MEMORY_MS = 60_000;
+export const KEY_MEMORY_MS = 60_000;
 /** Users whose keys are in memory, about 1 KB each. */
 const MAX_REMEMBERED = 10_000;
 
@@ -22,14 +29,19 @@ export interface Vault {
   /** Destroys all keys of a user. From then on nothing that they sealed can be read, in no copy. Returns the SHA-256 of
    *  the newest data key, which says which one it was; null when there was none. */
   destroy(userId: string): Promise<string | null>;
-  /** Seals with a new data key from now on; returns its generation. */
-  addGeneration(userId: string): Promise<number>;
+  /** Adds a data key that opens and does not seal yet, unless the newest one was made at this time or later. False, as
+   *  for the next three, when the user has no keys: who was erased needs none. */
+  addGeneration(userId: string, madeAt: number): Promise<boolean>;
+  /** Seals with the newest data key from now on. Other processes must know it by then. */
+  useNewest(userId: string): Promise<boolean>;
   /** Destroys all data keys but the newest. */
-  dropOldGenerations(userId: string): Promise<void>;
-  /** The user's generations, newest first, and when each was made. */
-  generations(userId: string): Promise<readonly Pick<Generation, 'number' | 'madeAt'>[]>;
-  /** Wraps the user's keys with the current master key; false when they are. */
+  dropOldGenerations(userId: string): Promise<boolean>;
+  /** Wraps the user's keys with the current master key; false also when they are. */
   rewrap(userId: string): Promise<boolean>;
+  /** The master keys that some user's keys are wrapped with. */
+  masterKeysInUse(): Promise<ReadonlySet<string>>;
+  /** Forgets what was unwrapped: another process has changed or destroyed the user's keys. */
+  forget(userId: string): void;
   /** Everybody who has keys. */
   userIds(): Promise<readonly string[]>;
 }
@@ -47,13 +59,18 @@ function openVault({ masterKeys, store, clock = systemClock }: VaultParts): Vaul
     string,
     { readonly keys: Promise<UserKeys>; readonly until: number }
   >();
-  const forget = (userId: string) => remembered.delete(userId);
+  const forget = (userId: string) => void remembered.delete(userId);
   const load = async (userId: string) =>
     unwrapRing(masterKeys, userId, await ringOf(store, userId));
-  const change = async (userId: string, to: (ring: KeyRing) => Promise<KeyRing>) => {
-    await store.replace(userId, await to(await ringOf(store, userId)));
-    forget(userId);
-  };
+  const change = (userId: string, to: (ring: KeyRing) => Promise<KeyRing | null>) =>
+    store.exclusively(async () => {
+      const ring = await store.read(userId);
+      const changed = ring && (await to(ring));
+      if (changed === null) return false;
+      await store.replace(userId, changed);
+      forget(userId);
+      return true;
+    });
   return {
     create: async (userId) => {
       if ((await store.read(userId)) === null)
@@ -70,37 +87,51 @@ function openVault({ masterKeys, store, clock = systemClock }: VaultParts): Vaul
       keys.catch(() => forget(userId));
       return keys;
     },
-    destroy: async (userId) => {
-      const ring = await store.read(userId);
-      const [newest] = ring?.generations ?? [];
-      const key = newest && (await masterKeys.unwrap(newest.key, contextOf(userId, newest.number)));
-      await store.destroy(userId);
-      forget(userId);
-      return key === undefined ? null : createHash('sha256').update(key).digest('hex');
-    },
-    addGeneration: async (userId) => {
-      let number = 0;
-      await change(userId, async (ring) => {
-        number = Math.max(...ring.generations.map((one) => one.number)) + 1;
-        const added = await newGeneration(masterKeys, userId, { number, madeAt: clock.now() });
-        return { ...ring, generations: [added, ...ring.generations] };
-      });
-      return number;
-    },
+    destroy: (userId) =>
+      store.exclusively(async () => {
+        const ring = await store.read(userId);
+        const [newest] = ring?.generations ?? [];
+        const key =
+          newest && (await masterKeys.unwrap(newest.key, contextOf(userId, newest.number)));
+        await store.destroy(userId);
+        forget(userId);
+        return key === undefined ? null : createHash('sha256').update(key).digest('hex');
+      }),
+    addGeneration: (userId, madeAt) =>
+      change(userId, async (ring) => {
+        if (ring.generations.some((one) => one.madeAt >= madeAt)) return null;
+        const number = Math.max(...ring.generations.map((one) => one.number)) + 1;
+        const added = await newGeneration(masterKeys, userId, { number, madeAt });
+        return { ...ring, generations: [...ring.generations, added] };
+      }),
+    useNewest: (userId) =>
+      change(userId, async (ring) => ({
+        ...ring,
+        generations: ring.generations.toSorted((a, b) => b.number - a.number),
+      })),
     dropOldGenerations: (userId) =>
       change(userId, async (ring) => ({ ...ring, generations: ring.generations.slice(0, 1) })),
-    generations: async (userId) =>
-      (await ringOf(store, userId)).generations.map(({ number, madeAt }) => ({ number, madeAt })),
     rewrap: async (userId) => {
       const currentId = await masterKeys.currentId();
-      const ring = await ringOf(store, userId);
-      const wrapped = [ring.hashKey, ...ring.generations.map(({ key }) => key)];
-      if (wrapped.every(({ masterKeyId }) => masterKeyId === currentId)) return false;
-      await change(userId, (old) => rewrapRing(masterKeys, userId, old));
-      return true;
+      return change(userId, async (ring) =>
+        wrappedIn(ring).every(({ masterKeyId }) => masterKeyId === currentId)
+          ? null
+          : rewrapRing(masterKeys, userId, ring),
+      );
     },
+    masterKeysInUse: () => masterKeysInUse(store),
+    forget,
     userIds: () => store.userIds(),
   };
+}
+
+async function masterKeysInUse(store: KeyStore): Promise<ReadonlySet<string>> {
+  const ids = new Set<string>();
+  for (const userId of await store.userIds()) {
+    const ring = await store.read(userId);
+    if (ring !== null) for (const { masterKeyId } of wrappedIn(ring)) ids.add(masterKeyId);
+  }
+  return ids;
 }
 
 async function ringOf(store: KeyStore, userId: string): Promise<KeyRing> {
@@ -109,6 +140,10 @@ async function ringOf(store: KeyStore, userId: string): Promise<KeyRing> {
   throw new Error(
     `user ${userId} has no keys: they were destroyed, or the keys folder is another's`,
   );
+}
+
+function wrappedIn({ hashKey, generations }: KeyRing): readonly WrappedKey[] {
+  return [hashKey, ...generations.map(({ key }) => key)];
 }
 
 /** The hash key counts as generation 0. */
@@ -160,8 +195,32 @@ async function rewrapRing(masterKeys: MasterKeys, userId: string, ring: KeyRing)
   return { hashKey: await rewrap(ring.hashKey, HASH_KEY), generations };
 }
 
+/** Where the keys of a deployment are. */
+export interface VaultSettings {
+  /** The folder of the users' keys, and of the master keys where nobody else has them. */
+  readonly keysDir: string;
+  /** Master keys, the current one first. */
+  readonly masterKeys?: readonly MasterKey[] | undefined;
+  /** A key management service; it wraps even where there are master keys, which then open what is old. */
+  readonly kms?: KmsOptions | undefined;
+}
+
+/** The vault of a deployment. */
+export function vaultFrom(settings: VaultSettings): Vault {
+  return openVault({ masterKeys: masterKeysOf(settings), store: keyFiles(settings.keysDir) });
+}
+
+/** The master keys of a deployment: the service's, the given ones, or those of the keys folder. */
+export function masterKeysOf({ keysDir, masterKeys, kms }: VaultSettings): MasterKeys {
+  const file = fileMasterKeys(keysDir, keyFiles(keysDir).isEmpty);
+  const given =
+    masterKeys && listedMasterKeys(() => Promise.resolve(masterKeys), 'ATTUNE_MASTER_KEYS');
+  const sources = [given, file].filter((source) => source !== undefined);
+  if (kms !== undefined) return firstOfMasterKeys(kmsMasterKeys(kms), sources);
+  return given === undefined ? file : firstOfMasterKeys(given, [given, file]);
+}
+
 /** A vault whose keys are all in one folder. */
 export function folderVault(keysDir: string): Vault {
-  const store = keyFiles(keysDir);
-  return openVault({ masterKeys: fileMasterKeys(keysDir, store.isEmpty), store });
+  return vaultFrom({ keysDir });
 }

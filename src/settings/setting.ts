@@ -10,6 +10,8 @@ export interface Setting<T> {
   readonly description: string;
   /** What `parse` takes, in words, for the error message. */
   readonly expected: string;
+  /** The value is shown to nobody, not even in an error. */
+  readonly isSecret?: boolean;
   /** The text used when neither flag nor variable is set; null: the setting is absent. */
   readonly fallback: string | null;
   /** Returns undefined when the text does not fit. */

@@ -1,7 +1,8 @@
 // Where data, queue, blobs and keys are kept.
 
 import { parseS3Url } from '../blobs/s3-url.ts';
-import { path, type Setting, url } from './setting.ts';
+import { type MasterKey, parseMasterKeys } from '../sealing/master-keys.ts';
+import { nonEmpty, path, type Setting, url, yesOrNo } from './setting.ts';
 
 export const STORAGE_SETTINGS = {
   dataDir: {
@@ -46,9 +47,48 @@ export const STORAGE_SETTINGS = {
     flag: '--keys',
     env: 'ATTUNE_KEYS',
     placeholder: 'folder',
-    description: 'folder of the key that signs tokens (standard: the data folder)',
+    description: 'folder of all keys (standard: the data folder)',
     expected: 'the path of a folder',
     fallback: null,
     parse: path,
+  } satisfies Setting<string>,
+  storeCompletions: {
+    flag: '--store-completions',
+    env: 'ATTUNE_STORE_COMPLETIONS',
+    placeholder: 'yes|no',
+    description: 'keep answers, to be shown and rated; with no, devices report those to be rated',
+    expected: 'yes or no',
+    fallback: 'yes',
+    parse: yesOrNo,
+  } satisfies Setting<boolean>,
+  masterKeys: {
+    flag: '--master-keys',
+    env: 'ATTUNE_MASTER_KEYS',
+    placeholder: 'id:key,...',
+    description:
+      "what wraps the users' keys, the newest first, instead of a file of the keys folder",
+    expected: 'an id and 32 bytes in base64 with a colon between them, or several such with commas',
+    isSecret: true,
+    fallback: null,
+    parse: parseMasterKeys,
+  } satisfies Setting<readonly MasterKey[]>,
+  kms: {
+    flag: '--kms',
+    env: 'ATTUNE_KMS',
+    placeholder: 'url',
+    description: "key management service that wraps the users' keys (docs/privacy.md)",
+    expected: 'a URL such as https://kms.example/attune',
+    fallback: null,
+    parse: (text) => url(text, ['http:', 'https:']),
+  } satisfies Setting<string>,
+  kmsToken: {
+    flag: '--kms-token',
+    env: 'ATTUNE_KMS_TOKEN',
+    placeholder: 'text',
+    description: 'bearer token for the key management service',
+    expected: 'a text',
+    isSecret: true,
+    fallback: null,
+    parse: nonEmpty,
   } satisfies Setting<string>,
 };

@@ -2,13 +2,15 @@
 
 import type { Services } from '../../schema/context.ts';
 import { buildSchema } from '../../schema/schema.ts';
-import { openAnswers } from '../answers/answers.ts';
+import { engineAdapter, openAnswers } from '../answers/answers.ts';
 import { openJwksAuthenticator } from '../auth/jwks.ts';
 import type { Authenticator } from '../auth/token-claims.ts';
 import { openAuthenticator } from '../auth/tokens.ts';
 import { openRevokedDevices, type RevokedDevices } from '../changes/revoked-devices.ts';
 import { type Config, keysDirOf } from '../config.ts';
 import { forgetRecords } from '../dataset/forget-records.ts';
+import type { AdapterRow } from '../db/schema.ts';
+import { vaultOf } from '../db/sealed-columns.ts';
 import { type Engine, startEngine } from '../inference/engine-client.ts';
 import { systemClock } from '../lib/clock.ts';
 import { checkAddress } from '../lib/listen.ts';
@@ -20,6 +22,7 @@ import { startServer } from '../server.ts';
 import { readCursorSecret } from '../sync/cursor.ts';
 import { openManifestKeys } from '../sync/manifest-keys.ts';
 import { Closers } from './closers.ts';
+import { openHousekeeping } from './housekeeping.ts';
 import { type DeviceTrainingParts, openDeviceTraining } from './open-device-training.ts';
 import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type Parts, type StartOptions } from './open-parts.ts';
@@ -51,13 +54,19 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     opened.add(
       await openJobs(config, parts, {
         ...{ relays: true, trains, logger },
-        onPublished: ({ sha256 }) => engine.warm({ sha256, dir: parts.store.pathOf(sha256) }),
+        onPublished: (adapter) => warm(engine, parts, adapter),
       }),
     );
+    const onRemoval = (err: unknown) => logger.error({ err }, 'old files cannot be removed yet');
+    opened.add(openHousekeeping(parts, onRemoval));
     const tokenizer = await loadTokenizer(parts.base);
     const manifestKeys = await openManifestKeys(keysDirOf(config));
     const revokedDevices = opened.add(await openRevoked(parts, logger));
-    const own = await servicesOf(parts, engine, tokenizer);
+    revokedDevices.onErased((userId) => {
+      vaultOf(parts.db).forget(userId);
+      engine.forget(userId);
+    });
+    const own = await servicesOf(config, parts, { engine, tokenizer });
     const training = opened.add(await openDeviceTraining(config, parts));
     const services = { ...own, ...training, manifestKeys, revokedDevices };
     const operations = opened.add(
@@ -83,6 +92,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     await opened.close();
     throw error;
   }
+}
+
+/** Has the engine load an adapter that has just become live. */
+async function warm(engine: Engine, { store }: Parts, adapter: AdapterRow): Promise<void> {
+  engine.warm(await engineAdapter(store, adapter));
 }
 
 /** The check of tokens: of those that the keys of others sign, or else of this server's own. */
@@ -114,15 +128,18 @@ async function openEngine(
 }
 
 async function servicesOf(
+  { storeCompletions: storesCompletions }: Config,
   parts: Parts,
-  engine: Engine,
-  tokenizer: Tokenizer,
+  { engine, tokenizer }: { readonly engine: Engine; readonly tokenizer: Tokenizer },
 ): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices' | keyof DeviceTrainingParts>> {
   const { db, base, catalog, clock } = parts;
   return {
     ...parts,
     base: { ...base, files: await deviceFiles(base) },
-    answers: openAnswers({ ...parts, engine, tokenizer, baseSha256: base.sha256 }),
+    answers: openAnswers({
+      ...parts,
+      ...{ engine, tokenizer, storesCompletions, baseSha256: base.sha256 },
+    }),
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords({ catalog, clock }, tx, userId, records),
     countTokens: (messages, text) => ({

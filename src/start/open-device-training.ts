@@ -2,8 +2,7 @@
 
 import { join } from 'node:path';
 import type { Services } from '../../schema/context.ts';
-import { Uploads } from '../adapters/uploads.ts';
-import { blobPlaceOf, type Config } from '../config.ts';
+import type { Config } from '../config.ts';
 import type { StoredFile } from '../db/schema.ts';
 import { Turns } from '../lib/turns.ts';
 import { deviceTrainFiles } from '../model/device-train.ts';
@@ -12,12 +11,12 @@ import { runProbe } from '../training/run-probe.ts';
 import type { Parts } from './open-parts.ts';
 
 /** The parts that devices which train use. */
-export type DeviceTrainingParts = Pick<Services, 'uploads' | 'workDir' | 'probe' | 'trainingFiles'>;
+export type DeviceTrainingParts = Pick<Services, 'workDir' | 'probe' | 'trainingFiles'>;
 
 /** Opens the parts; makes the files that are missing. Closing ends measurements that are under way. */
 export async function openDeviceTraining(
   config: Config,
-  { base, catalog, clock }: Parts,
+  { base, catalog }: Parts,
 ): Promise<DeviceTrainingParts & { close(): Promise<void> }> {
   const trainingFiles = new Map<string, readonly StoredFile[]>();
   for (const mode of catalog.modes.filter(({ trainsOn }) => trainsOn !== 'server')) {
@@ -28,7 +27,6 @@ export async function openDeviceTraining(
   const turns = new Turns();
   const closing = new AbortController();
   return {
-    uploads: new Uploads(join(blobPlaceOf(config).folder, 'uploads'), clock),
     workDir: join(config.dataDir, 'training'),
     probe: (job) => turns.take(() => runProbe(job, closing.signal)),
     trainingFiles,

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import type { pino } from 'pino';
 import { type JobShares, type Jobs, startJobs } from '../../jobs/start.ts';
 import { openStore } from '../adapters/open-store.ts';
+import { sealOldAdapters } from '../adapters/seal-old.ts';
+import { Uploads } from '../adapters/uploads.ts';
 import { indexLookups } from '../changes/index-lookups.ts';
-import { blobPlaceOf, type Config, keysDirOf } from '../config.ts';
+import { blobPlaceOf, type Config, vaultSettingsOf } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
 import { parseModelReference } from '../model/model-reference.ts';
@@ -13,7 +15,7 @@ import { loadCatalog } from '../modes/catalog.ts';
 import { openMetrics } from '../operations/metrics.ts';
 import { guardedStore } from '../runs/guarded-store.ts';
 import type { RunDeps } from '../runs/run-training.ts';
-import { folderVault } from '../sealing/vault.ts';
+import { vaultFrom } from '../sealing/vault.ts';
 import { KeptTrainers } from '../training/kept-trainers.ts';
 import { runTrainer } from '../training/trainer.ts';
 import type { Closers } from './closers.ts';
@@ -39,25 +41,28 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   // what takes no time goes first, so that nobody waits for a download to hear of a slip
   parseModelReference(config.model);
   const catalog = await loadCatalog(config.modesDir, { only: config.modes });
+  const vault = vaultFrom(vaultSettingsOf(config));
   const database = opened.add(
     await openDatabase({
-      ...{ dataDir, databaseUrl, vault: folderVault(keysDirOf(config)) },
+      ...{ dataDir, databaseUrl, vault },
       onQuery: (ms) => metrics.sqlSeconds.observe(ms / 1000),
     }),
   );
-  const { blobs, store } = await openStore(blobPlaceOf(config));
+  const { blobs, store } = await openStore(blobPlaceOf(config), vault);
   if (blobs !== null) opened.add({ close: async () => blobs.close() });
   const installed = await installModel(config, blobs, signal);
   await keepBase(database.kysely, dataDir, installed);
   const { base } = installed;
   const parts = { db: database.kysely, catalog, base, store, clock: systemClock };
   await shipAdapters(parts);
+  await sealOldAdapters(parts);
   await indexLookups(database.kysely, catalog);
   signal.throwIfAborted();
   const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
   const wakeups = opened.add(await openWakeups(config, database, onError));
   const guarded = guardedStore({ ...parts, wakeups });
-  return { ...parts, store: guarded, database, wakeups, metrics };
+  const uploads = new Uploads(join(blobPlaceOf(config).folder, 'uploads'), systemClock);
+  return { ...parts, store: guarded, uploads, database, wakeups, metrics };
 }
 
 /** Starts this process's share of the background work. */
@@ -85,7 +90,7 @@ export async function openJobs(
       onPublished: (adapter, figures) => {
         const { id: adapterId, mode, version } = adapter;
         logger.info({ adapterId, mode, version, ...figures }, 'an adapter is live');
-        onPublished?.(adapter, figures);
+        return onPublished?.(adapter, figures);
       },
     },
   });

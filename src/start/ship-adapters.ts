@@ -22,7 +22,7 @@ export async function shipAdapters(parts: {
   const registered = await Promise.all(
     shipped.map(async ({ mode, folder }) => {
       const { shape } = await readPeftFolder(folder, base);
-      const stored = await store.put(folder);
+      const stored = await store.put(folder, null);
       const lineage = await readLineage(folder);
       return { mode, baseSha256: base.sha256, rank: shape.rank, lineage, ...stored };
     }),

@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts';
 import { startHealthServer } from '../operations/health-server.ts';
 import { Closers } from './closers.ts';
+import { openHousekeeping } from './housekeeping.ts';
 import { openOperations } from './open-operations.ts';
 import { openJobs, openParts, type StartOptions } from './open-parts.ts';
 import { requireSharedDatabase } from './require-shared-database.ts';
@@ -27,6 +28,8 @@ export async function startTrainerNode(
       const { host, healthPort: port } = config;
       opened.add(await startHealthServer({ host, port }, { router, db: parts.db }));
     }
+    const onError = (err: unknown) => logger.error({ err }, 'old files cannot be removed yet');
+    opened.add(openHousekeeping(parts, onError));
     opened.add(await openJobs(config, parts, { relays: false, trains: true, logger }));
     return { close: () => opened.close() };
   } catch (error) {

@@ -2,12 +2,12 @@
 // a broken download goes on where it stopped. Who may read an adapter's bytes is asked in SQL, each time.
 
 import type { IncomingMessage } from 'node:http';
-import { type NextFunction, type RequestHandler, type Response, Router } from 'express';
-import send from 'send';
-import type { AdapterStore } from '../adapters/store.ts';
+import { type RequestHandler, Router } from 'express';
+import type { AdapterName, AdapterStore } from '../adapters/store.ts';
 import type { Db } from '../db/database.ts';
 import type { StoredFile, UserRow } from '../db/schema.ts';
-import type { ErrorCode } from '../lib/errors.ts';
+import type { Folder } from '../sealing/private-folder.ts';
+import { refuse, sendFile } from './send-file.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -31,8 +31,12 @@ export interface DownloadDeps {
  *  Errors of `authenticate` go to the app's error handler. */
 export function downloads(deps: DownloadDeps): Router {
   const router = Router();
-  const { dir, files } = deps.base;
-  const model = { dir, files: [...files, ...[...deps.trainingFiles.values()].flat()] };
+  const { dir: folder, files } = deps.base;
+  const model = {
+    adapter: null,
+    folder,
+    files: [...files, ...[...deps.trainingFiles.values()].flat()],
+  };
   router.get(
     '/adapters/:sha256/:file',
     serve(deps, (userId, sha256) => adapterFolder(deps, userId, sha256)),
@@ -45,92 +49,51 @@ export function downloads(deps: DownloadDeps): Router {
 }
 
 /** A folder that the user may read, and its files. */
-interface Folder {
-  readonly dir: string;
+interface Readable {
+  readonly folder: Folder;
   readonly files: readonly StoredFile[];
+  /** Null: the base. */
+  readonly adapter: AdapterName | null;
 }
 
 async function adapterFolder(
   { db, store }: DownloadDeps,
   userId: string,
   sha256: string,
-): Promise<Folder | null> {
+): Promise<Readable | null> {
   const adapter = await db
     .selectFrom('adapters')
-    .select('files')
+    .select(['userId', 'sha256', 'files'])
     .where('sha256', '=', sha256)
     .where('status', 'in', ['LIVE', 'SUPERSEDED'])
     .where((eb) => eb.or([eb('userId', '=', userId), eb('userId', 'is', null)]))
+    // one's own first
+    .orderBy('userId')
     .limit(1)
     .executeTakeFirst();
   // never damaged bytes: whoever checks their hash would ask again for ever
-  if (adapter === undefined || !(await store.isServable(sha256))) return null;
-  return { dir: store.pathOf(sha256), files: adapter.files };
+  if (adapter === undefined || !(await store.isServable(adapter))) return null;
+  return { adapter, folder: await store.folderOf(adapter), files: adapter.files };
 }
 
 function serve(
   deps: DownloadDeps,
-  find: (userId: string, sha256: string) => Folder | null | Promise<Folder | null>,
+  find: (userId: string, sha256: string) => Readable | null | Promise<Readable | null>,
 ): RequestHandler<{ sha256: string; file: string }> {
   return async (request, response, next) => {
     const user = await deps.authenticate(request);
     const { sha256, file } = request.params;
-    const folder = SHA256.test(sha256) ? await find(user.id, sha256) : null;
-    const found = folder?.files.find(({ name }) => name === file);
-    if (folder === null || found === undefined) {
+    const readable = SHA256.test(sha256) ? await find(user.id, sha256) : null;
+    const found = readable?.files.find(({ name }) => name === file);
+    // never damaged bytes, nor an answer that breaks off each time: 404 sends a device to another file
+    if (readable === null || found === undefined || !(await isWhole(deps, readable, found))) {
       refuse(response, 404, 'NOT_FOUND', `You have no file ${request.path}.`);
     } else {
-      sendFile(request, response, { dir: folder.dir, file: found }, next);
+      await sendFile(request, response, { folder: readable.folder, file: found }, next);
     }
   };
 }
 
-function sendFile(
-  request: IncomingMessage,
-  response: Response,
-  { dir, file }: { dir: string; file: StoredFile },
-  next: NextFunction,
-): void {
-  const stream = send(request, encodeURIComponent(file.name), {
-    root: dir,
-    // If-Range compares strongly, so a weak tag never matches and the whole file goes out
-    acceptRanges: !request.headers['if-range']?.toString().startsWith('W/'),
-    cacheControl: false,
-    etag: false,
-    lastModified: false,
-  });
-  stream.on('headers', () => response.set(headersOf(file)));
-  stream.on('error', (error: SendError) => {
-    for (const name of Object.keys(headersOf(file))) response.removeHeader(name);
-    if (error.status === 416 || error.status === 412) {
-      response.set(error.headers ?? {});
-      const asked = request.headers.range ?? request.headers['if-match'];
-      const message = `${error.message}: ${asked}; the file has ${file.sizeBytes} bytes.`;
-      refuse(response, error.status, 'BAD_INPUT', message);
-    } else {
-      next(new Error(`cannot send ${file.name} of ${dir}`, { cause: error }));
-    }
-  });
-  stream.pipe(response);
-}
-
-/** What `send` reports: an error with the HTTP status that it would have answered. */
-interface SendError extends Error {
-  readonly status?: number;
-  readonly headers?: Record<string, string>;
-}
-
-/** The name is the hash, so the bytes behind it never change; Repr-Digest is that of the whole file (RFC 9530). */
-function headersOf(file: StoredFile): Record<string, string> {
-  const digest = Buffer.from(file.sha256, 'hex').toString('base64');
-  return {
-    'Accept-Ranges': 'bytes',
-    'Cache-Control': 'private, max-age=31536000, immutable',
-    ETag: `"${file.sha256}"`,
-    'Repr-Digest': `sha-256=:${digest}:`,
-  };
-}
-
-function refuse(response: Response, status: number, code: ErrorCode, message: string): void {
-  response.status(status).json({ errors: [{ message, extensions: { code } }] });
+function isWhole({ store }: DownloadDeps, { adapter }: Readable, file: StoredFile) {
+  return adapter === null || store.isWhole(adapter, file);
 }

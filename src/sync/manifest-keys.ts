@@ -7,13 +7,7 @@ import { join } from 'node:path';
 import { makeFileAtomically } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
-import {
-  type AdapterStatement,
-  type Envelope,
-  PAYLOAD_TYPE,
-  type PublicKey,
-  signedBytes,
-} from './protocol-manifest.ts';
+import { type Envelope, PAYLOAD_TYPE, type PublicKey, signedBytes } from './protocol-manifest.ts';
 
 const KEY_FILE = 'manifest-keys.json';
 
@@ -27,7 +21,8 @@ export interface PrivateKey extends PublicKey {
 
 /** Signs with the newest key and shows all public ones. */
 export interface ManifestKeys {
-  sign(statement: AdapterStatement): Promise<Envelope>;
+  /** The statement as JSON; `payloadType` says what it is (default: an in-toto statement). */
+  sign(statement: object, payloadType?: string): Promise<Envelope>;
   publicKeys(): Promise<readonly PublicKey[]>;
 }
 
@@ -35,8 +30,8 @@ export interface ManifestKeys {
 export async function openManifestKeys(keysDir: string): Promise<ManifestKeys> {
   await readKeys(keysDir);
   return {
-    sign: async (statement) =>
-      signStatement(must((await readKeys(keysDir))[0], 'a key'), statement),
+    sign: async (statement, payloadType = PAYLOAD_TYPE) =>
+      signStatement(must((await readKeys(keysDir))[0], 'a key'), statement, payloadType),
     publicKeys: async () => (await readKeys(keysDir)).map(({ d: _private, ...key }) => key),
   };
 }
@@ -54,13 +49,14 @@ export async function rotateManifestKeys(keysDir: string): Promise<string> {
 /** The statement in an envelope with the key's signature. */
 export function signStatement(
   { kid: keyid, ...jwk }: PrivateKey,
-  statement: AdapterStatement,
+  statement: object,
+  payloadType: string = PAYLOAD_TYPE,
 ): Envelope {
   const payload = Buffer.from(JSON.stringify(statement));
   const key = createPrivateKey({ key: { ...jwk }, format: 'jwk' });
-  const sig = sign(null, signedBytes(PAYLOAD_TYPE, payload), key).toString('base64');
+  const sig = sign(null, signedBytes(payloadType, payload), key).toString('base64');
   return {
-    payloadType: PAYLOAD_TYPE,
+    payloadType,
     payload: payload.toString('base64'),
     signatures: [{ keyid, sig }],
   };

@@ -4,6 +4,7 @@
 import { readPeftFolder } from '../adapters/peft.ts';
 import { loadTokenizer, openBase } from '../model/base-package.ts';
 import { flattenLora, loraSize } from '../model/lora.ts';
+import type { Folder } from '../sealing/private-folder.ts';
 import type { ProbeMeasure } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
 import { measureProbe } from './core/measure-holdout.ts';
@@ -13,7 +14,7 @@ import { openLlamaLearner } from './llama-learner.ts';
 export interface ProbeJob {
   readonly baseDir: string;
   /** Its PEFT folder. */
-  readonly adapterDir: string;
+  readonly adapterDir: Folder;
   /** Longer texts lose their end. */
   readonly maxTokens: number;
 }

@@ -80,7 +80,7 @@ async function trainIn(
   const lineage = lineageOf(job, base, { parts, measures, losses: learnt.losses });
   return {
     adapterDir: job.outDir,
-    files: await writePeftFolder(job.outDir, candidate, base, lineage),
+    files: await writePeftFolder({ dir: job.outDir, seal: job.seal }, candidate, base, lineage),
     rank: shape.rank,
     lineage,
     measures,
@@ -125,7 +125,8 @@ function nameOf({ datasetSha256, recipe, shipped, warmStart }: TrainingJob, purp
 
 function checkpointsOf(job: TrainingJob, base: Base, purpose: string): Checkpoints | null {
   if (job.checkpointDir === undefined) return null;
-  return checkpointFiles(job.checkpointDir, `${base.sha256} ${nameOf(job, purpose)}`);
+  const folder = { dir: job.checkpointDir, seal: job.seal };
+  return checkpointFiles(folder, `${base.sha256} ${nameOf(job, purpose)}`);
 }
 
 // How much of the newest step's time goes into the mean that the time left is told by.

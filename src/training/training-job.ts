@@ -2,6 +2,7 @@
 
 import type { Lineage } from '../adapters/lineage.ts';
 import type { PeftFile } from '../adapters/peft.ts';
+import type { Folder, FolderSeal } from '../sealing/private-folder.ts';
 import type { HoldoutMeasures } from './core/gate.ts';
 import type { Recipe } from './core/recipe.ts';
 import type { ExampleNote } from './core/token-example.ts';
@@ -11,7 +12,7 @@ import type { TrainingExample, TrainingPreference, TrainingThumb } from './core/
 /** An adapter to begin from. */
 export interface StartingPoint {
   /** Its PEFT folder. */
-  readonly adapterDir: string;
+  readonly adapterDir: Folder;
   /** SHA-256 of its tensors: the run's bytes depend on it. */
   readonly sha256: string;
 }
@@ -37,11 +38,13 @@ export interface TrainingJob {
   /** Goes on from this adapter, with what is new and a replay of the rest; absent: from scratch, with everything. */
   readonly warmStart?: WarmStart | undefined;
   /** The adapter to compare with: a PEFT folder. */
-  readonly liveAdapterDir: string | null;
+  readonly liveAdapterDir: Folder | null;
   /** Where the adapter folder shall be; must not exist yet. It appears whole or not at all. */
   readonly outDir: string;
   /** Where the run keeps its state between epochs, and goes on from what it finds of its own; absent: nowhere. */
   readonly checkpointDir?: string;
+  /** How the files that the run leaves there are sealed; absent: they are plain. */
+  readonly seal?: FolderSeal;
   /** Default 1. Another number of threads may give other bytes. */
   readonly threads?: number;
 }

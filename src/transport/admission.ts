@@ -39,6 +39,7 @@ export function createAdmission(deps: {
   const { services, rates } = deps;
   const sessions = new Sessions<Session>(services.clock);
   services.revokedDevices.onRevoked(() => sessions.clear());
+  services.revokedDevices.onErased(() => sessions.clear());
   return async ({ authorization = '', address }) => {
     await rates.spend('address', address, 1);
     const known = sessions.find(authorization);

@@ -29,6 +29,8 @@ const WORK: Readonly<Record<string, number>> = {
   publishAdapter: 100,
   retrain: 100,
   pushChanges: 50,
+  eraseRecords: 100,
+  eraseViewer: 100,
 };
 
 /** What a page holds when nobody says how much it shall, and the most that it ever holds. */

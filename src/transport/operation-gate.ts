@@ -33,7 +33,7 @@ export interface OperationRequest {
 /** The rules of all operations. */
 export interface OperationGate {
   readonly protection: Protection;
-  readonly revokedDevices: Pick<RevokedDevices, 'onRevoked' | 'steadily'>;
+  readonly revokedDevices: Pick<RevokedDevices, 'onRevoked' | 'onErased' | 'steadily'>;
   /** Who asks. Throws UNAUTHENTICATED, FORBIDDEN when the token is for something else or its device was revoked, and
    *  RATE_LIMITED when the address asks too often. */
   admit(caller: Caller): Promise<Session>;

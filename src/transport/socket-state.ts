@@ -23,6 +23,8 @@ export interface SocketState {
   /** Aborts when nothing on the socket is waited for any more. */
   readonly closed: AbortController;
   session: Session | null;
+  /** When it is closed since its user was erased: milliseconds since the Unix epoch. */
+  endsAt: number | null;
   /** Milliseconds since the Unix epoch. */
   nextPingAt: number;
   /** Whether the last ping was answered. */

@@ -5,6 +5,8 @@ import { type Clock, rest } from '../lib/clock.ts';
 import { CLOSE, endSocket, type SocketState } from './socket-state.ts';
 
 const LOOK_EVERY_MS = 1_000;
+/** What a feed has left to say to the devices of an erased user takes less. */
+const LAST_WORDS_MS = 2_000;
 /** A socket whose client has not answered a ping when the next one is due is gone. */
 const PING_EVERY_MS = 30_000;
 
@@ -38,6 +40,12 @@ export class SocketWatch {
     }
   }
 
+  /** Closes the sockets of a user who was erased, once the revocations have had time to go out on them. */
+  endUserSoon(userId: string): void {
+    for (const state of this.#states)
+      if (state.session?.viewer.id === userId) state.endsAt = this.#clock.now() + LAST_WORDS_MS;
+  }
+
   /** Looks until closed. */
   async run(): Promise<void> {
     while (await rest(this.#clock, LOOK_EVERY_MS, this.#closing.signal)) {
@@ -55,6 +63,9 @@ function look(state: SocketState, now: number): void {
   const { socket, session } = state;
   if (session !== null && session.expiresAt <= now) {
     endSocket(state, CLOSE.forbidden, 'the token has expired');
+  }
+  if (state.endsAt !== null && state.endsAt <= now) {
+    endSocket(state, CLOSE.unauthenticated, 'the user was erased');
   }
   if (now < state.nextPingAt) return;
   if (!state.isAlive) socket.terminate();

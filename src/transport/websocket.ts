@@ -66,11 +66,20 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
   const protocol = createProtocol(options);
   const watch = new SocketWatch(options.clock);
   options.gate.revokedDevices.onRevoked((device) => watch.endDevice(device));
+  options.gate.revokedDevices.onErased((userId) => watch.endUserSoon(userId));
   watch.run().catch((err) => options.logger.error({ err }, 'watching the sockets'));
   sockets.on('connection', (socket, request) => {
     const address = clientAddress(request, options.gate.protection.proxies);
     const closed = new AbortController();
-    const state = { socket, address, closed, session: null, nextPingAt: 0, isAlive: true };
+    const state = {
+      socket,
+      address,
+      closed,
+      session: null,
+      endsAt: null,
+      nextPingAt: 0,
+      isAlive: true,
+    };
     watch.add(state);
     openSocket(state, protocol, options);
   });

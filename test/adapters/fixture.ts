@@ -63,9 +63,16 @@ export function candidateOf(content: string, rest: Partial<Candidate> = {}) {
 /** A store in which every adapter is whole. */
 export const fullStore: AdapterStore = {
   put: () => Promise.reject(new Error('nothing is put in this test')),
-  pathOf: (name) => `/nowhere/${name}`,
+  pathOf: ({ sha256: name }) => `/nowhere/${name}`,
+  folderOf: ({ sha256: name }) => Promise.resolve({ dir: `/nowhere/${name}` }),
+  remove: () => Promise.resolve(),
+  reseal: () => Promise.resolve(),
+  removeAll: () => Promise.resolve(),
+  takeCopy: () => Promise.reject(new Error('nothing is copied in this test')),
+  plainNames: () => Promise.resolve([]),
   isIntact: () => Promise.resolve(true),
   isServable: () => Promise.resolve(true),
+  isWhole: () => Promise.resolve(true),
 };
 
 /** A user, and shorthands to run and publish for it. */
@@ -103,7 +110,9 @@ export async function publishTo(
   database: Database,
   deps: RegistryDeps,
   subject: string,
-  stored: { readonly sha256: string; readonly files: readonly StoredFile[] },
+  put: (
+    userId: string,
+  ) => Promise<{ readonly sha256: string; readonly files: readonly StoredFile[] }>,
 ): Promise<AdapterRow> {
   const db = database.kysely;
   const { id: userId } = await ensureUser(db, subject, new Date());
@@ -114,6 +123,6 @@ export async function publishTo(
     .returning('id')
     .executeTakeFirstOrThrow();
   const parentId = (await liveAdapter(db, userId, 'subject'))?.id ?? null;
-  const candidate = { ...candidateOf('', { parentId }), ...stored };
+  const candidate = { ...candidateOf('', { parentId }), ...(await put(userId)) };
   return publishAdapter(deps, { runId, attempt: 1, userId, mode: 'subject' }, candidate);
 }

@@ -2,19 +2,22 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { openStore } from '../../src/adapters/open-store.ts';
-import type { AdapterStore } from '../../src/adapters/store.ts';
+import type { AdapterName, AdapterStore } from '../../src/adapters/store.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
+import { readFileIn } from '../../src/sealing/private-folder.ts';
+import { folderVault } from '../../src/sealing/vault.ts';
 import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();
 const TENSORS = 'adapter_model.safetensors';
+const ANN = '00000000-0000-4000-8000-00000000000a';
 
 describe('a store in front of a bucket', () => {
   let server: S3Server;
   let stores: AdapterStore[];
-  let name: string;
+  let name: AdapterName;
   beforeAll(async () => {
     for (const [key, value] of Object.entries(S3_ACCESS)) vi.stubEnv(key, value);
     server = await startS3Server();
@@ -24,18 +27,20 @@ describe('a store in front of a bucket', () => {
     await server.close();
   });
   beforeEach(async () => {
+    const vault = folderVault(inFolder('keys'));
+    await vault.create(ANN);
     server.fault = 'none';
     server.objects.clear();
     const opened = await Promise.all(
       ['one', 'two'].map((folder) =>
-        openStore({ folder: inFolder(folder), remoteUrl: server.url }),
+        openStore({ folder: inFolder(folder), remoteUrl: server.url }, vault),
       ),
     );
     stores = opened.map(({ store }) => store);
     await mkdir(inFolder('trained'));
     await writeFile(inFolder('trained/adapter_config.json'), '{}');
     await writeFile(join(inFolder('trained'), TENSORS), 'tensors');
-    name = (await first().put(inFolder('trained'))).sha256;
+    name = { userId: ANN, sha256: (await first().put(inFolder('trained'), ANN)).sha256 };
     return () => {
       for (const { blobs } of opened) blobs?.close();
     };
@@ -43,12 +48,14 @@ describe('a store in front of a bucket', () => {
   const first = () => must(stores[0], 'a store');
   const second = () => must(stores[1], 'a store');
   const tensorsIn = (store: AdapterStore) => join(store.pathOf(name), TENSORS);
-  const remote = () => `some/prefix/adapters/${name}/${TENSORS}`;
+  const textIn = async (store: AdapterStore) =>
+    (await readFileIn(await store.folderOf(name), TENSORS)).toString();
+  const remote = () => `some/prefix/adapters/users/00/${ANN}/${name.sha256}/${TENSORS}`;
 
   it('hands what one process has put to another, which fetches it once', async () => {
     const asked = await Promise.all([second().isServable(name), second().isServable(name)]);
     expect(asked).toEqual([true, true]);
-    expect(await readFile(tensorsIn(second()), 'utf8')).toBe('tensors');
+    expect(await textIn(second())).toBe('tensors');
     expect(await second().isIntact(name)).toBe(true);
     const fetches = server.requests.filter((request) => request === `GET ${remote()}`);
     expect(fetches).toHaveLength(1);
@@ -60,7 +67,7 @@ describe('a store in front of a bucket', () => {
   ])('fetches again what was %s here', async (_, harm) => {
     await harm(tensorsIn(first()));
     expect(await first().isServable(name)).toBe(true);
-    expect(await readFile(tensorsIn(first()), 'utf8')).toBe('tensors');
+    expect(await textIn(first())).toBe('tensors');
   });
 
   it('serves nothing that is damaged in both places, and keeps no copy of it', async () => {
@@ -70,8 +77,20 @@ describe('a store in front of a bucket', () => {
     await expect(readFile(tensorsIn(second()))).rejects.toThrow('ENOENT');
   });
 
+  it('carries sealed files only, and removes them everywhere that it can', async () => {
+    expect([...server.objects.keys()]).toContain(remote());
+    for (const [key, { bytes }] of server.objects)
+      expect(Buffer.from(bytes).includes('tensors'), key).toBe(false);
+    await first().remove(name);
+    expect(server.objects.size).toBe(0);
+    expect(await second().isServable(name)).toBe(false);
+    await first().put(inFolder('trained'), ANN);
+    await second().removeAll(ANN);
+    expect(server.objects.size).toBe(0);
+  });
+
   it('says that an adapter is lost when the bucket has none', async () => {
-    expect(await second().isServable(sha256('never put'))).toBe(false);
+    expect(await second().isServable({ ...name, sha256: sha256('never put') })).toBe(false);
     server.objects.delete(remote());
     expect(await second().isServable(name)).toBe(false);
   });
@@ -86,7 +105,7 @@ describe('a store in front of a bucket', () => {
   it('does not call an adapter stored that the bucket has refused', async () => {
     server.fault = 'read-only';
     await writeFile(join(inFolder('trained'), TENSORS), 'others');
-    await expect(first().put(inFolder('trained'))).rejects.toThrow('AccessDenied');
-    expect(await second().isServable(sha256('others'))).toBe(false);
+    await expect(first().put(inFolder('trained'), ANN)).rejects.toThrow('AccessDenied');
+    expect(await second().isServable({ ...name, sha256: sha256('others') })).toBe(false);
   });
 });

@@ -100,6 +100,7 @@ describeWithDatabase('an answer', (database) => {
     expect(await complete()).toMatchObject({ adapterId: adapter.id, dataThrough: 3 });
     expect(lastRequest()?.adapter).toEqual({
       sha256: adapter.sha256,
+      owner: user.userId,
       dir: `/nowhere/${adapter.sha256}`,
     });
   });

@@ -8,6 +8,7 @@ import { build } from 'esbuild';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { publishTo } from '../adapters/fixture.ts';
 import { type Api, startApi } from '../support/api-server.ts';
@@ -40,7 +41,7 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
     let script: string;
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'attune-browser-'));
-      store = await openAdapterStore(folder);
+      store = await openAdapterStore(folder, vaultOf(database().kysely));
       api = await startApi(database(), systemClock, store);
       const { outputFiles } = await build({
         stdin: { contents: PAGE_SCRIPT, resolveDir: '.', loader: 'ts' },
@@ -61,7 +62,7 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
       const trained = await mkdtemp(join(folder, 'trained-'));
       await writeFile(join(trained, 'adapter_config.json'), '{}');
       await writeFile(join(trained, TENSORS), content);
-      await publishTo(database(), api.services, user, await store.put(trained));
+      await publishTo(database(), api.services, user, (userId) => store.put(trained, userId));
     };
 
     /** Starts the client in a page that has just been opened. */

@@ -1,7 +1,7 @@
 // The SDK on a real disk against the real server: what the oracle promises is what the server does.
 
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import { registerShipped } from '../../src/adapters/shipped.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import { type AttuneClient, openClient } from '../../src/client/client.ts';
 import { openNodeStorage } from '../../src/client/node-storage.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { LORA_MODULES } from '../../src/model/lora.ts';
 import { roundLora, WIRE_FILE } from '../../src/model/lora-wire.ts';
@@ -29,7 +30,7 @@ describeWithDatabase('a client and the real server', (database) => {
   const open: AttuneClient[] = [];
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'attune-devices-'));
-    store = await openAdapterStore(folder);
+    store = await openAdapterStore(folder, vaultOf(database().kysely));
     api = await startApi(database(), systemClock, store);
   });
   afterEach(async () => {
@@ -78,7 +79,7 @@ describeWithDatabase('a client and the real server', (database) => {
     const trained = await mkdtemp(join(folder, 'trained-'));
     await writeFile(join(trained, 'adapter_config.json'), '{}');
     await writeFile(join(trained, TENSORS), content);
-    return publishTo(database(), api.services, user, await store.put(trained));
+    return publishTo(database(), api.services, user, (userId) => store.put(trained, userId));
   };
 
   const note = (recordId: string) => ({
@@ -137,12 +138,32 @@ describeWithDatabase('a client and the real server', (database) => {
     expect(await second.client.pendingCount()).toBe(0);
   });
 
+  it('removes its copies when its user is erased, and begins anew', async () => {
+    const user = randomUUID();
+    await publish(user, 'what was learnt of an erased user');
+    const { client, until, home } = await device(user);
+    await until(async () => (await client.adapter('subject')) !== null);
+    await (await api.client(user)).ask('mutation { eraseViewer { completedAt } }');
+    await until(async () => (await client.adapter('subject')) === null);
+    const names = await readdir(home, { recursive: true, withFileTypes: true });
+    for (const entry of names.filter((one) => one.isFile())) {
+      const bytes = await readFile(join(entry.parentPath, entry.name));
+      expect(bytes.includes('learnt of an erased'), entry.name).toBe(false);
+    }
+    await client.push([note('after')]);
+    await until(async () => (await client.pendingCount()) === 0);
+    const { viewer } = await (await api.client(user)).ask(
+      '{ viewer { records { edges { node { recordId } } } } }',
+    );
+    expect(viewer.records.edges).toEqual([{ node: { recordId: 'after' } }]);
+  });
+
   it('has what ships with a mode, and says so', async () => {
     const user = randomUUID();
     const trained = await mkdtemp(join(folder, 'shipped-'));
     await writeFile(join(trained, 'adapter_config.json'), '{}');
     await writeFile(join(trained, TENSORS), 'shipped');
-    const stored = await store.put(trained);
+    const stored = await store.put(trained, null);
     const shipped = { mode: 'reply', baseSha256: api.services.base.sha256, rank: 4, ...stored };
     await registerShipped(database().kysely, [shipped], new Date());
     const { client, until } = await device(user);
@@ -166,11 +187,12 @@ describeWithDatabase('a client and the real server', (database) => {
       const trained = join(folder, randomUUID());
       const adapter = randomAdapter(SMALL_CONFIG, shape, isDamaged ? 1 : 2);
       await writePeftFolder(trained, roundLora(adapter), base);
-      const stored = await store.put(trained);
-      const wire = join(store.pathOf(stored.sha256), WIRE_FILE);
-      const wireBytes = (await readFile(wire)).length;
+      const made = await publishTo(database(), api.services, user, (userId) =>
+        store.put(trained, userId),
+      );
+      const wireBytes = made.files.find(({ name }) => name === WIRE_FILE)?.sizeBytes ?? 0;
+      const wire = join(store.pathOf(made), WIRE_FILE);
       if (isDamaged) await writeFile(wire, Buffer.alloc(wireBytes, 1));
-      await publishTo(database(), api.services, user, stored);
       const { client, until, asked } = await device(user);
       await until(async () => (await client.adapter('subject')) !== null);
       const bytes = await (await client.adapter('subject'))?.read(TENSORS);

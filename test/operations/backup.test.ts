@@ -6,6 +6,7 @@ import { publishAdapter } from '../../src/adapters/publish.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import { type Db, openDatabase } from '../../src/db/database.ts';
 import { dumpRows } from '../../src/db/dump.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { backUp, restore } from '../../src/operations/backup.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
 import { describeEachDatabase, newDataFolder } from '../support/databases.ts';
@@ -20,7 +21,7 @@ describeEachDatabase('a backup', (database) => {
   let store: AdapterStore;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'attune-backup-'));
-    store = await openAdapterStore(join(folder, 'original'));
+    store = await openAdapterStore(join(folder, 'original'), vaultOf(database().kysely));
     await fill(database().kysely);
   });
   afterAll(() => rm(folder, { recursive: true }));
@@ -38,7 +39,10 @@ describeEachDatabase('a backup', (database) => {
     await mkdir(trained);
     await writeFile(join(trained, 'adapter_config.json'), '{}');
     await writeFile(join(trained, TENSORS), 'the tensors');
-    const candidate = { ...candidateOf('the tensors'), ...(await store.put(trained)) };
+    const candidate = {
+      ...candidateOf('the tensors'),
+      ...(await store.put(trained, trainee.userId)),
+    };
     await publishAdapter(trainee.deps, await trainee.startRun(), candidate);
     expect((await rowsOf(db)).length).toBeGreaterThan(10);
   }
@@ -53,13 +57,15 @@ describeEachDatabase('a backup', (database) => {
       damaged: [],
     });
     const dataDir = await newDataFolder();
-    const other = await openDatabase({ dataDir });
-    const otherStore = await openAdapterStore(dataDir);
+    const vault = vaultOf(db);
+    const other = await openDatabase({ dataDir, vault });
+    const otherStore = await openAdapterStore(dataDir, vault);
     const target = { db: other.kysely, store: otherStore };
     expect(await restore(target, backup)).toEqual({ rows: rows.length, adapters: 1, damaged: [] });
     expect(await rowsOf(other.kysely)).toEqual(rows);
-    const [adapter] = await other.kysely.selectFrom('adapters').select('sha256').execute();
-    expect(await otherStore.isIntact(adapter?.sha256 ?? '')).toBe(true);
+    const adapters = other.kysely.selectFrom('adapters').select(['userId', 'sha256']);
+    const adapter = await adapters.executeTakeFirstOrThrow();
+    expect(await otherStore.isIntact(adapter)).toBe(true);
     // what comes after is numbered behind what was restored
     await newTrainee(other).then((trainee) => trainee.startRun());
     await expect(restore(target, backup)).rejects.toThrow('the database is not empty');
@@ -69,8 +75,9 @@ describeEachDatabase('a backup', (database) => {
 
   it('names damaged adapters and leaves them out', async () => {
     const db = database().kysely;
-    const adapter = await db.selectFrom('adapters').select('sha256').executeTakeFirstOrThrow();
-    await writeFile(join(store.pathOf(adapter.sha256), TENSORS), 'damaged');
+    const adapters = db.selectFrom('adapters').select(['userId', 'sha256']);
+    const adapter = await adapters.executeTakeFirstOrThrow();
+    await writeFile(join(store.pathOf(adapter), TENSORS), 'damaged');
     expect(await backUp({ db, store }, join(folder, 'second'))).toMatchObject({
       adapters: 0,
       damaged: [adapter.sha256],

@@ -1,6 +1,7 @@
 import { liveAdapter } from '../../src/adapters/registry.ts';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import type { Database } from '../../src/db/database.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
@@ -30,7 +31,7 @@ export async function newTrainee(
   const published: string[] = [];
   const deps: RunDeps = {
     ...{ db: world.db, catalog, base: FAKE_BASE, clock: STOPPED },
-    store: await openAdapterStore(folder('data')),
+    store: await openAdapterStore(folder('data'), vaultOf(world.db)),
     wakeups: openLocalWakeups(),
     workDir: folder('work'),
     train: (job) => pretendToTrain(job),

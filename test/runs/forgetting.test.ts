@@ -1,13 +1,13 @@
 // The proof of forgetting: after a delete, the real trainer on a real base gives the very bytes that it gives to someone
 // who never had the records.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base-install.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
+import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
@@ -73,7 +73,8 @@ describeWithDatabase('a user who deleted records', (database) => {
     expect(rebuilt?.files).toEqual(other?.files);
     expect(rebuilt?.lineage).toEqual(other?.lineage);
     expect([first, second, third].map((adapter) => adapter?.sha256)).not.toContain(other?.sha256);
-    const path = join(deleter.deps.store.pathOf(other?.sha256 ?? ''), 'attune.json');
-    expect(await readFile(path, 'utf8')).not.toContain(deleter.world.user.id);
+    const made = await deleter.deps.store.folderOf(must(rebuilt, 'the rebuilt adapter'));
+    const text = (await readFileIn(made, 'attune.json')).toString();
+    expect(text).not.toContain(deleter.world.user.id);
   });
 });

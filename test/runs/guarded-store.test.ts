@@ -6,6 +6,7 @@ import { publishAdapter } from '../../src/adapters/publish.ts';
 import { adaptersById, liveAdapter } from '../../src/adapters/registry.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import type { Database } from '../../src/db/database.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { guardedStore } from '../../src/runs/guarded-store.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
 import { describeEachDatabase } from '../support/databases.ts';
@@ -17,7 +18,7 @@ describeEachDatabase('a guarded store', (database) => {
   let plain: AdapterStore;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'attune-guard-'));
-    plain = await openAdapterStore(dir);
+    plain = await openAdapterStore(dir, vaultOf(database().kysely));
   });
   afterAll(() => rm(dir, { recursive: true }));
 
@@ -27,17 +28,17 @@ describeEachDatabase('a guarded store', (database) => {
     const folder = await mkdtemp(join(dir, 'trained-'));
     await writeFile(join(folder, 'adapter_config.json'), '{}');
     await writeFile(join(folder, TENSORS), content);
-    const stored = await plain.put(folder);
+    const stored = await plain.put(folder, trainee.userId);
     const candidate = { ...candidateOf(content), ...stored };
     const adapter = await publishAdapter(trainee.deps, await trainee.startRun(), candidate);
     const store = guardedStore({ ...trainee.deps, store: plain });
-    return { ...trainee, adapter, store, tensors: join(plain.pathOf(stored.sha256), TENSORS) };
+    return { ...trainee, adapter, store, tensors: join(plain.pathOf(adapter), TENSORS) };
   }
 
   it('lets whole adapters be served', async () => {
     const { db, userId, adapter, store } = await withAdapter(database(), 'whole');
-    expect(await store.isServable(adapter.sha256)).toBe(true);
-    expect(await store.isServable(adapter.sha256)).toBe(true);
+    expect(await store.isServable(adapter)).toBe(true);
+    expect(await store.isServable(adapter)).toBe(true);
     expect((await liveAdapter(db, userId, 'subject'))?.id).toBe(adapter.id);
   });
 
@@ -50,9 +51,9 @@ describeEachDatabase('a guarded store', (database) => {
     'withdraws an adapter that was %s, tells the devices and trains anew',
     async (how, damage) => {
       const { db, userId, adapter, store, tensors } = await withAdapter(database(), `to be ${how}`);
-      expect(await store.isServable(adapter.sha256)).toBe(true);
+      expect(await store.isServable(adapter)).toBe(true);
       await damage(tensors);
-      expect(await store.isServable(adapter.sha256)).toBe(false);
+      expect(await store.isServable(adapter)).toBe(false);
       expect(await adaptersById(db, userId, [adapter.id])).toMatchObject([{ status: 'REVOKED' }]);
       const events = await db
         .selectFrom('feedEvents')
@@ -71,16 +72,16 @@ describeEachDatabase('a guarded store', (database) => {
     },
   );
 
-  it('withdraws damaged bytes from every user who shares them, and from nobody else', async () => {
+  it('withdraws the damaged copy of one user, and nothing of another who has the same bytes', async () => {
     const [ann, bob] = [
       await withAdapter(database(), 'shared'),
       await withAdapter(database(), 'shared'),
     ];
     const other = await withAdapter(database(), 'not shared');
     await writeFile(ann.tensors, 'damaged');
-    expect(await ann.store.isServable(ann.adapter.sha256)).toBe(false);
-    for (const { db, userId } of [ann, bob])
-      expect(await liveAdapter(db, userId, 'subject')).toBeNull();
-    expect(await liveAdapter(other.db, other.userId, 'subject')).not.toBeNull();
+    expect(await ann.store.isServable(ann.adapter)).toBe(false);
+    expect(await liveAdapter(ann.db, ann.userId, 'subject')).toBeNull();
+    for (const { db, userId } of [bob, other])
+      expect(await liveAdapter(db, userId, 'subject')).not.toBeNull();
   });
 });

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
 import { splitOf } from '../../src/dataset/core/split.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { describeWithDatabase } from '../support/databases.ts';
@@ -90,7 +91,7 @@ describeWithDatabase('a run', (database) => {
 
   test('publishes nothing on a full disk, and says so after the last try', async () => {
     const fullDisk = () => Promise.reject(new Error('ENOSPC: no space left on device'));
-    const store = await openAdapterStore(folder('full'), fullDisk);
+    const store = await openAdapterStore(folder('full'), vaultOf(database().kysely), fullDisk);
     const { run, live, lastRun } = await setUp({ store });
     await expect(run(true)).rejects.toThrow('ENOSPC');
     const { status, reason } = await lastRun();

@@ -118,7 +118,7 @@ describe('keys of a user', () => {
     const old = userKeys('ann', { hashKey, dataKeys: dataKeys.slice(1) });
     expect(keys.open('p', old.seal('p', { a: [1, 'ü'] }))).toEqual({ a: [1, 'ü'] });
     expect(() => old.open('p', keys.seal('p', 1))).toThrow('data key 2 is not there');
-    expect(keys.fileKeyOf(1)).toEqual(old.fileKey.key);
+    expect(keys.fileKeys[1]).toEqual(old.fileKeys[0]);
   });
 
   it('open nothing of another user, even with the same keys', () => {

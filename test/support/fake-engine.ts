@@ -73,6 +73,7 @@ export class FakeEngine implements Engine {
   }
 
   warm(): void {}
+  forget(): void {}
 
   close(): Promise<void> {
     return Promise.resolve();

@@ -14,6 +14,7 @@ import { pushChanges } from '../../src/changes/push-changes.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
@@ -265,7 +266,7 @@ export class FaultDeployment {
         wakeups,
         clock: this.clock,
       },
-      store: await openAdapterStore(this.#folder),
+      store: await openAdapterStore(this.#folder, vaultOf(database.kysely)),
       workDir: join(this.#folder, `work-${i}`),
       train: (job) => this.#train(job),
       onPublished: () => undefined,

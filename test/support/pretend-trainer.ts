@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
 import type { Lineage } from '../../src/adapters/lineage.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
+import { writeFileIn } from '../../src/sealing/private-folder.ts';
 import type {
   TrainingJob,
   TrainingProgress,
@@ -16,7 +16,7 @@ export async function pretendToTrain(job: TrainingJob, loss = 1): Promise<Traini
   const contents = { 'adapter_config.json': '{}', 'adapter_model.safetensors': tensors };
   await mkdir(job.outDir);
   for (const [name, text] of Object.entries(contents))
-    await writeFile(join(job.outDir, name), text);
+    await writeFileIn({ dir: job.outDir, seal: job.seal }, name, Buffer.from(text));
   const live = job.liveAdapterDir === null ? null : 2;
   const measure = { sha256: sha256('example'), tokens: 1, candidate: loss, base: 3, live };
   return {

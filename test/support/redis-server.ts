@@ -6,13 +6,21 @@ import {
   startServerProcess,
 } from './server-process.ts';
 
-/** Starts a Redis of the tests' own on a free port, with nothing kept on disk unless it is durable. */
-export async function startRedis({ isDurable = false } = {}): Promise<RestartableServer> {
+/** Starts a Redis of the tests' own on a free port, with nothing kept on disk unless it is durable; `keptIn` is the folder
+ *  that it then keeps every write in, else one of its own. */
+export async function startRedis({
+  isDurable = false,
+  keptIn,
+}: {
+  isDurable?: boolean;
+  keptIn?: string;
+} = {}): Promise<RestartableServer> {
   const port = await freePort();
   const log = isDurable
     ? ['--appendonly', 'yes', '--appendfsync', 'always']
     : ['--appendonly', 'no'];
-  const settings = ['--bind', '127.0.0.1', '--save', '', ...log];
+  const place = keptIn === undefined ? [] : ['--dir', keptIn];
+  const settings = ['--bind', '127.0.0.1', '--save', '', ...log, ...place];
   return startServerProcess({
     program: requireProgram('redis-server'),
     args: ['--port', String(port), ...settings],

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import {
   type StoredAdapter,
 } from '../../src/adapters/store.ts';
 import { ensureUser } from '../../src/changes/users.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { AppError, ERROR_CODES } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { downloads } from '../../src/sync/downloads.ts';
@@ -36,7 +37,7 @@ describeWithDatabase('downloads', (database) => {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'attune-downloads-'));
     await writeFile(join(dir, 'model weights.bin'), weights);
-    store = await openAdapterStore(dir);
+    store = await openAdapterStore(dir, vaultOf(database().kysely));
     const app = express();
     const authenticate = async ({ headers }: IncomingMessage) => {
       if (!headers.authorization) throw new AppError('UNAUTHENTICATED', 'Send a token.');
@@ -57,17 +58,17 @@ describeWithDatabase('downloads', (database) => {
     await rm(dir, { recursive: true, force: true });
   });
 
-  const stored = async (content: string): Promise<StoredAdapter> => {
+  const stored = async (content: string, userId: string | null): Promise<StoredAdapter> => {
     const folder = await mkdtemp(join(dir, 'trained-'));
     await writeFile(join(folder, 'adapter_config.json'), '{}');
     await writeFile(join(folder, TENSORS), content);
-    return store.put(folder);
+    return store.put(folder, userId);
   };
 
   /** A user with a published adapter of that content, and how it asks for files. */
   const owner = async (content: string) => {
     const user = await newSubscriber(database());
-    const files = await stored(content);
+    const files = await stored(content, user.userId);
     const candidate = { ...candidateOf(content), ...files };
     const adapter = await publishAdapter(user.deps, await user.startRun(), candidate);
     const { subject } = await user.db
@@ -98,7 +99,7 @@ describeWithDatabase('downloads', (database) => {
 
   it('never serves bytes that are not those of the name', async () => {
     const { get, path, adapter } = await owner('will be damaged');
-    await writeFile(join(store.pathOf(adapter.sha256), TENSORS), 'was damaged');
+    await writeFile(join(store.pathOf(adapter), TENSORS), 'was damaged');
     expect((await get(path)).status).toBe(404);
     expect((await get(path, { range: 'bytes=4-' })).status).toBe(404);
   });
@@ -124,6 +125,27 @@ describeWithDatabase('downloads', (database) => {
     expect(response.headers.get('content-range')).toBe(contentRange);
     const digest = Buffer.from(sha256('0123456789'), 'hex').toString('base64');
     expect(response.headers.get('repr-digest')).toBe(`sha-256=:${digest}:`);
+  });
+
+  it('goes on anywhere in a file of several sealed chunks, which lies on the disk unreadable', async () => {
+    const content = Array.from({ length: 20_000 }, (_, i) => `line ${i}`).join();
+    const { get, path, adapter } = await owner(content);
+    const onDisk = await readFile(join(store.pathOf(adapter), TENSORS));
+    expect(onDisk.includes('line 1')).toBe(false);
+    expect(await (await get(path)).text()).toBe(content);
+    for (const [start, end] of [
+      ...[
+        [65_530, 65_542],
+        [65_536, 65_536],
+        [131_000, 200_000],
+        [content.length - 1, content.length - 1],
+      ],
+    ] as [number, number][]) {
+      const response = await get(path, { range: `bytes=${start}-${end}` });
+      expect(response.status).toBe(206);
+      expect(response.headers.get('content-length')).toBe(String(end + 1 - start));
+      expect(await response.text()).toBe(content.slice(start, end + 1));
+    }
   });
 
   it('refuses a range outside of the file, and says how long it is (DOWN-3)', async () => {
@@ -191,8 +213,8 @@ describeWithDatabase('downloads', (database) => {
   });
 
   it('does not serve a rejected adapter', async () => {
-    const { get, deps, startRun } = await owner('good');
-    const bad = await stored('bad');
+    const { get, deps, startRun, userId } = await owner('good');
+    const bad = await stored('bad', userId);
     await recordRejected(deps, await startRun(), { ...candidateOf('bad'), sha256: bad.sha256 });
     expect((await get(`/adapters/${bad.sha256}/${TENSORS}`)).status).toBe(404);
   });
@@ -200,7 +222,7 @@ describeWithDatabase('downloads', (database) => {
   it('serves a shipped adapter to everyone', async () => {
     const { get, db } = await owner('own');
     const shipped = {
-      ...(await stored('shipped')),
+      ...(await stored('shipped', null)),
       mode: 'subject',
       baseSha256: base.sha256,
       rank: 8,
@@ -228,7 +250,7 @@ describeWithDatabase('downloads', (database) => {
 
   it('reports a file that is gone from the store as a failure of ours', async () => {
     const { get, path, adapter } = await owner('soon gone');
-    await rm(join(store.pathOf(adapter.sha256), 'adapter_config.json'));
+    await rm(join(store.pathOf(adapter), 'adapter_config.json'));
     const response = await get(path.replace(TENSORS, 'adapter_config.json'));
     expect(response.status).toBe(500);
     expect(response.headers.get('cache-control')).toBeNull();

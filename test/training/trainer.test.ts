@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { forkScript } from '../../src/lib/fork-script.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
+import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { KeptTrainers } from '../../src/training/kept-trainers.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
@@ -19,6 +21,14 @@ const { path, jobOf, run: runHere } = useTrainingFolder();
 afterEach(() => {
   vi.unstubAllEnvs();
 });
+
+/** Every file of the folder is a sealed one. */
+async function expectSealed(dir: string): Promise<void> {
+  const names = await readdir(dir);
+  expect(names.length).toBeGreaterThan(0);
+  for (const name of names)
+    expect((await readFile(join(dir, name))).subarray(0, 4).toString(), name).toBe('ATS1');
+}
 
 /** Any two steps but those of the last epoch, of 11 steps, after which there may be none to be killed at; and one that is
  *  after the first epoch. */
@@ -58,7 +68,7 @@ describe('runTrainer', () => {
   });
 
   it.each(['alone', 'after writing'])(
-    'ends with the bytes of an uninterrupted run when it was killed in between, preferences %s',
+    'ends with the bytes of an uninterrupted run when it was killed in between, sealed, preferences %s',
     async (kind) => {
       const recipe = {
         ...SMALL_RECIPE,
@@ -67,19 +77,20 @@ describe('runTrainer', () => {
       const data = { recipe, preferences: rulePairs(30) };
       const whole = await runTrainer(jobOf(data), { signal: NEVER, onProgress: () => undefined });
       const checkpointDir = path(`checkpoints ${kind}`);
+      const seal = { place: 'a run', keys: [{ generation: 1, key: randomBytes(32) }] };
       const kills = stepsToKillAt(whole.steps);
       for (const killAt of kills) {
         const abort = new AbortController();
         const onProgress = ({ step }: TrainingProgress) => {
           if (step >= killAt) abort.abort(new Error('killed'));
         };
-        const job = jobOf({ ...data, checkpointDir });
+        const job = jobOf({ ...data, checkpointDir, seal });
         await expect(runTrainer(job, { signal: abort.signal, onProgress })).rejects.toThrow(
           'killed',
         );
       }
       const steps: number[] = [];
-      const resumed = await runTrainer(jobOf({ ...data, checkpointDir }), {
+      const resumed = await runTrainer(jobOf({ ...data, checkpointDir, seal }), {
         signal: NEVER,
         onProgress: ({ step }) => steps.push(step),
       });
@@ -88,6 +99,11 @@ describe('runTrainer', () => {
       expect(resumed.files, killed).toEqual(whole.files);
       expect(resumed.losses).toEqual(whole.losses);
       expect(resumed.measures).toEqual(whole.measures);
+      await expectSealed(checkpointDir);
+      await expectSealed(resumed.adapterDir);
+      const folder = { dir: resumed.adapterDir, seal };
+      const tensors = await readFileIn(folder, 'adapter_model.safetensors');
+      expect(sha256(tensors)).toBe(whole.files[1]?.sha256);
     },
   );
 

@@ -1,0 +1,76 @@
+// New keys in place of old ones, while servers run. Each rotation can be killed anywhere: called again, it goes on.
+
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomically } from '../lib/atomic-file.ts';
+import type { Clock } from '../lib/clock.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { addMasterKey } from '../sealing/master-key-file.ts';
+import type { MasterKeys } from '../sealing/master-keys.ts';
+import { KEY_MEMORY_MS, type Vault } from '../sealing/vault.ts';
+import { type ResealDeps, resealUser } from './reseal.ts';
+
+/** Some more than processes believe their keys. */
+const UNTIL_ALL_KNOW_MS = KEY_MEMORY_MS + 5_000;
+
+/** What a rotation of data keys has begun with. */
+const ROTATION_FILE = 'data-key-rotation.json';
+
+/** Wraps all users' keys with the current master key. Where master keys are in the keys folder, a new one is made first,
+ *  unless an earlier rotation was not finished; the one before it stays until the next rotation. Returns the id of the
+ *  current key and how many users' keys were wrapped anew. */
+export async function rotateMasterKeys(
+  { vault, masterKeys }: { readonly vault: Vault; readonly masterKeys: MasterKeys },
+  /** Null: master keys are made elsewhere. */
+  keysDir: string | null,
+): Promise<{ readonly masterKeyId: string; readonly users: number }> {
+  const current = await masterKeys.currentId();
+  const inUse = await vault.masterKeysInUse();
+  const isUnfinished = [...inUse].some((id) => id !== current);
+  if (keysDir !== null && !isUnfinished) await addMasterKey(keysDir, (id) => id === current);
+  let users = 0;
+  for (const userId of await vault.userIds()) if (await vault.rewrap(userId)) users += 1;
+  return { masterKeyId: await masterKeys.currentId(), users };
+}
+
+/** What a rotation of data keys works with. */
+export interface RotationDeps extends ResealDeps {
+  readonly vault: Vault;
+  readonly keysDir: string;
+  readonly clock: Clock;
+}
+
+/** Gives every user a new data key, seals all that is theirs with it and destroys the older ones. Takes two minutes and
+ *  more: every process must know a key before another one seals with it. */
+export async function rotateDataKeys(
+  deps: RotationDeps,
+): Promise<{ readonly users: number; readonly rows: number; readonly adapters: number }> {
+  const { vault, clock } = deps;
+  const path = join(deps.keysDir, ROTATION_FILE);
+  const beganAt = await beginAt(path, clock.now());
+  const userIds = await vault.userIds();
+  for (const userId of userIds) await vault.addGeneration(userId, beganAt);
+  await clock.sleep(UNTIL_ALL_KNOW_MS);
+  for (const userId of userIds) await vault.useNewest(userId);
+  await clock.sleep(UNTIL_ALL_KNOW_MS);
+  const sum = { users: 0, rows: 0, adapters: 0 };
+  for (const userId of userIds) {
+    // who was erased meanwhile has nothing to seal
+    if (!(await vault.useNewest(userId))) continue;
+    const { rows, adapters } = await resealUser(deps, userId);
+    await vault.dropOldGenerations(userId);
+    sum.users += 1;
+    sum.rows += rows;
+    sum.adapters += adapters;
+  }
+  await rm(path);
+  return sum;
+}
+
+/** When the rotation began, which may have been before a kill. */
+async function beginAt(path: string, now: number): Promise<number> {
+  const text = await readFile(path, 'utf8').catch(nullIfMissing);
+  if (text !== null) return (JSON.parse(text) as { readonly beganAt: number }).beganAt;
+  await writeFileAtomically(path, JSON.stringify({ beganAt: now }));
+  return now;
+}

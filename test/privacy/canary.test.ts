@@ -1,0 +1,286 @@
+// Marked words through every input, then a look at all that a deployment leaves behind: none of them lies open anywhere.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { issueToken } from '../../src/auth/tokens.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { COMPLETE, PUSH, REGISTER } from '../schema/fixture.ts';
+import { ApiClient } from '../support/api-client.ts';
+import { AttuneProcess } from '../support/attune-process.ts';
+import { newPostgresUrl } from '../support/databases.ts';
+import { shouldRunWith } from '../support/programs.ts';
+import { startRedis } from '../support/redis-server.ts';
+
+const MODE = 'subject';
+const MAILS = 60;
+const ENDED = ['PUBLISHED', 'REJECTED', 'SKIPPED', 'FAILED', 'CANCELLED'];
+
+const hasEnded = ({ status }: Run) => ENDED.includes(status);
+
+/** A word for each input, which nothing else contains. */
+class Canaries {
+  readonly words = new Map<string, string>();
+
+  /** The word of an input. */
+  of(input: string): string {
+    const word = this.words.get(input) ?? `canary${randomBytes(9).toString('hex')}`;
+    this.words.set(input, word);
+    return word;
+  }
+
+  /** The inputs whose word is in the bytes, plain or as base64. */
+  foundIn(bytes: Buffer): readonly string[] {
+    const text = bytes.toString('latin1');
+    return [...this.words].flatMap(([input, word]) =>
+      formsOf(word).some((form) => text.includes(form)) ? [input] : [],
+    );
+  }
+}
+
+/** base64 has three forms of a word, by where it begins; the ends depend on what is around it. */
+function formsOf(word: string): readonly string[] {
+  const coded = [0, 1, 2].map((shift) =>
+    Buffer.from(' '.repeat(shift) + word)
+      .toString('base64')
+      .slice(4, -4),
+  );
+  const utf16 = Buffer.from(word, 'utf16le').toString('latin1');
+  return [word, utf16, Buffer.from(word).toString('hex'), ...coded];
+}
+
+let folder: string;
+let running: AttuneProcess[] = [];
+let canaries: Canaries;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'attune-canary-'));
+  canaries = new Canaries();
+});
+afterEach(async () => {
+  for (const node of running) node.kill('SIGKILL');
+  for (const node of running) await node.exit();
+  running = [];
+  await rm(folder, { recursive: true });
+});
+
+const settings = () => ({
+  ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1', ATTUNE_LOG_LEVEL: 'trace' },
+  ...{ ATTUNE_CACHE: join(folder, 'cache'), ATTUNE_KEYS: join(folder, 'keys') },
+});
+
+function start(role: string, env: Readonly<Record<string, string>>): AttuneProcess {
+  const data = join(folder, 'left', role);
+  const port = role === 'train' ? [] : ['--port', '0'];
+  const node = new AttuneProcess([role, '--data', data, ...port], { ...settings(), ...env });
+  running.push(node);
+  return node;
+}
+
+const mailOf = (mutationId: number) => ({
+  ...{ mutationId, source: 'mail.sent', recordId: `m${mutationId}`, kind: 'UPSERT' },
+  occurredAt: '2026-01-02T03:04:05Z',
+  data: {
+    to: [`${canaries.of('recipient')}@example.org`],
+    subject: `${canaries.of('subject')} ${mutationId}`,
+    body: `The boat ${canaries.of('body')} is out of the water, number ${mutationId}; bring brushes.`,
+  },
+});
+
+/** Says a word in every input there is, and trains twice; the second run has begun when this resolves. */
+async function talk(url: string): Promise<void> {
+  const token = await issueToken(join(folder, 'keys'), 'canary-user', systemClock);
+  canaries.words.set('token', token.slice(-40));
+  const client = new ApiClient(url, token);
+  const device = { deviceId: 'phone', name: canaries.of('device name'), platform: 'test' };
+  await client.ask(REGISTER, { input: device });
+  const changes = Array.from({ length: MAILS }, (_, i) => mailOf(i + 1));
+  await client.ask(PUSH, { input: { deviceId: 'phone', changes } });
+  const unfit = { ...mailOf(MAILS + 1), data: { [canaries.of('unknown field')]: 1 } };
+  await client.ask(PUSH, { input: { deviceId: 'phone', changes: [unfit] } });
+  await answers(client);
+  await mistakes(client);
+  await untilRuns(client, (runs) => runs.length > 0 && runs.every(hasEnded));
+  await client.ask(`mutation { retrain(mode: "${MODE}") { id } }`);
+  await untilRuns(client, ([run]) => run !== undefined && (hasEnded(run) || run.step > 0));
+}
+
+async function answers(client: ApiClient): Promise<void> {
+  const input = { mode: MODE, input: { body: `Hello ${canaries.of('question')}` } };
+  const { complete } = await client.ask(COMPLETE, { input });
+  const rating = { completionId: complete.id, better: canaries.of('better text') };
+  await client.ask(
+    'mutation ($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }',
+    { input: rating },
+  );
+  const report = {
+    ...{ deviceId: 'phone', clientId: 'c1', mode: MODE, text: canaries.of('reported text') },
+    input: { body: canaries.of('reported question') },
+  };
+  await client.ask(
+    'mutation ($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }',
+    { input: report },
+  );
+  const stop = [canaries.of('stop string')];
+  await client.ask(COMPLETE, { input: { ...input, stop, maxTokens: 4 } });
+}
+
+/** What goes wrong is told to who asked, and to nobody else. */
+async function mistakes(client: ApiClient): Promise<void> {
+  await client.send(`{ viewer { ${canaries.of('unknown name')} } }`);
+  await client.send('query ($a: Int) { viewer { records(first: $a) { edges { cursor } } } }', {
+    a: canaries.of('variable of another type'),
+  });
+  await client.send('query ($id: ID!) { node(id: $id) { id } }', { id: canaries.of('unknown id') });
+  await client.first(`{ ${canaries.of('unknown field over a socket')} }`);
+  const body = { query: '{ viewer { id } }', extensions: { it: canaries.of('extensions') } };
+  await client.post(JSON.stringify(body), {
+    'user-agent': canaries.of('user agent'),
+    'x-canary': canaries.of('header'),
+    cookie: `it=${canaries.of('cookie')}`,
+  });
+  await client.post(`{"query": "${canaries.of('broken body')}`);
+  const stranger = new ApiClient(client.url, canaries.of('no token'));
+  await stranger.send('{ viewer { id } }');
+  await fetch(`${client.url}/${canaries.of('path')}?q=${canaries.of('query string')}`);
+  const headers = { authorization: `Bearer ${client.token}` };
+  await fetch(`${client.url}/adapters/${canaries.of('download')}/x`, { headers });
+}
+
+interface Run {
+  readonly status: string;
+  readonly step: number;
+}
+
+const RUNS = `{ viewer { mode(key: "${MODE}") { runs { edges { node { status step } } } } } }`;
+
+/** Waits until it holds of the runs, the newest first. */
+async function untilRuns(
+  client: ApiClient,
+  holds: (runs: readonly Run[]) => boolean,
+): Promise<void> {
+  const look = async () => {
+    const { viewer } = await client.ask(RUNS);
+    return holds(viewer.mode.runs.edges.map(({ node }: { node: Run }) => node));
+  };
+  await expect.poll(look, { timeout: 120_000, interval: 50 }).toBe(true);
+}
+
+/** Every file below a folder. */
+async function filesBelow(dir: string): Promise<readonly string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** No word lies open in what was left behind, which is more than nothing. */
+async function expectSilence(places: Readonly<Record<string, Buffer | string>>): Promise<void> {
+  const files = await filesBelow(join(folder, 'left'));
+  const names = files.map((path) => path.slice(folder.length));
+  expect(names.some((name) => name.includes('adapter_model.safetensors'))).toBe(true);
+  const found: string[] = [];
+  for (const path of files)
+    for (const input of canaries.foundIn(await readFile(path))) found.push(`${input}: ${path}`);
+  for (const [place, content] of Object.entries(places)) {
+    expect(content.length, place).toBeGreaterThan(0);
+    for (const input of canaries.foundIn(Buffer.from(content))) found.push(`${input}: ${place}`);
+  }
+  expect(found).toEqual([]);
+}
+
+const metricsOf = async (url: string) => (await fetch(`${url}/metrics`)).text();
+const urlOf = (server: AttuneProcess) => server.printed(/running at (\S+?)[\s.]*on/);
+
+describe('what users write', () => {
+  it('is found where it lies open: the search itself works', () => {
+    const word = canaries.of('a word');
+    for (const text of [word, Buffer.from(`{"a":"${word}"}`).toString('base64')])
+      expect(canaries.foundIn(Buffer.from(`before ${text} after`))).toEqual(['a word']);
+    expect(canaries.foundIn(Buffer.from(word, 'utf16le'))).toEqual(['a word']);
+    expect(canaries.foundIn(Buffer.from('nothing'))).toEqual([]);
+  });
+
+  it('lies open nowhere in one process, killed while it trains', async () => {
+    const server = start('all', {});
+    const url = await urlOf(server);
+    await talk(url);
+    const metrics = await metricsOf(url);
+    server.kill('SIGKILL');
+    await server.exit();
+    await expectSilence({ metrics, log: server.stderr });
+  }, 300_000);
+
+  it.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))(
+    'lies open nowhere in several processes with PostgreSQL and Redis',
+    async () => {
+      const kept = join(folder, 'left', 'redis');
+      await mkdir(kept, { recursive: true });
+      const redis = await startRedis({ isDurable: true, keptIn: kept });
+      try {
+        const databaseUrl = await newPostgresUrl();
+        const blobs = pathToFileURL(join(folder, 'left', 'blobs')).href;
+        const env = { DATABASE_URL: databaseUrl, REDIS_URL: redis.url, BLOB_URL: blobs };
+        const [server, trainer] = [start('serve', env), start('train', env)];
+        const url = await urlOf(server);
+        await talk(url);
+        const places = {
+          metrics: await metricsOf(url),
+          'Redis keys': await dumpRedis(redis.url),
+          database: await dumpPostgres(databaseUrl),
+        };
+        for (const node of [server, trainer]) node.kill('SIGKILL');
+        for (const node of [server, trainer]) await node.exit();
+        await expectSilence({ ...places, 'log of the server': server.stderr });
+        expect(canaries.foundIn(Buffer.from(trainer.stderr))).toEqual([]);
+      } finally {
+        await redis.stop();
+      }
+    },
+    300_000,
+  );
+});
+
+/** Every key and what is in it, in Redis's own form. */
+async function dumpRedis(url: string): Promise<string> {
+  const client = await createClient({ url }).connect();
+  try {
+    const keys = await client.keys('*');
+    const read: Record<string, (key: string) => Promise<unknown>> = {
+      string: (key) => client.get(key),
+      hash: (key) => client.hGetAll(key),
+      list: (key) => client.lRange(key, 0, -1),
+      set: (key) => client.sMembers(key),
+      zset: (key) => client.zRange(key, 0, -1),
+      stream: (key) => client.xRange(key, '-', '+'),
+    };
+    const entries = keys.map(async (key) => [key, await read[await client.type(key)]?.(key)]);
+    return JSON.stringify(await Promise.all(entries));
+  } finally {
+    client.destroy();
+  }
+}
+
+/** Every row of every table of every schema, as text. */
+async function dumpPostgres(url: string): Promise<string> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables
+       where schemaname not in ('pg_catalog', 'information_schema')`,
+    );
+    const dumps: string[] = [];
+    for (const { name } of rows) {
+      const { rows: lines } = await client.query(`select t::text as line from ${name} t`);
+      dumps.push(name, JSON.stringify(lines));
+    }
+    return dumps.join('\n');
+  } finally {
+    await client.end();
+  }
+}
