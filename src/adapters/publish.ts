@@ -15,6 +15,8 @@ export interface RegistryDeps {
   readonly db: Db;
   readonly wakeups: Wakeups;
   readonly clock: Clock;
+  /** Told of what a device's upload or a rollback made live, such as to warm the engine's cache. */
+  readonly onLive?: (adapter: AdapterRow) => void;
 }
 
 /** The right to end a run. */

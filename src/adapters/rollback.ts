@@ -58,6 +58,7 @@ export async function rollbackAdapter(
     });
   });
   deps.wakeups.wake(feedTopic(userId));
+  deps.onLive?.(adapter);
   return adapter;
 }
 

@@ -81,6 +81,7 @@ export async function publishUpload(
     const row = await publish(deps, { userId, mode, training, upload }, folder);
     await deps.uploads.finish(userId, upload, row.id);
     deps.wakeups.wake(feedTopic(userId));
+    deps.onLive?.(row);
     return row;
   } finally {
     await rm(scratch, { recursive: true, force: true });

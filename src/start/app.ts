@@ -68,7 +68,11 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     });
     const own = await servicesOf(config, parts, { engine, tokenizer });
     const training = opened.add(await openDeviceTraining(config, parts));
-    const services = { ...own, ...training, manifestKeys, revokedDevices };
+    const onLive = (adapter: AdapterRow) =>
+      void warm(engine, parts, adapter).catch((err: unknown) =>
+        logger.error({ err }, 'an adapter cannot be loaded before it is asked for'),
+      );
+    const services = { ...own, ...training, manifestKeys, revokedDevices, onLive };
     const operations = opened.add(
       openOperations(config, { ...parts, logger }, { engine, tokenizer }),
     );

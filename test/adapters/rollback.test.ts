@@ -12,7 +12,10 @@ describeEachDatabase('rollbackAdapter', (database) => {
   it('publishes the earlier bytes as the next version and revokes the one they replace', async () => {
     const { db, deps, userId, publish } = await trainee();
     const [good, bad] = [await publish('good'), await publish('bad')];
-    const again = await rollbackAdapter(deps, userId, good.id);
+    const live: string[] = [];
+    const onLive = ({ id }: { id: string }) => live.push(id);
+    const again = await rollbackAdapter({ ...deps, onLive }, userId, good.id);
+    expect(live).toEqual([again.id]);
     const { sha256, files, datasetId, dataThrough, runId, evaluation } = good;
     expect(again).toMatchObject({
       version: 3,
