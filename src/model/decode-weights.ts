@@ -18,7 +18,6 @@ import {
   type DecodeWeightsOver,
   EMBEDDING_NAME,
   normBefore,
-  normName,
 } from './llama-decode.ts';
 import { linearName } from './lora.ts';
 import { LORA_SITES, type LoraSite, siteLayout } from './lora-stack.ts';
@@ -85,10 +84,8 @@ export async function int8DecodeWeights(
         if (norm === null) return int8Linear(x, weights, constants);
         return boundedInt8Linear(x, weights, { constants, bound: boundOf(norm) });
       },
-      head: (x) => {
-        const bound = boundOf(normName(config, config.layerCount));
-        return boundedInt8Linear(x, matrix('head'), { constants: rowConstants(x), bound });
-      },
+      // its scales follow from what it reads, so that a row whose numbers broke gives logits that show it
+      head: (x) => int8Linear(x, matrix('head'), rowConstants(x)),
     };
   };
 }

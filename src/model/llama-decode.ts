@@ -99,7 +99,7 @@ export function normBefore(config: LlamaConfig, layer: number, site: LoraSite): 
 }
 
 /** The norm that a layer begins with; behind the last layer, the model's own. */
-export function normName(config: LlamaConfig, layer: number): string {
+function normName(config: LlamaConfig, layer: number): string {
   return layer === config.layerCount
     ? 'model.norm.weight'
     : `model.layers.${layer}.input_layernorm.weight`;
