@@ -138,7 +138,7 @@ describeWithDatabase('a client and the real server', (database) => {
     expect(await second.client.pendingCount()).toBe(0);
   });
 
-  it('removes its copies when its user is erased, and begins anew', async () => {
+  it('removes its copies when its user is erased, and begins anew (FEED-14)', async () => {
     const user = randomUUID();
     await publish(user, 'what was learnt of an erased user');
     const { client, until, home } = await device(user);

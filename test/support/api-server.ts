@@ -89,6 +89,7 @@ export interface Api {
 interface Given extends Partial<Protection> {
   readonly authenticator?: Authenticator;
   readonly wakeups?: Wakeups;
+  readonly storesCompletions?: boolean;
 }
 
 /** Starts a server on the database. */
@@ -96,15 +97,16 @@ export async function startApi(
   database: Database,
   clock: Clock = systemClock,
   store: AdapterStore = fullStore,
-  { wakeups = openLocalWakeups(), authenticator, ...protection }: Given = {},
+  given: Given = {},
 ): Promise<Api> {
+  const { wakeups = openLocalWakeups(), authenticator, storesCompletions, ...protection } = given;
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
   const manifestKeys = await openManifestKeys(dataDir);
   const log: string[] = [];
   const outcomes: Parameters<OnOperation>[0][] = [];
   const parts = {
-    ...(await servicesOf(database, { engine, clock, wakeups, dataDir })),
+    ...(await servicesOf(database, { engine, clock, wakeups, dataDir, storesCompletions })),
     ...{ store, manifestKeys, wakeups },
   };
   const onError = (error: unknown) => log.push(String(error));
@@ -142,7 +144,13 @@ export async function startApi(
 
 async function servicesOf(
   database: Database,
-  given: { engine: FakeEngine; clock: Clock; wakeups: Wakeups; dataDir: string },
+  given: {
+    readonly engine: FakeEngine;
+    readonly clock: Clock;
+    readonly wakeups: Wakeups;
+    readonly dataDir: string;
+    readonly storesCompletions: boolean | undefined;
+  },
 ): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
   const db = database.kysely;
   const parts = {
@@ -156,7 +164,7 @@ async function servicesOf(
   };
   return {
     ...parts,
-    answers: openAnswers(parts),
+    answers: openAnswers({ ...parts, storesCompletions: given.storesCompletions ?? true }),
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords(parts, tx, userId, records),
     countTokens: () => ({ promptTokens: 1, completionTokens: 1 }),
