@@ -5,7 +5,7 @@ import { encodeOnnx } from '../../src/graph/onnx/encode.ts';
 import { matmul, matmulIntegerToFloat } from '../../src/graph/ops/matrix.ts';
 import { constant, f32, input, scalar } from '../../src/graph/tensor.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
-import { loraLayers, loraPlaces, moduleSize } from '../../src/model/lora.ts';
+import { LORA_MODULES, loraLayers, loraPlaces, moduleSize } from '../../src/model/lora.ts';
 import { hostTensor } from '../../src/runtime/host-tensor.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import type { Batch } from '../../src/training/core/batch.ts';
@@ -74,16 +74,7 @@ async function fastest(
 export function productsOfStep(config: LlamaConfig, recipe: Recipe, batch: Batch): StepProducts {
   const tokens = batch.examples.length * batch.length;
   const adapted = loraLayers(config, recipe.lora).length;
-  const modules = [
-    'q_proj',
-    'k_proj',
-    'v_proj',
-    'o_proj',
-    'gate_proj',
-    'up_proj',
-    'down_proj',
-  ] as const;
-  const perLayer = modules.reduce((sum, module) => {
+  const perLayer = LORA_MODULES.reduce((sum, module) => {
     const size = moduleSize(config, module);
     return sum + size.in * size.out;
   }, 0);

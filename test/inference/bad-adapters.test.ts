@@ -3,11 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AdapterError } from '../../src/inference/adapter-error.ts';
 import { type Engine, startEngine } from '../../src/inference/engine-client.ts';
-import type {
-  AdapterFolder,
-  EngineEvent,
-  EngineRequest,
-} from '../../src/inference/engine-protocol.ts';
+import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
@@ -16,6 +12,8 @@ import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts
 import { readSafetensors } from '../../src/model/safetensors.ts';
 import { encodeSafetensors, type TensorData } from '../../src/model/safetensors-writer.ts';
 import {
+  answerOf,
+  type Done,
   type EngineFixture,
   engineFixture,
   engineRequest,
@@ -32,14 +30,6 @@ import {
 const SHAPE: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };
 const FIRST_A = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';
 const LAST_B = 'base_model.model.model.layers.1.mlp.down_proj.lora_B.weight';
-
-type Done = Extract<EngineEvent, { kind: 'done' }>;
-
-async function answer(engine: Engine, request: EngineRequest): Promise<Done> {
-  for await (const event of engine.generate(request, new AbortController().signal))
-    if (event.kind === 'done') return event;
-  throw new Error('the answer has no end');
-}
 
 /** What may be wrong with a file of tensors. */
 interface Tensors {
@@ -133,10 +123,13 @@ describe('an adapter whose file', () => {
   ];
   test.each(damages)('%s is refused by name and reason, and only it', async (_, change, reason) => {
     const sound = engineRequest({ adapter: fixture.adapters[0] ?? null, maxTokens: 30 });
-    const expected = await answer(engine, sound);
+    const expected = await answerOf(engine, sound);
     const folder = await damaged(change);
     const bad = engineRequest({ adapter: folder, userId: 'b' });
-    const [refused, other] = await Promise.allSettled([answer(engine, bad), answer(engine, sound)]);
+    const [refused, other] = await Promise.allSettled([
+      answerOf(engine, bad),
+      answerOf(engine, sound),
+    ]);
     expect(other).toMatchObject({ status: 'fulfilled', value: expected });
     const error = refused.status === 'rejected' ? refused.reason : null;
     expect(error).toBeInstanceOf(AdapterError);
@@ -144,7 +137,7 @@ describe('an adapter whose file', () => {
     expect(error.message).toContain(folder.sha256);
     expect(error.message).toContain(reason);
     // asked again it is refused again: nothing of it is kept
-    await expect(answer(engine, bad)).rejects.toThrow(reason);
+    await expect(answerOf(engine, bad)).rejects.toThrow(reason);
   });
 
   test('has a rank above the limit is refused with both numbers', async () => {
@@ -152,7 +145,7 @@ describe('an adapter whose file', () => {
     const path = join(dir, 'adapter_config.json');
     const config = JSON.parse(await readFile(path, 'utf8'));
     await writeFile(path, JSON.stringify({ ...config, r: 17 }));
-    const error = await answer(engine, engineRequest({ adapter: { dir, sha256: name } })).catch(
+    const error = await answerOf(engine, engineRequest({ adapter: { dir, sha256: name } })).catch(
       (reason) => reason,
     );
     expect(error).toBeInstanceOf(AdapterError);
@@ -166,13 +159,15 @@ describe('an adapter whose file', () => {
       'coded',
     );
     const { wireSha256: _, ...canonicalOnly } = adapter;
-    const expected = await answer(engine, engineRequest({ adapter: canonicalOnly }));
+    const expected = await answerOf(engine, engineRequest({ adapter: canonicalOnly }));
     const canonical = join(adapter.dir, TENSORS_FILE);
     const coded = join(adapter.dir, WIRE_FILE);
     // a new engine each time: the first one has it in memory
     const answerAnew = async () => {
       const other = await startEngine({ baseDir: fixture.base.dir, threads: 1 });
-      const { text } = await answer(other, engineRequest({ adapter })).finally(() => other.close());
+      const { text } = await answerOf(other, engineRequest({ adapter })).finally(() =>
+        other.close(),
+      );
       return text;
     };
     await rename(canonical, `${canonical}.away`);
@@ -192,7 +187,7 @@ describe('an adapter whose file', () => {
       randomAdapter(SMALL_CONFIG, shape, 5),
       'q-alone',
     );
-    expect(await answer(engine, engineRequest({ adapter }))).toMatchObject({ kind: 'done' });
+    expect(await answerOf(engine, engineRequest({ adapter }))).toMatchObject({ kind: 'done' });
   });
 });
 
@@ -241,7 +236,7 @@ test('a row whose numbers break in the middle of a batch fails alone', async () 
   const request = engineRequest({ maxTokens: 60, promptIds: promptOf(9, 4) });
   // without a marked token the trap is an adapter like any other; its answer tells which token to mark
   const text = await withEngineOn(null, async (engine, adapter) => {
-    return (await answer(engine, { ...request, adapter })).text;
+    return (await answerOf(engine, { ...request, adapter })).text;
   });
   const prompt = String.fromCharCode(...request.promptIds.map((id) => id - 2));
   const early = text.slice(0, 5);
@@ -255,17 +250,17 @@ test('a row whose numbers break in the middle of a batch fails alone', async () 
       engineRequest({ ...request, promptIds: promptOf(30 * i, i), userId: `other ${i}` }),
     );
     const alone: Done[] = [];
-    for (const other of others) alone.push(await answer(engine, other));
+    for (const other of others) alone.push(await answerOf(engine, other));
     const pieces: string[] = [];
     const broken = (async () => {
       const events = engine.generate({ ...request, adapter }, new AbortController().signal);
       for await (const event of events) if (event.kind === 'text') pieces.push(event.text);
     })();
-    const together = Promise.all(others.map((other) => answer(engine, other)));
+    const together = Promise.all(others.map((other) => answerOf(engine, other)));
     await expect(broken).rejects.toThrow('is a number');
     expect(pieces.join('').length).toBeGreaterThan(2);
     expect(await together).toEqual(alone);
     // its place in the batch is used by others afterwards
-    expect(await Promise.all(others.map((other) => answer(engine, other)))).toEqual(alone);
+    expect(await Promise.all(others.map((other) => answerOf(engine, other)))).toEqual(alone);
   });
 });

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Engine, startEngine } from '../../src/inference/engine-client.ts';
-import type { EngineEvent, EngineRequest } from '../../src/inference/engine-protocol.ts';
+import type { EngineRequest } from '../../src/inference/engine-protocol.ts';
 import { readOutputShape } from '../../src/modes/read-output-shape.ts';
 import { compileSchema } from '../../src/modes/schema-check.ts';
 import {
+  answerOf,
   type EngineFixture,
   engineFixture,
   engineRequest,
@@ -35,11 +36,7 @@ const schema = {
 const check = compileSchema(schema, 'output');
 const output = readOutputShape(schema);
 
-async function answer(request: EngineRequest): Promise<Extract<EngineEvent, { kind: 'done' }>> {
-  for await (const event of engine.generate(request, new AbortController().signal))
-    if (event.kind === 'done') return event;
-  throw new Error('the answer has no end');
-}
+const answer = (request: EngineRequest) => answerOf(engine, request);
 
 // A base of random numbers has never seen JSON, so whatever order there is comes from the shape alone.
 test('every finished answer fits its schema, whatever the sampling, and is the same in company', async () => {

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readPeftFolder } from '../../src/adapters/peft.ts';
 import { type Engine, startEngine } from '../../src/inference/engine-client.ts';
-import type { EngineEvent, EngineRequest } from '../../src/inference/engine-protocol.ts';
+import type { EngineRequest } from '../../src/inference/engine-protocol.ts';
 import {
+  answerOf,
   type EngineFixture,
   engineFixture,
   engineRequest,
@@ -25,11 +26,7 @@ afterAll(async () => {
 /** Weights of 8 bits move the logarithms of this base by 0.01 (median) to 0.07 (largest). */
 const TOLERANCE = 0.15;
 
-async function answer(request: EngineRequest): Promise<Extract<EngineEvent, { kind: 'done' }>> {
-  for await (const event of engine.generate(request, new AbortController().signal))
-    if (event.kind === 'done') return event;
-  throw new Error('the answer has no end');
-}
+const answer = (request: EngineRequest) => answerOf(engine, request);
 
 function logSoftmax(logits: Float64Array): Float64Array {
   const total = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));

@@ -4,7 +4,12 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { encodeWireFile } from '../../src/adapters/wire-file.ts';
-import type { AdapterFolder, EngineRequest } from '../../src/inference/engine-protocol.ts';
+import type { Engine } from '../../src/inference/engine-client.ts';
+import type {
+  AdapterFolder,
+  EngineEvent,
+  EngineRequest,
+} from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
@@ -56,6 +61,16 @@ export async function writeAdapter(
   if (wire === null) return { dir, sha256: tensors.sha256 };
   await writeFile(join(dir, WIRE_FILE), wire);
   return { dir, sha256: tensors.sha256, wireSha256: sha256(wire) };
+}
+
+/** The end of an answer. */
+export type Done = Extract<EngineEvent, { kind: 'done' }>;
+
+/** Asks and hears the answer out. */
+export async function answerOf(engine: Engine, request: EngineRequest): Promise<Done> {
+  for await (const event of engine.generate(request, new AbortController().signal))
+    if (event.kind === 'done') return event;
+  throw new Error('the answer has no end');
 }
 
 /** A request: greedy, short, of a user of its own, without an adapter. */
