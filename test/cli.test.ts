@@ -5,12 +5,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { openDatabase } from '../src/db/database.ts';
 import { ApiClient } from './support/api-client.ts';
 import { AttuneProcess } from './support/attune-process.ts';
+import { newDataFolder } from './support/databases.ts';
 
 // whole servers start here, on machines that may have other work
 vi.setConfig({ testTimeout: 180_000 });
 
 let folder = '';
 let running: AttuneProcess[] = [];
+const usedFolders: string[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-cli-'));
 });
@@ -21,7 +23,9 @@ afterEach(async () => {
   }
   running = [];
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  for (const made of [folder, ...usedFolders]) await rm(made, { recursive: true, force: true });
+});
 
 function attune(...args: string[]): AttuneProcess {
   const started = new AttuneProcess(args, {
@@ -35,8 +39,14 @@ function attune(...args: string[]): AttuneProcess {
 }
 
 const data = (name: string) => join(folder, name);
-const serve = (name: string, ...args: string[]) =>
-  attune('all', '--port', '0', '--model', 'tiny', '--data', data(name), ...args);
+const serve = (dataDir: string, ...args: string[]) =>
+  attune('all', '--port', '0', '--model', 'tiny', '--data', dataDir, ...args);
+/** A folder that a server has used before; a first start is the subject of the first test below alone. */
+async function usedData(): Promise<string> {
+  const dataDir = await newDataFolder();
+  usedFolders.push(dataDir);
+  return dataDir;
+}
 const urlOf = (server: AttuneProcess) => server.printed(/running at (\S+)/);
 
 describe('attune', () => {
@@ -70,8 +80,8 @@ describe('attune', () => {
     expect(slip.stdout).toBe('');
   });
 
-  it('finds nothing wrong with a new folder, and lists that nobody and nothing is in it', async () => {
-    const there = ['--data', data('doctor')];
+  it('finds nothing wrong with an empty database, and lists that nobody and nothing is in it', async () => {
+    const there = ['--data', await usedData()];
     const doctor = attune('doctor', '--model', 'tiny', ...there);
     expect([await doctor.exit(), doctor.stderr]).toEqual([0, '']);
     expect(doctor.stdout).toMatch(/^ok {2}database/m);
@@ -95,7 +105,7 @@ describe('attune', () => {
 
 describe('attune all', () => {
   it('prints where it is, a token, and commands that work as they are pasted', async () => {
-    const server = serve('first');
+    const server = serve(data('first'));
     const url = await urlOf(server);
     const token = await server.printed(/Token of the user demo:\n(\S+)/);
     await server.printed(/Tokens for other users/);
@@ -115,14 +125,15 @@ describe('attune all', () => {
     expect([ready.status, await ready.json()]).toMatchObject([200, { status: 'ready' }]);
     expect(await (await fetch(`${url}/metrics`)).text()).toMatch(/^attune_tokens_total [1-9]/m);
 
-    const second = serve('first');
+    const second = serve(data('first'));
     expect(await second.exit()).toBe(1);
     expect(second.stderr).toContain(
       `The data folder ${resolve(data('first'))} is in use by process`,
     );
     expect(second.stderr).toContain('--data');
 
-    const crowd = attune('--model', 'tiny', '--data', data('crowd'), '--port', new URL(url).port);
+    const port = new URL(url).port;
+    const crowd = attune('--model', 'tiny', '--data', await usedData(), '--port', port);
     expect(await crowd.exit()).toBe(1);
     expect(crowd.stderr).toMatch(/port \d+: another program uses it[\s\S]*--port/);
 
@@ -134,7 +145,7 @@ describe('attune all', () => {
   });
 
   it('refuses data that was made with another base, naming both and the remedy', async () => {
-    const dataDir = data('other-base');
+    const dataDir = await usedData();
     const database = await openDatabase({ dataDir });
     const made = { sha256: 'f'.repeat(64), name: 'Big-1B', model: 'org/Big-1B' };
     await database.kysely
@@ -142,7 +153,7 @@ describe('attune all', () => {
       .values({ key: 'base', value: JSON.stringify(made) })
       .execute();
     await database.close();
-    const server = serve('other-base');
+    const server = serve(dataDir);
     expect(await server.exit()).toBe(1);
     expect(server.stderr).toContain('made with the base model Big-1B (ffffffffffff)');
     expect(server.stderr).toContain('Start with --model org/Big-1B, or use another folder');
@@ -150,7 +161,7 @@ describe('attune all', () => {
   });
 
   it('goes on with the tiny base, saying so, where the default one cannot be fetched', async () => {
-    const server = attune('all', '--port', '0', '--data', data('fallback'));
+    const server = attune('all', '--port', '0', '--data', await usedData());
     expect(await server.printed(/on the base model (\S+)\./)).toBe('attune-tiny');
     expect(server.stderr).toContain('The default base model cannot be fetched');
     expect(server.stderr).toContain('Going on with the tiny base model');
@@ -159,7 +170,7 @@ describe('attune all', () => {
   });
 
   it('ends when it is told to before it has started', async () => {
-    const server = serve('early');
+    const server = serve(await usedData());
     await expect.poll(() => server.stderr + server.stdout, { timeout: 30_000 }).not.toBe('');
     server.kill('SIGTERM');
     expect(await server.exit()).toBe(0);
