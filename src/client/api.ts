@@ -91,6 +91,8 @@ export type OperationName = keyof typeof DOCUMENTS;
 export class Api {
   readonly access: ServerAccess;
   #token: string | null = null;
+  #refused: string | null = null;
+  #asking: Promise<string> | null = null;
 
   constructor(access: ServerAccess) {
     this.access = access;
@@ -153,15 +155,32 @@ export class Api {
     return this.#sendWith(await this.token(token), path, init);
   }
 
-  /** The token in use; a fresh one when `refused` is it. */
+  /** The token in use; a fresh one when `refused` is it. Whoever asks meanwhile gets the same one. */
   async token(refused: string | null): Promise<string> {
-    if (this.#token !== null && this.#token !== refused) return this.#token;
+    if (refused !== null) this.refuse(refused);
+    if (this.#token !== null) return this.#token;
     // an app that cannot get a token now may get one later
-    const given = this.access
-      .token(refused)
-      .catch((cause: unknown) => Promise.reject(offline(cause)));
-    this.#token = await given;
+    this.#asking ??= this.access
+      .token(this.#refused)
+      .catch((cause: unknown) => Promise.reject(offline(cause)))
+      .finally(() => {
+        this.#asking = null;
+      });
+    this.#token = await this.#asking;
     return this.#token;
+  }
+
+  /** Lets go of the token if it is the one in use: the app is asked for another one when one is needed. */
+  refuse(token: string): void {
+    if (this.#token !== token) return;
+    this.#token = null;
+    this.#refused = token;
+  }
+
+  /** Lets go of the token, whichever it is. */
+  forgetToken(): void {
+    this.#token = null;
+    this.#refused = null;
   }
 
   async #sendWith(token: string, path: string, init: RequestInit): Promise<Response> {
@@ -232,11 +251,27 @@ async function bodyOf(response: Response): Promise<GraphQLAnswer> {
 }
 
 function toApiError(response: Response, failure: GraphQLFailure | undefined): ApiError {
-  const { status } = response;
   const { code, retryable, retryAfterMs } = failure?.extensions ?? {};
-  return new ApiError(
-    code ?? (status === 401 ? 'UNAUTHENTICATED' : `HTTP_${status}`),
-    failure?.message ?? `the server answered ${status}`,
-    { isRetryable: retryable ?? (status === 429 || status >= 500 || status < 400), retryAfterMs },
-  );
+  const bare = statusError(response, failure?.message ?? 'the server');
+  return new ApiError(code ?? bare.code, failure?.message ?? bare.message, {
+    isRetryable: retryable ?? bare.isRetryable,
+    retryAfterMs: retryAfterMs ?? bare.retryAfterMs,
+  });
+}
+
+/** Codes of answers that have nothing but a status. */
+const STATUS_CODES: Readonly<Record<number, string>> = {
+  401: 'UNAUTHENTICATED',
+  403: 'FORBIDDEN',
+  404: 'NOT_FOUND',
+};
+
+/** An answer without a body that says more, as an error; `what` did not do as it was asked. */
+export function statusError({ status, headers }: Response, what: string): ApiError {
+  const seconds = Number(headers.get('retry-after') ?? 0);
+  return new ApiError(STATUS_CODES[status] ?? `HTTP_${status}`, `${what} answered ${status}`, {
+    // a success that is none is a proxy's page
+    isRetryable: status === 429 || status >= 500 || status < 400,
+    retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0,
+  });
 }

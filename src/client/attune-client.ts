@@ -159,6 +159,8 @@ export class AttuneClient {
 
   /** Goes on: after a pause, after signing in again, or at once instead of waiting. */
   async resume(): Promise<void> {
+    // who has signed in again has another token
+    if (this.#state === 'signed-out') this.#parts.api.forgetToken();
     await this.#parts.shelf.update(forgetFailures);
     this.#answers.forgetFailures();
     this.#enter('resume');
@@ -205,13 +207,8 @@ export class AttuneClient {
   async #stayInStep(signal: AbortSignal, onSuccess: () => void): Promise<never> {
     const over = new AbortController();
     const ended = AbortSignal.any([signal, over.signal]);
-    // whatever happens between the first pass and the subscription is after this cursor
-    const { cursor } = await this.#parts.shelf.read();
     let broken: { readonly error: unknown } | null = null;
-    const watching = this.#watch(cursor, ended).catch((error: unknown) => {
-      broken = { error };
-      this.#bell.ring();
-    });
+    let watching: Promise<unknown> | null = null;
     try {
       for (;;) {
         if (broken !== null) throw (broken as { readonly error: unknown }).error;
@@ -219,6 +216,11 @@ export class AttuneClient {
         this.#enter('work');
         await syncOnce(this.#parts, ended);
         onSuccess();
+        // what happens from now on is behind the cursor that it begins at
+        watching ??= this.#watch(ended).catch((error: unknown) => {
+          broken = { error };
+          this.#bell.ring();
+        });
         this.#enter('done');
         this.#options.onChange?.();
         await this.#bell.rung(ended);
@@ -229,10 +231,12 @@ export class AttuneClient {
     }
   }
 
-  async #watch(after: string | null, signal: AbortSignal): Promise<never> {
-    const { webSocket } = this.#options;
+  async #watch(signal: AbortSignal): Promise<never> {
+    const { webSocket, random = Math.random } = this.#options;
+    const { api, shelf } = this.#parts;
     const onNews = () => this.#bell.ring();
-    if (webSocket !== null) await watchFeed(this.#parts.api, webSocket, { after, onNews }, signal);
+    const cursor = async () => (await shelf.read()).cursor;
+    if (webSocket !== null) return watchFeed({ api, webSocket, random, cursor, onNews }, signal);
     for (;;) {
       await this.#clock.sleep(POLL_MS, signal);
       onNews();
@@ -246,7 +250,7 @@ export class AttuneClient {
       this.#enter('close', error instanceof Error ? error : null);
       throw error;
     }
-    if (error.code === 'UNAUTHENTICATED') {
+    if (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN') {
       this.#enter('refused', error);
       return;
     }

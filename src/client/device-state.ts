@@ -10,7 +10,7 @@ export type DeviceState =
   | 'waiting'
   /** The app asked for silence. */
   | 'paused'
-  /** The server takes no token that the app gives. */
+  /** The server takes no token that the app gives (UNAUTHENTICATED), or none for this (FORBIDDEN): the device was revoked. */
   | 'signed-out'
   | 'closed';
 

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../lib/clock.ts';
 import type { FileMessage } from '../sync/protocol.ts';
-import { type Api, ApiError, offline } from './api.ts';
+import { type Api, ApiError, offline, statusError } from './api.ts';
 import type { DeviceFiles } from './storage.ts';
 
 /** A connection that brings nothing for so long is given up. */
@@ -72,15 +72,12 @@ async function fetchRest(
 }
 
 /** The position of the answer's first byte. Throws ApiError for an answer without bytes. */
-function startOf({ status, headers }: Response, { url }: FileMessage): number {
+function startOf(response: Response, { url }: FileMessage): number {
+  const { status, headers } = response;
   if (status === 200) return 0;
   const start = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
   if (status === 206 && start !== undefined) return Number(start);
-  const code = status === 404 ? 'NOT_FOUND' : `HTTP_${status}`;
-  throw new ApiError(status === 401 ? 'UNAUTHENTICATED' : code, `${url}: ${status}`, {
-    isRetryable: status === 429 || status >= 500,
-    retryAfterMs: Number(headers.get('retry-after') ?? 0) * 1000 || 0,
-  });
+  throw statusError(response, url);
 }
 
 async function keepBody(

@@ -3,7 +3,7 @@
 import type { Json } from '../lib/canonical-json.ts';
 import type { AdapterMessage } from '../sync/protocol.ts';
 import type { AdapterStatement, Envelope, PublicKey } from '../sync/protocol-manifest.ts';
-import { type Api, ApiError, offline } from './api.ts';
+import { type Api, offline, statusError } from './api.ts';
 import { openEnvelope, refusalOf, type VerifySignature } from './check-manifest.ts';
 import type { DeviceStorage } from './storage.ts';
 
@@ -73,10 +73,7 @@ export class Trust {
   async #get<T>(path: string, signal: AbortSignal): Promise<T | null> {
     const response = await this.#api.send(path, { signal });
     if (response.status === 404) return null;
-    if (response.status !== 200) {
-      const code = response.status === 401 ? 'UNAUTHENTICATED' : `HTTP_${response.status}`;
-      throw new ApiError(code, `${path}: ${response.status}`, { isRetryable: true });
-    }
+    if (response.status !== 200) throw statusError(response, path);
     return (await response.json().catch((cause: unknown) => {
       throw offline(cause);
     })) as T;

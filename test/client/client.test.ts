@@ -14,7 +14,11 @@ describe('a client', () => {
     for (const client of open.splice(0)) await client.close();
   });
 
-  const setUp = async (rest: Partial<ClientOptions> = {}, disk = new MemoryDisk()) => {
+  const setUp = async (
+    rest: Partial<ClientOptions> = {},
+    disk = new MemoryDisk(),
+    onError: (error: Error | null) => unknown = () => 0,
+  ) => {
     const server = new OracleServer();
     const states: DeviceState[] = [];
     const waiters: { state: DeviceState; resolve: () => void }[] = [];
@@ -29,8 +33,9 @@ describe('a client', () => {
       clock: endlessClock,
       random: () => 1,
       ...rest,
-      onState: (state) => {
+      onState: (state, error) => {
         states.push(state);
+        onError(error);
         for (const waiter of waiters) if (waiter.state === state) waiter.resolve();
       },
     });
@@ -151,6 +156,68 @@ describe('a client', () => {
     await reach('signed-out');
     expect(asked).toEqual([null, 'first', 'second']);
     expect(await client.pendingCount()).toBe(1);
+  });
+
+  it('stops when the server turns it away, says why, and asks for another token when the app says to go on (DEV-23)', async () => {
+    const server = new OracleServer();
+    let asked = 0;
+    let isRevoked = true;
+    const tokens: (string | null)[] = [];
+    const errors: (Error | null)[] = [];
+    const { client, reach, next } = await setUp(
+      {
+        fetch: (url, init) => {
+          asked += 1;
+          if (!isRevoked) return server.fetch(url, init);
+          const error = { message: 'revoked', extensions: { code: 'FORBIDDEN' } };
+          return Promise.resolve(Response.json({ errors: [error] }, { status: 403 }));
+        },
+        token: (refused) => {
+          tokens.push(refused);
+          return Promise.resolve('token');
+        },
+      },
+      new MemoryDisk(),
+      (error) => errors.push(error),
+    );
+    await reach('signed-out');
+    expect(errors.at(-1)).toMatchObject({
+      name: 'ApiError',
+      code: 'FORBIDDEN',
+      isRetryable: false,
+    });
+    await client.push([changeNamed('a')]);
+    expect([asked, client.state, await client.pendingCount()]).toEqual([1, 'signed-out', 1]);
+    isRevoked = false;
+    const live = next('live');
+    await client.resume();
+    await live;
+    expect(tokens).toEqual([null, null]);
+    expect(server.applied).toHaveLength(1);
+  });
+
+  it('waits as long as a proxy asks that knows nothing of us (DEV-10)', async () => {
+    const server = new OracleServer();
+    const waits: number[] = [];
+    let isBusy = true;
+    const { reach } = await setUp({
+      fetch: (url, init) => {
+        if (!isBusy) return server.fetch(url, init);
+        isBusy = false;
+        const headers = { 'retry-after': '7' };
+        return Promise.resolve(new Response('slow down', { status: 429, headers }));
+      },
+      clock: {
+        ...endlessClock,
+        sleep: (ms, signal) => {
+          if (ms === 30_000 || ms === 60_000) return endlessClock.sleep(ms, signal);
+          waits.push(ms);
+          return Promise.resolve();
+        },
+      },
+    });
+    await reach('live');
+    expect(waits).toEqual([7000]);
   });
 
   it('ends with the disk, and says so when it is closed', async () => {

@@ -41,14 +41,19 @@ describeWithDatabase('a client and the real server', (database) => {
     await rm(folder, { recursive: true });
   });
 
-  const device = async (user: string, home = join(folder, randomUUID())) => {
+  const device = async (
+    user: string,
+    home = join(folder, randomUUID()),
+    claims: { readonly device?: string } = {},
+  ) => {
     const waiters: { isReached: () => Promise<boolean>; resolve: () => void }[] = [];
-    const token = await api.token(user);
+    const token = await api.token(user, claims);
     const look = async () => {
       for (const waiter of waiters) if (await waiter.isReached()) waiter.resolve();
     };
     const failures: unknown[] = [];
     const asked: string[] = [];
+    const said: (Error | null)[] = [];
     const client = await openClient({
       url: api.url,
       fetch: (url, init) => {
@@ -60,7 +65,12 @@ describeWithDatabase('a client and the real server', (database) => {
       name: 'Phone',
       platform: 'node',
       webSocket: WebSocket,
+      ...(claims.device !== undefined && { deviceId: claims.device }),
       onChange: () => void look().catch((error: unknown) => failures.push(error)),
+      onState: (_state, error) => {
+        said.push(error);
+        void look().catch((cause: unknown) => failures.push(cause));
+      },
     });
     open.push(client);
     /** Resolves when a pass has ended after which it holds. */
@@ -71,7 +81,7 @@ describeWithDatabase('a client and the real server', (database) => {
       await promise;
       expect(failures).toEqual([]);
     };
-    return { client, until, home, asked };
+    return { client, until, home, asked, said };
   };
 
   /** Publishes an adapter of these bytes and tells the followers. */
@@ -156,6 +166,32 @@ describeWithDatabase('a client and the real server', (database) => {
       '{ viewer { records { edges { node { recordId } } } } }',
     );
     expect(viewer.records.edges).toEqual([{ node: { recordId: 'after' } }]);
+  });
+
+  it('is turned away once it was revoked, says so, and begins again under another name (DEV-22, DEV-23)', async () => {
+    const user = randomUUID();
+    await publish(user, 'one');
+    const lost = await device(user, undefined, { device: 'lost' });
+    await lost.until(async () => (await lost.client.adapter('subject')) !== null);
+    await lost.client.push([note('a')]);
+    await lost.until(async () => (await lost.client.pendingCount()) === 0);
+    await (await api.client(user)).ask('mutation { revokeDevice(deviceId: "lost") { deviceId } }');
+    await lost.until(async () => lost.client.state === 'signed-out');
+    expect(lost.said.at(-1)).toMatchObject({ code: 'FORBIDDEN' });
+    await lost.client.push([note('b')]);
+    expect(await lost.client.pendingCount()).toBe(1);
+    open.splice(0);
+    await lost.client.close();
+
+    const found = await device(user, lost.home, { device: 'found' });
+    await found.until(async () => (await found.client.pendingCount()) === 0);
+    expect(await found.client.adapter('subject')).toMatchObject({ version: 1 });
+    const { viewer } = await (await api.client(user)).ask(
+      '{ viewer { devices { deviceId lastMutationId held { adapter { version } } } } }',
+    );
+    expect(viewer.devices).toContainEqual({
+      ...{ deviceId: 'found', lastMutationId: 1, held: [{ adapter: { version: 1 } }] },
+    });
   });
 
   it('has what ships with a mode, and says so', async () => {
