@@ -22,11 +22,14 @@ const EXPLAINED = [AppError, ConfigError, DamagedBaseError, ModeFileError, Start
 
 /** Starts what the role is and runs it until the process is told to stop. */
 async function run(role: Role, config: Config): Promise<void> {
-  const signal = stopSignal();
+  let isRunning = false;
+  // a start that is cut short has nothing to lose yet
+  const signal = stopSignal(() => (isRunning ? 1 : 0));
   try {
     const options = { logger: openLogger(config.logLevel), signal };
     const tracing = await trace(role, config, options.logger);
     const node = await START[role](config, options);
+    isRunning = true;
     await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     await node.close();
     await tracing?.close();
@@ -70,14 +73,15 @@ async function serve(config: Config, options: AppOptions): Promise<Closable> {
   return app;
 }
 
-/** Aborts at the first SIGINT or SIGTERM. The second one, or the time limit, ends the process at once. */
-function stopSignal(): AbortSignal {
+/** Aborts at the first SIGINT or SIGTERM. The second one, or the time limit, ends the process at once; the limit with the
+ *  exit code that is given. */
+function stopSignal(exitCodeOfLimit: () => number): AbortSignal {
   const stop = new AbortController();
   const onSignal = () => {
     if (stop.signal.aborted) process.exit(130);
     process.stderr.write('Stopping ... (once more: at once)\n');
     stop.abort(new Error('the server was told to stop'));
-    void systemClock.sleep(STOP_LIMIT_MS).then(() => process.exit(1));
+    void systemClock.sleep(STOP_LIMIT_MS).then(() => process.exit(exitCodeOfLimit()));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return stop.signal;
