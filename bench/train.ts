@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { readConfig } from '../src/config.ts';
-import { must } from '../src/lib/errors.ts';
 import { nullIfMissing } from '../src/lib/null-if-missing.ts';
 import { installBase } from '../src/model/base-install.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
-import { type Recipe, recipeOf } from '../src/training/core/recipe.ts';
-import { playRounds } from './train/rounds.ts';
+import { recipeOf } from '../src/training/core/recipe.ts';
+import { withPlay } from './train/play.ts';
+import { type Outcome, playRounds } from './train/rounds.ts';
 import { compareSteps } from './train/step-speed.ts';
 import { findPython } from './train/torch-peer.ts';
 import { measureRuns } from './train/whole-run.ts';
@@ -31,13 +31,6 @@ const { values: options } = parseArgs({
     threads: { type: 'string', default: '1' },
     // some of: steps, runs, rounds
     only: { type: 'string', default: 'steps,runs,rounds' },
-    // for the search of what ratings are learnt with
-    beta: { type: 'string' },
-    sft: { type: 'string' },
-    rate: { type: 'string' },
-    'warm-share': { type: 'string' },
-    'warm-epochs': { type: 'string' },
-    reference: { type: 'string' },
   },
 });
 const folder = await mkdtemp(join(tmpdir(), 'attune-train-'));
@@ -62,9 +55,10 @@ async function benchTrain(): Promise<void> {
   if (wanted.includes('runs'))
     figures.push(...runFigures(await measureRuns({ base, mode, folder })));
   if (wanted.includes('rounds')) {
-    const play = { rounds: ROUNDS, heldOutPairs: HELD_OUT_PAIRS, change: searched };
-    const result = await playRounds({ base, mode, folder, threads, ...play });
-    figures.push(...roundFigures(result));
+    const place = { base, mode, threads, folder: join(folder, 'play'), seed: 1 };
+    const recipe = recipeOf({ ...mode, objective: 'DPO' }, base.config);
+    const told = { recipe, rounds: ROUNDS, heldOutPairs: HELD_OUT_PAIRS, warm: true };
+    figures.push(...roundFigures(await withPlay(place, (play) => playRounds({ play, ...told }))));
   }
   figures.push(...(await authorFigures()));
   say(`base model ${base.name}`);
@@ -74,29 +68,6 @@ async function benchTrain(): Promise<void> {
   );
   const inJson = figures.filter(({ key }) => key !== undefined);
   say(JSON.stringify(Object.fromEntries(inJson.map(({ key, value }) => [key, value]))));
-}
-
-/** The recipe of preferences with what the search wants otherwise. */
-function searched({ dpo, incremental, ...recipe }: Recipe): Recipe {
-  const { beta, sft, rate, reference } = options;
-  const number = (text: string | undefined, fallback: number) =>
-    text === undefined ? fallback : Number(text);
-  const own = must(dpo, 'the mode learns preferences');
-  return {
-    ...recipe,
-    dpo: {
-      ...own,
-      beta: number(beta, own.beta),
-      sftWeight: number(sft, own.sftWeight),
-      learningRateShare: number(rate, own.learningRateShare),
-      reference: reference === 'start' ? 'start' : own.reference,
-    },
-    incremental: {
-      ...incremental,
-      learningRateShare: number(options['warm-share'], incremental.learningRateShare),
-      epochs: number(options['warm-epochs'], incremental.epochs),
-    },
-  };
 }
 
 /** A line of the table; those with a key are in the JSON too. */
@@ -165,18 +136,21 @@ function runFigures({
 function roundFigures({
   online,
   offline,
-  style,
+  baseStyle,
   heldOutPairs,
 }: Awaited<ReturnType<typeof playRounds>>): readonly Figure[] {
-  const list = (values: readonly number[]) => values.map((value) => value.toFixed(3)).join(', ');
+  const list = (outcomes: readonly Outcome[], of: keyof Outcome) =>
+    outcomes.map((outcome) => outcome[of].toFixed(3)).join(', ');
+  const counts = online.map(({ ratings }) => ratings).join(', ');
   return [
-    { name: `accuracy after each round, ${heldOutPairs} pairs`, shown: list(online) },
-    keyed('preference_accuracy', 'after all ratings', online.at(-1) ?? 0, ['', '0.72']),
-    { name: 'offline, as many ratings', shown: offline.toFixed(3) },
     {
-      name: "rater's figure: base; rounds; offline",
-      shown: `${list([style.base])}; ${list(style.online)}; ${list([style.offline])}`,
+      name: `accuracy on ${heldOutPairs} pairs after ${counts} ratings`,
+      shown: list(online, 'accuracy'),
     },
+    keyed('preference_accuracy', 'after all ratings', online.at(-1)?.accuracy ?? 0, ['', '0.72']),
+    { name: 'offline, as many ratings', shown: list(offline, 'accuracy') },
+    { name: `rater's figure, of the base ${baseStyle.toFixed(2)}`, shown: list(online, 'style') },
+    { name: 'offline', shown: list(offline, 'style') },
   ];
 }
 

@@ -1,10 +1,7 @@
 // Training and measuring adapters in this process, each once: what was found is kept in a folder by what it follows from.
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deserialize, serialize } from 'node:v8';
-import { writeFileAtomically } from '../../src/lib/atomic-file.ts';
-import { nullIfMissing } from '../../src/lib/null-if-missing.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base-package.ts';
 import { loraSize } from '../../src/model/lora.ts';
@@ -15,6 +12,7 @@ import type { Recipe } from '../../src/training/core/recipe.ts';
 import { meanLoss, scoreExamples } from '../../src/training/core/score.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
 import { type LlamaLearner, openLlamaLearner } from '../../src/training/llama-learner.ts';
+import { kept } from '../kept.ts';
 
 /** One adapter to train. */
 export interface Trial {
@@ -108,13 +106,4 @@ function hashes({ train, validation }: Trial): readonly (readonly string[])[] {
 
 function ids(examples: readonly TokenExample[]): readonly string[] {
   return examples.map((example) => example.sha256);
-}
-
-/** The result of a computation, from its file or from the computation. */
-async function kept<T>(path: string, compute: () => Promise<T>): Promise<T> {
-  const bytes = await readFile(path).catch(nullIfMissing);
-  if (bytes !== null) return deserialize(bytes) as T;
-  const result = await compute();
-  await writeFileAtomically(path, serialize(result));
-  return result;
 }

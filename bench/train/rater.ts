@@ -1,24 +1,34 @@
 // A user who rates by one fixed rule of style, and the answers that the user is shown.
 
+import { join } from 'node:path';
 import type { Engine } from '../../src/inference/engine-client.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Tokenizer } from '../../src/model/tokenizer.ts';
+import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
 import type { TrainingPreference } from '../../src/training/core/training-set.ts';
+import { kept } from '../kept.ts';
 
 /** Answers one mail is given. */
 export interface Sampler {
-  /** Two answers of the adapter (null: of the base) to a mail; another `seed`, other answers. */
-  pair(body: string, adapter: AdapterFolder | null, seed: number): Promise<[string, string]>;
+  /** Two answers of the adapter (null: of the base) to each mail; another `seed`, other answers. */
+  pairs(
+    bodies: readonly string[],
+    adapter: AdapterFolder | null,
+    seed: number,
+  ): Promise<readonly (readonly [string, string])[]>;
 }
 
 const TEMPERATURE = 1;
 const MAX_TOKENS = 24;
 
-/** Samples answers of the mode through an engine. */
-export function samplerOf(engine: Engine, mode: Mode, tokenizer: Tokenizer): Sampler {
+/** Samples answers of the mode through an engine; what was sampled once is read from `folder`. */
+export async function samplerOf(
+  engine: () => Promise<Engine>,
+  { base, mode, folder }: { readonly base: Base; readonly mode: Mode; readonly folder: string },
+): Promise<Sampler> {
+  const tokenizer = await loadTokenizer(base);
   const answer = async (body: string, adapter: AdapterFolder | null, seed: number) => {
     const messages = renderPrompt(mode, { body }, {});
     const request = {
@@ -27,13 +37,23 @@ export function samplerOf(engine: Engine, mode: Mode, tokenizer: Tokenizer): Sam
       stop: ['\n'],
       userId: 'rater',
     };
-    for await (const event of engine.generate(request, new AbortController().signal))
+    for await (const event of (await engine()).generate(request, new AbortController().signal))
       if (event.kind === 'done') return event.text.trim();
     throw new Error('the answer has no end');
   };
   return {
-    pair: (body, adapter, seed) =>
-      Promise.all([answer(body, adapter, 2 * seed), answer(body, adapter, 2 * seed + 1)]),
+    pairs: (bodies, adapter, seed) => {
+      const prompts = bodies.map((body) => renderPrompt(mode, { body }, {}));
+      const name = [base.sha256, adapter?.sha256, seed, TEMPERATURE, MAX_TOKENS, prompts];
+      return kept(join(folder, `answers-${sha256(JSON.stringify(name))}`), () =>
+        Promise.all(
+          bodies.map((body, i) => {
+            const own = 2 * (seed + i);
+            return Promise.all([answer(body, adapter, own), answer(body, adapter, own + 1)]);
+          }),
+        ),
+      );
+    },
   };
 }
 

@@ -1,198 +1,126 @@
 // Learning from ratings: answers of version n are rated and train version n+1, beside as many ratings of the base's answers
 // that train one version at once. Measured on pairs of mails that are never trained on.
 
-import { join } from 'node:path';
-import { startEngine } from '../../src/inference/engine-client.ts';
-import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
-import { sha256 } from '../../src/lib/sha256.ts';
-import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
-import type { Mode } from '../../src/modes/mode.ts';
-import { renderPrompt } from '../../src/modes/prompt.ts';
-import { decideGate } from '../../src/training/core/gate.ts';
-import { type Recipe, recipeOf } from '../../src/training/core/recipe.ts';
+import { figuresOf } from '../../src/training/core/gate.ts';
+import type { Recipe } from '../../src/training/core/recipe.ts';
 import type { TrainingPreference } from '../../src/training/core/training-set.ts';
-import { KeptTrainers } from '../../src/training/kept-trainers.ts';
-import { runTrainer } from '../../src/training/trainer.ts';
 import { type Mail, manyMails } from './mails.ts';
-import { rate, type Sampler, samplerOf, styleOf } from './rater.ts';
+import type { Play, Version } from './play.ts';
 
 /** What is tried. */
 export interface RoundsOptions {
-  readonly base: Base;
-  readonly mode: Mode;
-  /** Adapters and the like are written here. */
-  readonly folder: string;
-  readonly threads: number;
+  readonly play: Play;
+  readonly recipe: Recipe;
   /** How many ratings each round brings. */
   readonly rounds: readonly number[];
   readonly heldOutPairs: number;
-  /** Changes to the recipe of preferences. */
-  readonly change: (recipe: Recipe) => Recipe;
+  /** Whether a round goes on from the version before it; else it begins anew, with all ratings so far. */
+  readonly warm: boolean;
+}
+
+/** How a version did. */
+export interface Outcome {
+  /** What it learnt from in all. */
+  readonly ratings: number;
+  /** On the held-out pairs. */
+  readonly accuracy: number;
+  /** Mean of the rater's figure over answers to unseen mails. */
+  readonly style: number;
+  /** Loss on the general probe, nats per token above the base's. */
+  readonly probe: number;
 }
 
 /** How it went. */
 export interface RoundsResult {
   readonly heldOutPairs: number;
-  /** Held-out preference accuracy after each round. */
-  readonly online: readonly number[];
-  /** After all ratings at once. */
-  readonly offline: number;
-  /** Mean of the rater's figure over answers to unseen mails: of the base, after each round, and of the offline one. */
-  readonly style: {
-    readonly base: number;
-    readonly online: readonly number[];
-    readonly offline: number;
-  };
+  /** The rater's figure for the base's answers. */
+  readonly baseStyle: number;
+  /** After each round. */
+  readonly online: readonly Outcome[];
+  /** After as many ratings of the base's answers at once. */
+  readonly offline: readonly Outcome[];
 }
 
-// A fifth of the ratings decide when to stop.
-const VALIDATION_EVERY = 5;
-const STYLE_MAILS = 40;
+const STYLE_MAILS = 48;
+const BRIEF_CHARACTERS = 120;
+
+/** Mails whose ratings are learnt from, mails that are only measured, and the held-out pairs made of the latter. */
+export async function prepare(play: Play, heldOutPairs: number) {
+  const mails = manyMails(2 * heldOutPairs).map(brief);
+  const taught = mails.filter((_, i) => i % 2 === 0);
+  const unseen = mails.filter((_, i) => i % 2 === 1);
+  const heldOut = await play.ratings(unseen, null, heldOutPairs, 'holdout');
+  return { taught, unseen, heldOut };
+}
+
+/** The mail's first sentences: a style shows in the answers, and long prompts would only take longer. */
+export function brief({ body, ...mail }: Mail): Mail {
+  return { ...mail, body: body.slice(0, BRIEF_CHARACTERS).replace(/\S*$/, '').trim() };
+}
+
+/** What `prepare` gives. */
+export type Prepared = Awaited<ReturnType<typeof prepare>>;
 
 /** Plays the rounds. */
 export async function playRounds(options: RoundsOptions): Promise<RoundsResult> {
-  const { base, mode, rounds, threads } = options;
-  const engine = await startEngine({ baseDir: base.dir, threads });
-  let closePlay = () => {};
-  try {
-    const sampler = samplerOf(engine, mode, await loadTokenizer(base));
-    const mails = manyMails(2 * options.heldOutPairs);
-    // mails whose ratings are learnt from, and mails that are only measured
-    const [taught, unseen] = [
-      mails.filter((_, i) => i % 2 === 0),
-      mails.filter((_, i) => i % 2 === 1),
-    ];
-    const play = new Play(options, sampler);
-    closePlay = () => play.close();
-    const heldOut = await play.ratings(unseen, null, options.heldOutPairs, 'holdout');
-    const style = (adapter: AdapterFolder | null) => play.style(unseen, adapter);
-    const styles = { base: await style(null), online: [] as number[] };
-    const online: number[] = [];
-    let seen: readonly TrainingPreference[] = [];
-    let live: Version | null = null;
-    for (const [round, ratings] of rounds.entries()) {
-      const rated = await play.ratings(rotated(taught, seen.length), live, ratings, 'train');
-      live = await play.train([...seen, ...rated], heldOut, { live, seen });
-      seen = [...seen, ...rated];
-      online.push(live.accuracy);
-      console.error(`round ${round + 1}: held-out preference accuracy ${live.accuracy.toFixed(3)}`);
-      styles.online.push(await style(live));
-    }
-    const atOnce = await play.ratings(taught, null, seen.length, 'train');
-    const offline = await play.train(atOnce, heldOut, { live: null, seen: [] });
-    console.error(`offline: held-out preference accuracy ${offline.accuracy.toFixed(3)}`);
-    return {
-      heldOutPairs: heldOut.length,
-      online,
-      offline: offline.accuracy,
-      style: { ...styles, offline: await style(offline) },
-    };
-  } finally {
-    closePlay();
-    await engine.close();
-  }
+  const { play, heldOutPairs } = options;
+  const prepared = await prepare(play, heldOutPairs);
+  return {
+    heldOutPairs,
+    baseStyle: await play.style(prepared.unseen.slice(0, STYLE_MAILS), null),
+    online: await playOnline(options, prepared),
+    offline: await playOffline(options, prepared),
+  };
 }
 
-/** An adapter and how it did. */
-interface Version extends AdapterFolder {
-  readonly datasetSha256: string;
-  readonly accuracy: number;
+/** Ratings given to version n train version n + 1. */
+export async function playOnline(
+  { play, recipe, rounds, warm }: RoundsOptions,
+  { taught, unseen, heldOut }: Prepared,
+): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let ratings: readonly TrainingPreference[] = [];
+  let live: Version | null = null;
+  for (const count of rounds) {
+    const rated = await play.ratings(rotated(taught, ratings.length), live, count, 'train');
+    ratings = [...ratings, ...rated];
+    live = await play.train({ recipe, ratings, heldOut, from: warm ? live : null });
+    outcomes.push(await outcomeOf(play, unseen, ratings.length, live));
+  }
+  return outcomes;
 }
 
-class Play {
-  readonly #options: RoundsOptions;
-  readonly #sampler: Sampler;
-  readonly #recipe: Recipe;
-  readonly #kept = new KeptTrainers(systemClock);
-  #runs = 0;
-
-  constructor(options: RoundsOptions, sampler: Sampler) {
-    this.#options = options;
-    this.#sampler = sampler;
-    const { mode, base, change } = options;
-    this.#recipe = change(recipeOf({ ...mode, objective: 'DPO' }, base.config));
+/** The base's answers are rated, and train one version; once for each round, with as many ratings as that had. */
+export async function playOffline(
+  { play, recipe, rounds }: RoundsOptions,
+  { taught, unseen, heldOut }: Prepared,
+): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let count = 0;
+  for (const more of rounds) {
+    count += more;
+    const ratings = await play.ratings(taught, null, count, 'train');
+    const version = await play.train({ recipe, ratings, heldOut });
+    outcomes.push(await outcomeOf(play, unseen, count, version));
   }
+  return outcomes;
+}
 
-  close(): void {
-    this.#kept.close();
-  }
-
-  /** So many opinions of the rater on the adapter's answers; the mails are gone through again where they are too few. */
-  async ratings(
-    mails: readonly Mail[],
-    adapter: AdapterFolder | null,
-    count: number,
-    part: 'train' | 'holdout',
-  ): Promise<readonly TrainingPreference[]> {
-    const rated = new Map<string, TrainingPreference>();
-    for (let at = 0; rated.size < count; at += 8) {
-      const asked = Array.from({ length: 8 }, (_, i) =>
-        must(mails[(at + i) % mails.length], 'a mail'),
-      );
-      const answers = await Promise.all(
-        asked.map(({ body }, i) => this.#sampler.pair(body, adapter, at + i)),
-      );
-      for (const [i, { body }] of asked.entries()) {
-        const messages = renderPrompt(this.#options.mode, { body }, {});
-        const isValidation = part === 'train' && rated.size % VALIDATION_EVERY === 0;
-        const split = isValidation ? 'validation' : part;
-        const rating = rate(messages, must(answers[i], 'a pair per mail'), split);
-        if (rating !== null && rated.size < count) rated.set(rating.sha256, rating);
-      }
-    }
-    return [...rated.values()];
-  }
-
-  /** Trains on all ratings, going on from the live version if there is one. */
-  async train(
-    ratings: readonly TrainingPreference[],
-    heldOut: readonly TrainingPreference[],
-    { live, seen }: { live: Version | null; seen: readonly TrainingPreference[] },
-  ): Promise<Version> {
-    const { base, mode, folder, threads } = this.#options;
-    const preferences = [...ratings, ...heldOut];
-    const datasetSha256 = sha256(preferences.map((pair) => pair.sha256).join());
-    this.#runs += 1;
-    const warmStart = live && {
-      ...{ adapterDir: live.dir, sha256: live.sha256, datasetSha256: live.datasetSha256 },
-      learnt: seen.map((pair) => pair.sha256),
-    };
-    const job = {
-      ...{ baseDir: base.dir, recipe: this.#recipe, datasetSha256, preferences, threads },
-      examples: [],
-      liveAdapterDir: null,
-      outDir: join(folder, `run-${this.#runs}`),
-      ...(warmStart && { warmStart }),
-    };
-    const signal = new AbortController().signal;
-    const result = await runTrainer(job, {
-      onProgress: () => undefined,
-      signal,
-      niceness: 0,
-      kept: this.#kept,
-    });
-    const { preferenceAccuracy } = decideGate(result.measures, { ...mode.gate, objective: 'DPO' });
-    const tensors = result.files.find(({ name }) => name.endsWith('.safetensors'));
-    return {
-      dir: result.adapterDir,
-      sha256: must(tensors, 'a file of tensors').sha256,
-      datasetSha256,
-      accuracy: must(preferenceAccuracy, 'there are held-out pairs'),
-    };
-  }
-
-  /** The rater's mean figure for an adapter's answers. */
-  async style(mails: readonly Mail[], adapter: AdapterFolder | null): Promise<number> {
-    const answers = await Promise.all(
-      mails
-        .slice(0, STYLE_MAILS / 2)
-        .map(({ body }, i) => this.#sampler.pair(body, adapter, 9000 + i)),
-    );
-    const figures = answers.flat().map(styleOf);
-    return figures.reduce((sum, figure) => sum + figure, 0) / figures.length;
-  }
+/** Measures a version. */
+export async function outcomeOf(
+  play: Play,
+  unseen: readonly Mail[],
+  ratings: number,
+  version: Version,
+): Promise<Outcome> {
+  const figures = figuresOf(version.measures);
+  return {
+    ratings,
+    accuracy: must(figures.preferenceAccuracy, 'there are held-out pairs'),
+    style: await play.style(unseen.slice(0, STYLE_MAILS), version),
+    probe: (figures.probeLoss ?? Number.NaN) - (figures.baseProbeLoss ?? Number.NaN),
+  };
 }
 
 function rotated<T>(items: readonly T[], by: number): readonly T[] {

@@ -143,10 +143,8 @@ async function trainAndJudge(deps: RunDeps, claim: Claim, material: Material): P
           plan: { kind: 'rebuild', reason: 'GATE_FAILED' },
         });
     const current = before.live ?? before.shipped;
-    await conclude(deps, claim, {
-      ...made,
-      onPolicyShare: await onPolicyShare(deps.db, userId, trainingSet, current),
-    });
+    const share = recipe.dpo && (await onPolicyShare(deps.db, userId, trainingSet, current));
+    await conclude(deps, claim, { ...made, onPolicyShare: share ?? null });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

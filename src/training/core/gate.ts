@@ -17,6 +17,8 @@ export interface PreferenceMeasure {
   readonly sha256: string;
   readonly candidate: number;
   readonly base: number;
+  /** Null: no adapter was live when the run began. */
+  readonly live: number | null;
 }
 
 /** The general probe: its tokens, and their negative log-likelihood (nats, summed) under each. */
@@ -65,7 +67,8 @@ export interface GateVerdict {
 
 /** Passes an adapter whose held-out loss is below the base's and is not above the live adapter's by more than
  *  the larger of the margin and one standard error of the difference, paired by example, and which does not turn the
- *  user's preferences round: of the held-out pairs, no fewer than half less one standard error of guessing are right.
+ *  user's preferences round: of the held-out pairs, no fewer than half less one standard error of guessing are right, and
+ *  no fewer than the live adapter gets right less two standard errors of the difference, paired by pair.
  *  An adapter that learnt preferences alone need not write better than the base, just no worse by that same measure;
  *  but it must get more than half of the held-out pairs right. Where preferences are learnt and there are too few held-out
  *  examples but enough pairs, the pairs alone decide, by that same rule.
@@ -81,6 +84,7 @@ export function decideGate(measures: HoldoutMeasures, gate: GateOptions): GateVe
   const objection =
     (pairsDecide ? null : objectionToLoss(examples, figures, gate)) ??
     objectionToAccuracy(figures.preferenceAccuracy, preferences.length, mustBeRight) ??
+    objectionToForgetting(preferences) ??
     objectionToProbe(figures, { probe: measures.probe, margin: gate.probeMarginNats });
   return { ...figures, passed: objection === null, reason: objection ?? praise(figures) };
 }
@@ -126,12 +130,36 @@ function objectionToProbe(
 }
 
 function accuracyOf(pairs: readonly PreferenceMeasure[]): number | null {
-  if (pairs.length === 0) return null;
+  return pairs.length === 0 ? null : average(pairs.map((pair) => pointsOf(pair.candidate, pair)));
+}
+
+/** 1 where the chosen answer became likelier beside the rejected one than it is for the base, one half for a tie. */
+function pointsOf(margin: number, { base }: PreferenceMeasure): number {
   // a margin that is no number is no success: the comparison is false, and it is no tie
-  const points = pairs.map(({ candidate, base }) =>
-    candidate === base ? 0.5 : Number(candidate > base),
+  return margin === base ? 0.5 : Number(margin > base);
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Why an adapter may not take the place of one that knew the user's preferences better; null when it may, or when the
+ *  difference may be chance: two standard errors, because a few pairs differ easily. */
+function objectionToForgetting(pairs: readonly PreferenceMeasure[]): string | null {
+  const differences = pairs.flatMap((pair) =>
+    pair.live === null ? [] : [pointsOf(pair.live, pair) - pointsOf(pair.candidate, pair)],
   );
-  return points.reduce((sum, point) => sum + point, 0) / pairs.length;
+  const count = differences.length;
+  if (count < 2) return null;
+  const lost = average(differences);
+  const variance = average(differences.map((difference) => (difference - lost) ** 2));
+  const allowance = 2 * Math.sqrt(variance / (count - 1));
+  if (lost <= allowance) return null;
+  const accuracy = must(accuracyOf(pairs), 'there are pairs');
+  return (
+    `held-out preference accuracy ${accuracy.toFixed(3)} on ${count} pairs is below the live ` +
+    `adapter's ${(accuracy + lost).toFixed(3)} by more than ${allowance.toFixed(3)}`
+  );
 }
 
 function objectionToAccuracy(

@@ -10,8 +10,8 @@ import type { TokenPair } from './preference-batch.ts';
 import { type Score, scoreExamples } from './score.ts';
 import type { TokenExample } from './token-example.ts';
 
-/** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every
- *  held-out pair and the general probe under the candidate and the base. Both adapters must fit into the learner's shape. */
+/** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every held-out pair under the same,
+ *  and the general probe under the candidate and the base. Both adapters must fit into the learner's shape. */
 export async function measureHoldout(
   holdout: {
     readonly examples: readonly TokenExample[];
@@ -28,10 +28,14 @@ export async function measureHoldout(
   const { learner, config, shape } = scorer;
   const score = (theta: Float32Array) => scoreExamples(learner, holdout.examples, theta);
   const flat = (adapter: LoraAdapter) => flattenLora(config, adapter, shape);
-  const thetas = { candidate: flat(adapters.candidate), base: noLora(config, shape) };
+  const thetas = {
+    candidate: flat(adapters.candidate),
+    base: noLora(config, shape),
+    live: adapters.live && flat(adapters.live),
+  };
   const candidate = await score(thetas.candidate);
   const base = await score(thetas.base);
-  const live = adapters.live === null ? null : await score(flat(adapters.live));
+  const live = thetas.live && (await score(thetas.live));
   return {
     examples: candidate.map(({ sha256, tokens, nll }, i) => ({
       sha256,
@@ -46,6 +50,7 @@ export async function measureHoldout(
 }
 
 type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>>;
+type ThreeThetas = Thetas & { readonly live: Float32Array | null };
 
 /** Measures the general probe under both. */
 export async function measureProbe(
@@ -67,14 +72,16 @@ export async function measureProbe(
 async function measurePairs(
   learner: Learner,
   pairs: readonly TokenPair[],
-  thetas: Thetas,
+  thetas: ThreeThetas,
 ): Promise<readonly PreferenceMeasure[]> {
   const candidate = await marginsOf(learner, pairs, thetas.candidate);
   const base = await marginsOf(learner, pairs, thetas.base);
+  const live = thetas.live && (await marginsOf(learner, pairs, thetas.live));
   return pairs.map((pair) => ({
     sha256: pair.sha256,
     candidate: must(candidate.get(pair), 'a margin per pair'),
     base: must(base.get(pair), 'a margin per pair'),
+    live: live && must(live.get(pair), 'a margin per pair'),
   }));
 }
 

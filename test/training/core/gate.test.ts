@@ -92,11 +92,12 @@ describe('decideGate', () => {
     }
   });
 
+  const LIKED = { candidate: 2, base: 1, live: null };
   /** Pairs of which so many are right, one more is a tie where it says so, and the rest are wrong. */
   const pairs = (right: number, wrong: number, ties = 0) => [
-    ...Array.from({ length: right }, (_, i) => ({ sha256: `r${i}`, candidate: 2, base: 1 })),
-    ...Array.from({ length: wrong }, (_, i) => ({ sha256: `w${i}`, candidate: -1, base: 1 })),
-    ...Array.from({ length: ties }, (_, i) => ({ sha256: `t${i}`, candidate: 1, base: 1 })),
+    ...Array.from({ length: right }, (_, i) => ({ ...LIKED, sha256: `r${i}` })),
+    ...Array.from({ length: wrong }, (_, i) => ({ ...LIKED, sha256: `w${i}`, candidate: -1 })),
+    ...Array.from({ length: ties }, (_, i) => ({ ...LIKED, sha256: `t${i}`, candidate: 1 })),
   ];
   const better = repeated(5, { candidate: 2, base: 3 });
 
@@ -114,8 +115,22 @@ describe('decideGate', () => {
       expect(decideGate({ ...better, preferences: few }, GATE).passed).toBe(true);
   });
 
+  it('rejects an adapter that forgot preferences which the live one knew, unless it may be chance', () => {
+    const knownToLive = (right: number, wrong: number) =>
+      pairs(right, wrong).map((pair) => ({ ...pair, live: 2 }));
+    const verdict = decideGate({ ...better, preferences: knownToLive(10, 6) }, GATE);
+    expect(verdict).toMatchObject({ passed: false, preferenceAccuracy: 0.625 });
+    expect(verdict.reason).toBe(
+      "held-out preference accuracy 0.625 on 16 pairs is below the live adapter's 1.000 by more than 0.250",
+    );
+    for (const few of [knownToLive(6, 2), knownToLive(1, 1), pairs(10, 6)])
+      expect(decideGate({ ...better, preferences: few }, GATE).passed).toBe(true);
+    const gained = pairs(16, 0).map((pair) => ({ ...pair, live: -1 }));
+    expect(decideGate({ ...better, preferences: gained }, GATE).passed).toBe(true);
+  });
+
   it('takes a margin that is not a number for a wrong one', () => {
-    const preferences = [{ sha256: 'x', candidate: Number.NaN, base: 0 }];
+    const preferences = [{ sha256: 'x', candidate: Number.NaN, base: 0, live: null }];
     expect(decideGate({ ...better, preferences }, GATE).preferenceAccuracy).toBe(0);
   });
 
@@ -211,7 +226,7 @@ describe('decideGate on pairs alone', () => {
   const pairs = (right: number, wrong: number) => ({
     examples: [],
     preferences: [...Array(right).fill(1), ...Array(wrong).fill(-1)].map((candidate, i) => ({
-      ...{ sha256: `${i}`, candidate, base: 0 },
+      ...{ sha256: `${i}`, candidate, base: 0, live: null },
     })),
   });
   const gate = { ...GATE, objective: 'DPO' } as const;
