@@ -8,6 +8,10 @@ import type { DeviceFiles } from './storage.ts';
 /** A connection that brings nothing for so long is given up. */
 const STALL_MS = 30_000;
 
+/** What comes in smaller pieces is kept together until it is so much: a browser's disk takes milliseconds for each piece.
+ *  A crash loses at most this; a connection that breaks loses nothing. */
+const PIECE_BYTES = 2 ** 20;
+
 /** How far a download has come, in bytes of the whole file. */
 export type OnProgress = (file: FileMessage, doneBytes: number) => void;
 
@@ -90,19 +94,55 @@ async function keepBody(
   // an empty file is a file as well
   if (start === 0) await files.append(part, new Uint8Array(0));
   const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
+  const pieces = new Pieces((bytes) => files.append(part, bytes));
   let done = start;
-  while (reader !== undefined) {
-    const chunk = await inTime(api.access.clock, signal, () => reader.read());
-    if (chunk.done) break;
-    done += chunk.value.length;
-    if (done > file.sizeBytes) {
-      await files.remove(part);
-      throw new BadFileError(`${file.name} is longer than ${file.sizeBytes} bytes`);
+  try {
+    while (reader !== undefined) {
+      const chunk = await inTime(api.access.clock, signal, () => reader.read());
+      if (chunk.done) break;
+      done += chunk.value.length;
+      if (done > file.sizeBytes) break;
+      await pieces.add(chunk.value);
+      onProgress(file, done);
     }
-    await files.append(part, chunk.value);
-    onProgress(file, done);
+  } finally {
+    await pieces.flush();
+  }
+  if (done > file.sizeBytes) {
+    await files.remove(part);
+    throw new BadFileError(`${file.name} is longer than ${file.sizeBytes} bytes`);
   }
   if (done < file.sizeBytes) throw offline(new Error(`${file.name} broke off at ${done}`));
+}
+
+/** Puts small pieces together before they go to the disk. */
+class Pieces {
+  readonly #append: (bytes: Uint8Array) => Promise<void>;
+  #waiting: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(append: (bytes: Uint8Array) => Promise<void>) {
+    this.#append = append;
+  }
+
+  async add(piece: Uint8Array): Promise<void> {
+    this.#waiting.push(piece);
+    this.#size += piece.length;
+    if (this.#size >= PIECE_BYTES) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const [waiting, size] = [this.#waiting, this.#size];
+    [this.#waiting, this.#size] = [[], 0];
+    if (size === 0) return;
+    const bytes = new Uint8Array(size);
+    let at = 0;
+    for (const piece of waiting) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    await this.#append(bytes);
+  }
 }
 
 /** The task's outcome; a failure or a stall of the network as ApiError OFFLINE. */

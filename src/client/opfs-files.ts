@@ -44,10 +44,14 @@ export async function openOpfsFiles(folder: FolderHandle): Promise<DeviceFiles> 
     await orNull(whole.removeEntry(name));
     await orNull(pieces.removeEntry(name, { recursive: true }));
   };
+  const size = async (name: string) => {
+    const file = (await fileIn(marks, name)) && (await fileIn(whole, name));
+    return file?.size ?? (await endOf(await pieceFolder(pieces, name)));
+  };
   return {
-    size: async (name) => (await blobOf(name))?.size ?? null,
+    size,
     append: async (name, bytes) => {
-      const at = (await blobOf(name))?.size ?? 0;
+      const at = (await size(name)) ?? 0;
       const into = await pieces.getDirectoryHandle(name, { create: true });
       const place = String(at).padStart(PLACE_DIGITS, '0');
       if (bytes.length > 0) await writeFile(into, place, new Blob([Uint8Array.from(bytes)]));
@@ -87,6 +91,14 @@ async function fileIn(folder: FolderHandle, name: string): Promise<Blob | null> 
 
 async function pieceFolder(pieces: FolderHandle, name: string): Promise<FolderHandle | null> {
   return await orNull(pieces.getDirectoryHandle(name));
+}
+
+/** Where the last piece ends; null where there is no folder. To ask every piece for its size would take longer with each. */
+async function endOf(folder: FolderHandle | null): Promise<number | null> {
+  if (folder === null) return null;
+  const last = (await namesIn(folder)).sort().at(-1);
+  if (last === undefined) return 0;
+  return Number(last) + ((await fileIn(folder, last))?.size ?? 0);
 }
 
 /** The pieces in their order, as one; null where there is no folder. */
