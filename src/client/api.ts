@@ -81,7 +81,8 @@ const DOCUMENTS = {
     id url receivedBytes } }`,
   Publish: `mutation Publish($input: PublishAdapterInput!) { publishAdapter(input: $input) { id version } }`,
   Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
-    id text finishReason dataThrough adapter { id version sha256 } } }`,
+    id text finishReason dataThrough adapter { id version sha256 }
+    logprobs { token logprob topLogprobs { token logprob } } } }`,
 } as const;
 
 /** The names of the operations that the SDK sends. */

@@ -1,5 +1,6 @@
 // Who answers: the device where it can, else the cloud with the adapter that the device holds. It says which it was.
 
+import type { TokenLogprob } from '../inference/core/logprobs.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import { AppError, must } from '../lib/errors.ts';
 import type { ModeDefinition } from '../modes/definition.ts';
@@ -20,6 +21,8 @@ export interface CompleteRequest {
   readonly seed?: number;
   /** Besides the mode's own. */
   readonly stop?: readonly string[];
+  /** Tells of each token how likely it was, with so many of the likeliest at its place (0 to 20). */
+  readonly topLogprobs?: number;
   /** 'auto' when left out: on the device if it can be. */
   readonly where?: 'auto' | 'device' | 'cloud';
 }
@@ -63,6 +66,8 @@ export interface Answer {
     readonly version: number;
     readonly sha256: string;
   } | null;
+  /** Of each token of the answer; null where it was not asked for. */
+  readonly logprobs: readonly TokenLogprob[] | null;
 }
 
 /** Signals that end what goes on in either place. */
@@ -89,7 +94,7 @@ const MIN_TOKENS_PER_SECOND = 2;
 /** Shorter answers say little about speed. */
 const MIN_TIMED_TOKENS = 8;
 
-type CloudReply = Pick<Answer, 'text' | 'finishReason' | 'dataThrough' | 'adapter'> & {
+type CloudReply = Pick<Answer, 'text' | 'finishReason' | 'dataThrough' | 'adapter' | 'logprobs'> & {
   readonly id: string;
 };
 
@@ -196,7 +201,7 @@ export class LocalAnswers {
     this.#time(said.completionTokens, now() - startedAt);
     const clientId = crypto.randomUUID();
     const { mode, input } = request;
-    const { text, finishReason } = said;
+    const { text, finishReason, logprobs } = said;
     const adapterId = held?.id ?? null;
     // what only devices learn from is nothing for the server to keep
     if (definition.training?.where !== 'device') {
@@ -205,7 +210,7 @@ export class LocalAnswers {
     }
     const adapter = held && { id: held.id, version: held.version, sha256: held.sha256 };
     const unknown = { whyCloud: null, id: null, dataThrough: null };
-    return { origin: 'DEVICE', ...unknown, clientId, text, finishReason, adapter };
+    return { origin: 'DEVICE', ...unknown, clientId, text, finishReason, adapter, logprobs };
   }
 
   async #inCloud({ request: asked, hooks, ends }: Asked, whyCloud: WhyCloud): Promise<Answer> {
@@ -240,13 +245,14 @@ function questionOf(
   { prompt, decode, output }: ModeDefinition,
   held: AdapterMessage | null,
 ): EngineQuestion {
-  const { input, maxTokens = decode.maxTokens, temperature = 0, topP = 1, seed = null } = request;
+  const { input, maxTokens = decode.maxTokens, topLogprobs } = request;
+  const { temperature = 0, topP = 1, seed = null } = request;
   return {
     prompt: { templates: prompt, variables: { input } },
     adapter: held?.sha256 ?? null,
     output,
     maxTokens: Math.min(maxTokens, decode.maxTokens),
-    ...{ temperature, topP, seed },
+    ...{ temperature, topP, seed, topLogprobs },
     stop: [...decode.stop, ...(request.stop ?? [])],
   };
 }

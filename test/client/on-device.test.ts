@@ -10,6 +10,7 @@ import type { DeviceLimits } from '../../src/client/local-answers.ts';
 import { openLocalEngine } from '../../src/client/local-engine.ts';
 import { openNodeStorage } from '../../src/client/node-storage.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import { ApiClient } from '../support/api-client.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
 
@@ -73,6 +74,24 @@ it('answers as the cloud does, token for token, with the adapter that it holds',
     expect(there).toMatchObject({ origin: 'CLOUD', whyCloud: 'ASKED', adapter: { id: held?.id } });
     expect([here.text, here.finishReason]).toEqual([there.text, there.finishReason]);
   }
+});
+
+it('tells how likely its tokens were, as the cloud does', async () => {
+  const client = await readyDevice();
+  const request = { ...ask(bodies[1]), topLogprobs: 3 };
+  const here = must((await client.complete(request)).logprobs, 'what was asked for');
+  const there = must(
+    (await client.complete({ ...request, where: 'cloud' })).logprobs,
+    'what was asked for',
+  );
+  expect(here.length).toBeGreaterThan(1);
+  const tokens = (all: typeof here) => all.map(({ token }) => token);
+  expect(tokens(here)).toEqual(tokens(there));
+  for (const [i, { logprob, topLogprobs }] of here.entries()) {
+    expect(logprob).toBeCloseTo(there[i]?.logprob ?? Number.NaN, 3);
+    expect(topLogprobs).toHaveLength(3);
+  }
+  expect((await client.complete(ask(bodies[1]))).logprobs).toBeNull();
 });
 
 it('hands out the text as it comes, and obeys stop strings, limits and signals', async () => {

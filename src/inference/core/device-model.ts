@@ -11,6 +11,7 @@ import { type ModelContent, type Ort, openOrtSession } from '../../runtime/ort-s
 import { type AdapterImage, adapterImage, zeroImage } from './adapter-image.ts';
 import { type Generation, roomFor } from './generation.ts';
 import { bucketOf, KvBlock } from './kv-block.ts';
+import type { TokenLogprob } from './logprobs.ts';
 import { ModelRunner } from './model-runner.ts';
 import { OutputGuide } from './output-guide.ts';
 import { Sequence } from './sequence.ts';
@@ -39,6 +40,8 @@ export interface DeviceAnswer {
   readonly promptTokens: number;
   /** Tokens that the model wrote, an end token included. */
   readonly completionTokens: number;
+  /** Of each of them, where it was asked for. */
+  readonly logprobs: readonly TokenLogprob[] | null;
 }
 
 /** How an answer is given. */
@@ -108,7 +111,24 @@ export class DeviceModel {
     });
     const block = new KvBlock(this.config, bucketOf(promptIds.length + maxTokens));
     block.addRow();
+    const { logprobs, ...said } = await this.#write(sequence, block, hooks);
+    return {
+      ...said,
+      promptTokens: promptIds.length,
+      completionTokens: sequence.tokenCount,
+      logprobs: question.topLogprobs === undefined ? null : logprobs,
+    };
+  }
+
+  /** Frees the model. */
+  close(): Promise<void> {
+    return this.#runner.close();
+  }
+
+  /** Runs a sequence to its end. */
+  async #write(sequence: Sequence, block: KvBlock, hooks: AnswerHooks) {
     let text = '';
+    const logprobs: TokenLogprob[] = [];
     for (;;) {
       hooks.signal?.throwIfAborted();
       const logits = await this.#step(sequence, block);
@@ -116,19 +136,11 @@ export class DeviceModel {
         const step = sequence.choose(logits);
         text += step.text;
         if (step.text !== '') hooks.onText?.(step.text);
-        const { finishReason } = step;
-        if (finishReason !== null) {
-          const completionTokens = sequence.tokenCount;
-          return { text, finishReason, promptTokens: promptIds.length, completionTokens };
-        }
+        if (step.logprob !== null) logprobs.push(step.logprob);
+        if (step.finishReason !== null) return { text, logprobs, finishReason: step.finishReason };
       }
       await hooks.rest?.();
     }
-  }
-
-  /** Frees the model. */
-  close(): Promise<void> {
-    return this.#runner.close();
   }
 
   #guideOf({ output }: DeviceQuestion): OutputGuide | null {
