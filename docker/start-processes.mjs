@@ -15,8 +15,8 @@ const folder = resolve(folderName);
 const { services } = parse(readFileSync(new URL('compose.yaml', import.meta.url), 'utf8'), {
   merge: true,
 });
-/** As the Dockerfile has it. */
-const entrypoint = ['--import', 'tsx', 'src/main.ts'];
+/** As the Dockerfile has it, where `npm run build` puts it. */
+const entrypoint = ['dist/server/src/main.js'];
 
 const children = Object.entries(services)
   .filter(([, { image }]) => image === 'attune')

@@ -1,9 +1,11 @@
-// Ten thousand phones: each with a socket of its own that follows its user's adapters. Says when all are subscribed, and
-// after each round how long after the wake-up each of them heard of it.
+// Ten thousand phones: each with a socket of its own that follows its user's adapters. Says when all are subscribed and,
+// asked after a wake-up, when each of them heard of it.
 
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import WebSocket from 'ws';
+import { systemClock } from '../../src/lib/clock.ts';
+import { projectFile } from '../../src/lib/project-file.ts';
 
 const { url, tokens, count } = JSON.parse(process.argv[2] ?? '') as {
   url: string;
@@ -11,8 +13,10 @@ const { url, tokens, count } = JSON.parse(process.argv[2] ?? '') as {
   count: number;
 };
 const AT_ONCE = 50;
-const file = new URL('../../docs/clients/operations/AdapterEvents.graphql', import.meta.url);
-const query = await readFile(file, 'utf8');
+/** No event takes this long. */
+const PATIENCE_MS = 30_000;
+const POLL_MS = 100;
+const query = await readFile(projectFile('docs/clients/operations/AdapterEvents.graphql'), 'utf8');
 const subscribe = JSON.stringify({ id: '1', type: 'subscribe', payload: { query } });
 const ping = JSON.stringify({ type: 'ping' });
 
@@ -46,8 +50,16 @@ process.send?.({ url, tokens: [] });
 
 // nobody asks any more
 process.on('disconnect', () => process.exit());
-process.on('message', () => {
+process.on('message', () => void tell());
+
+/** Tells when each phone heard, once all have. */
+async function tell(): Promise<void> {
+  const until = performance.now() + PATIENCE_MS;
+  while (heardAt.length < count) {
+    if (performance.now() > until) throw new Error(`${heardAt.length} of ${count} have heard`);
+    await systemClock.sleep(POLL_MS);
+  }
   const heard = heardAt;
   heardAt = [];
   process.send?.(heard);
-});
+}

@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import type { StoredFile } from '../db/schema.ts';
 import { sync } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
@@ -68,6 +68,10 @@ export interface AdapterStore {
   remove(name: AdapterName): Promise<void>;
   /** Removes every adapter of the user. */
   removeAll(userId: string): Promise<void>;
+  /** The users' adapters that lie in this process's own folder. */
+  copies(): Promise<readonly (AdapterName & { readonly userId: string })[]>;
+  /** Removes the folder of that name from this process's own folder alone. */
+  dropCopy(name: AdapterName): Promise<void>;
   /** Seals the files anew with the owner's newest data key, each as a whole or not yet. */
   reseal(name: AdapterName): Promise<void>;
   /** Takes over a copy of a folder as it lies on the disk, sealed as it is. */
@@ -98,6 +102,7 @@ export async function openAdapterStore(
   const isIntact = async (name: AdapterName) =>
     (await hashOf(await folderOf(name), TENSORS_FILE)) === name.sha256;
   const check = rememberIntact();
+  const remove = (name: AdapterName) => rm(pathOf(name), { recursive: true, force: true });
   return {
     pathOf,
     folderOf,
@@ -124,7 +129,9 @@ export async function openAdapterStore(
         });
       }
     },
-    remove: (name) => rm(pathOf(name), { recursive: true, force: true }),
+    remove,
+    dropCopy: remove,
+    copies: () => copiesIn(root),
     removeAll: (userId) => rm(join(root, folderOfUser(userId)), { recursive: true, force: true }),
     reseal: async (name) => {
       const folder = await folderOf(name);
@@ -150,6 +157,16 @@ export function placeOf({ userId, sha256: hash }: AdapterName): readonly string[
 export function folderOfUser(userId: string): string {
   if (!UUID.test(userId)) throw new Error(`must hold: ${JSON.stringify(userId)} is a user's id`);
   return `users/${userId.slice(0, 2)}/${userId}`;
+}
+
+async function copiesIn(root: string) {
+  const paths = await readdir(join(root, 'users'), { recursive: true }).catch(nullIfMissing);
+  return (paths ?? []).flatMap((path) => {
+    const [, userId = '', hash = '', ...file] = path.split(sep);
+    return UUID.test(userId) && SHA256.test(hash) && file.length === 0
+      ? [{ userId, sha256: hash }]
+      : [];
+  });
 }
 
 async function nameOf(peftFolder: Folder, userId: string | null): Promise<AdapterName> {

@@ -80,6 +80,21 @@ export async function finishErasures(
   }
 }
 
+/** Erases again whom an older copy of the database has brought back: users without keys, since those were destroyed. Nobody
+ *  can read what is theirs. Returns how many they were. Throws Error when nobody has keys: then they lie elsewhere. */
+export async function eraseAgain(db: Db, now: Date): Promise<number> {
+  const withKeys = new Set(await vaultOf(db).userIds());
+  const users = db.selectFrom('users').select('id').where('erasedAt', 'is', null);
+  const ids = (await users.execute()).map(({ id }) => id);
+  const erased = ids.filter((id) => !withKeys.has(id));
+  if (erased.length > 0 && erased.length === ids.length)
+    throw new Error(
+      `the keys folder has keys of none of the ${ids.length} users: name the right one`,
+    );
+  for (const id of erased) await db.transaction().execute((tx) => eraseRows(tx, id, now));
+  return erased.length;
+}
+
 async function hasRevokedDevices(db: Db, userId: string): Promise<boolean> {
   const device = db.selectFrom('revokedDevices').select('seq').where('userId', '=', userId);
   return (await device.limit(1).executeTakeFirst()) !== undefined;

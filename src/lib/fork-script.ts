@@ -1,12 +1,15 @@
-// Child processes that run a TypeScript file of this project, the way every native piece of work is kept out of the server.
+// Child processes that run a file of this project, the way every native piece of work is kept out of the server.
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { setPriority } from 'node:os';
 import { pathToFileURL } from 'node:url';
 
-// By its path, so that the child finds it from any working directory.
-const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+/** What a script needs that was not compiled; by its path, so that the child finds it from any working directory. */
+const loaderOf = (script: URL) =>
+  script.pathname.endsWith('.ts')
+    ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
+    : [];
 
 // How much of what a child writes to stderr is kept for the error message when it dies.
 const KEPT_STDERR_CHARS = 4000;
@@ -21,7 +24,7 @@ export interface Forked {
  *  `niceness` (0 to 19) is how readily it yields the processor to others. */
 export function forkScript(script: URL, options: { niceness?: number } = {}): Forked {
   const child = fork(script, [], {
-    execArgv: ['--import', TSX],
+    execArgv: loaderOf(script),
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });

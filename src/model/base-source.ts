@@ -2,9 +2,9 @@
 
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Clock } from '../lib/clock.ts';
+import { projectFile } from '../lib/project-file.ts';
 import type { LlamaCheckpoint } from './checkpoint.ts';
 import { fetchHubModel, type Hub } from './download/hub.ts';
 import type { PipCommand } from './download/pip.ts';
@@ -34,7 +34,7 @@ export interface SourceOptions {
 }
 
 /** The base that ships in this repository: an ordinary Hugging Face folder. */
-const TINY_DIR = fileURLToPath(new URL('../../models/tiny', import.meta.url));
+const TINY_DIR = projectFile('models/tiny');
 
 /** What tells this source from others, and from itself once its content has changed: two sources with equal identities
  *  give the same package. A hub's branch counts as unchanging. */

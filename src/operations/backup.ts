@@ -11,6 +11,8 @@ import { createGunzip, createGzip } from 'node:zlib';
 import type { AdapterName, AdapterStore } from '../adapters/store.ts';
 import type { Db } from '../db/database.ts';
 import { type DumpedRow, dumpRows, restoreRows } from '../db/dump.ts';
+import { eraseAgain } from '../erasure/erase-user.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 
 const ROWS_FILE = 'rows.gz';
@@ -26,6 +28,8 @@ export interface Deployment {
 export interface Copied {
   readonly rows: number;
   readonly adapters: number;
+  /** Users who were erased after the backup was made, and are again. */
+  readonly erased: number;
   /** Adapters whose bytes were damaged or lost: they are left out, and withdrawn when somebody asks for them. */
   readonly damaged: readonly string[];
 }
@@ -42,12 +46,15 @@ export async function backUp({ db, store }: Deployment, folder: string): Promise
     if (!(await store.isIntact(name))) damaged.push(name.sha256);
     else await cp(store.pathOf(name), copyOf(folder, name), { recursive: true });
   }
-  return { rows, adapters: names.length - damaged.length, damaged };
+  return { rows, adapters: names.length - damaged.length, erased: 0, damaged };
 }
 
-/** Reads a copy into an empty deployment with the keys of the one that it is of. Throws when it is not empty, and when an
- *  adapter is not what its name says. */
-export async function restore({ db, store }: Deployment, folder: string): Promise<Copied> {
+/** Reads a copy into an empty deployment with the keys of the one that it is of. Users who were erased since are erased
+ *  again. Throws when it is not empty, and when an adapter is not what its name says. */
+export async function restore(
+  { db, store, clock = systemClock }: Deployment & { readonly clock?: Clock },
+  folder: string,
+): Promise<Copied> {
   let rows = 0;
   const count = async function* () {
     for await (const row of readRows(join(folder, ROWS_FILE))) {
@@ -56,6 +63,7 @@ export async function restore({ db, store }: Deployment, folder: string): Promis
     }
   };
   await restoreRows(db, count());
+  const erased = await eraseAgain(db, new Date(clock.now()));
   let adapters = 0;
   for (const name of await publishedAdapters(db)) {
     const copy = copyOf(folder, name);
@@ -66,7 +74,7 @@ export async function restore({ db, store }: Deployment, folder: string): Promis
       throw new Error(`the backup's adapter ${name.sha256} is damaged, or its keys are others`);
     adapters += 1;
   }
-  return { rows, adapters, damaged: [] };
+  return { rows, adapters, erased, damaged: [] };
 }
 
 function copyOf(folder: string, { userId, sha256 }: AdapterName): string {

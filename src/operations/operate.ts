@@ -109,9 +109,10 @@ export function rotateData(config: Config): Promise<string> {
   );
 }
 
-function copiedLine({ rows, adapters, damaged }: Copied): string {
+function copiedLine({ rows, adapters, erased, damaged }: Copied): string {
+  const gone = erased > 0 ? [`${erased} users were erased since the backup, and are again\n`] : [];
   const left = damaged.map((sha256) => `left out, since it is damaged: adapter ${sha256}\n`);
-  return [`${rows} rows, ${adapters} adapters\n`, ...left].join('');
+  return [`${rows} rows, ${adapters} adapters\n`, ...gone, ...left].join('');
 }
 
 async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {

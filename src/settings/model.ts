@@ -1,7 +1,7 @@
 // The base model and the modes.
 
-import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
+import { projectFile } from '../lib/project-file.ts';
 import { list, nonEmpty, path, type Setting, url } from './setting.ts';
 
 export const MODEL_SETTINGS = {
@@ -47,7 +47,7 @@ export const MODEL_SETTINGS = {
     placeholder: 'folder',
     description: 'where the modes and their sources are described',
     expected: 'the path of a folder',
-    fallback: fileURLToPath(new URL('../../modes', import.meta.url)),
+    fallback: projectFile('modes'),
     parse: path,
   } satisfies Setting<string>,
 };

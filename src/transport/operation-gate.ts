@@ -11,7 +11,7 @@ import {
 } from 'graphql';
 import type { pino } from 'pino';
 import type { Context, Services } from '../../schema/context.ts';
-import { createLoaders } from '../../schema/loaders.ts';
+import { createLoaders, type Loaders } from '../../schema/loaders.ts';
 import type { Authenticator } from '../auth/token-claims.ts';
 import type { RevokedDevices } from '../changes/revoked-devices.ts';
 import { AppError } from '../lib/errors.ts';
@@ -97,14 +97,21 @@ export function createOperationGate(options: {
       await rates.spend('user', viewer.id, cost);
       if (deviceId !== null) await rates.spend('device', `${viewer.id} ${deviceId}`, cost);
     },
-    contextOf: ({ viewer, deviceId }, signal) => ({
-      viewer,
-      deviceId,
-      services,
-      loaders: createLoaders(services.db, viewer.id, services.base.sha256),
-      signal,
-      spendTokens: (count) => rates.spend('completionTokens', viewer.id, count),
-    }),
+    contextOf({ viewer, deviceId }, signal) {
+      let loaders: Loaders | undefined;
+      return {
+        viewer,
+        deviceId,
+        services,
+        // most subscriptions live for hours and need none
+        get loaders() {
+          loaders ??= createLoaders(services.db, viewer.id, services.base.sha256);
+          return loaders;
+        },
+        signal,
+        spendTokens: (count) => rates.spend('completionTokens', viewer.id, count),
+      };
+    },
     toClientError: createClientErrors(logger, { hidesSuggestions: protection.isProduction }),
     ended: ({ kind, errors: [error] = [], data }) =>
       onOperation?.({

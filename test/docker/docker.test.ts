@@ -41,7 +41,8 @@ describe('the Dockerfile', () => {
     );
     expect(copied.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
     const entry = JSON.parse(text.match(/^ENTRYPOINT (.*)$/m)?.[1] ?? '[]');
-    expect(entry).toEqual(['node', '--import', 'tsx', 'src/main.ts']);
+    expect(entry).toEqual(['node', 'src/main.js']);
+    expect(existsSync(join(ROOT, 'dist/server', 'src/main.js'))).toBe(true);
     expect(ROLES).toContain(JSON.parse(text.match(/^CMD (.*)$/m)?.[1] ?? '[]')[0]);
   });
 

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { publishAdapter } from '../../src/adapters/publish.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
+import { registerDevice } from '../../src/changes/devices.ts';
+import { ensureUser } from '../../src/changes/users.ts';
 import { type Db, openDatabase } from '../../src/db/database.ts';
 import { dumpRows } from '../../src/db/dump.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { backUp, restore } from '../../src/operations/backup.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
 import { describeEachDatabase, newDataFolder } from '../support/databases.ts';
@@ -54,6 +57,7 @@ describeEachDatabase('a backup', (database) => {
     expect(await backUp({ db, store }, backup)).toEqual({
       rows: rows.length,
       adapters: 1,
+      erased: 0,
       damaged: [],
     });
     const dataDir = await newDataFolder();
@@ -61,7 +65,7 @@ describeEachDatabase('a backup', (database) => {
     const other = await openDatabase({ dataDir, vault });
     const otherStore = await openAdapterStore(dataDir, vault);
     const target = { db: other.kysely, store: otherStore };
-    expect(await restore(target, backup)).toEqual({ rows: rows.length, adapters: 1, damaged: [] });
+    expect(await restore(target, backup)).toMatchObject({ rows: rows.length, adapters: 1 });
     expect(await rowsOf(other.kysely)).toEqual(rows);
     const adapters = other.kysely.selectFrom('adapters').select(['userId', 'sha256']);
     const adapter = await adapters.executeTakeFirstOrThrow();
@@ -69,6 +73,26 @@ describeEachDatabase('a backup', (database) => {
     // what comes after is numbered behind what was restored
     await newTrainee(other).then((trainee) => trainee.startRun());
     await expect(restore(target, backup)).rejects.toThrow('the database is not empty');
+    await other.close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('does not bring back users who were erased since', async () => {
+    const db = database().kysely;
+    const erased = await ensureUser(db, 'erased-since', new Date());
+    const device = { deviceId: 'phone', name: 'My phone', platform: 'node' };
+    await registerDevice({ db, clock: systemClock }, erased.id, device);
+    const backup = join(folder, 'before-erasure');
+    await backUp({ db, store }, backup);
+    const vault = vaultOf(db);
+    await vault.destroy(erased.id);
+    const dataDir = await newDataFolder();
+    const other = await openDatabase({ dataDir, vault });
+    const target = { db: other.kysely, store: await openAdapterStore(dataDir, vault) };
+    expect(await restore(target, backup)).toMatchObject({ erased: 1 });
+    const own = (await rowsOf(other.kysely)).filter((row) => row.includes(erased.id));
+    expect(own).toEqual([expect.stringMatching(/^users .*"subject":null/)]);
+    expect(own.join()).not.toContain('erased-since');
     await other.close();
     await rm(dataDir, { recursive: true });
   });

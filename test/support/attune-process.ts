@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+/** Made before the first test: servers.ts. */
+const MAIN = fileURLToPath(new URL('../../dist/server/src/main.js', import.meta.url));
 
 /** What any program needs of our environment: none of our settings. */
 export function bareEnvironment(): NodeJS.ProcessEnv {
@@ -17,7 +18,7 @@ export class AttuneProcess {
   readonly #exit: Promise<number | null>;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    this.#child = spawn(process.execPath, [MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...bareEnvironment(), ...env },
     });

@@ -1,8 +1,8 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { projectFile } from '../../src/lib/project-file.ts';
 
-const MODES = fileURLToPath(new URL('../../modes', import.meta.url));
+const MODES = projectFile('modes');
 
 /** Copies the shipped modes to `dir` so that `subject` is trained there, with small adapters that learn fast. Of a mode that only
  *  devices train, nobody else may have the mails: then it is the only one. Returns which modes to serve. */

@@ -1,16 +1,21 @@
-// Vitest's global set-up: PostgreSQL, Redis and a ready-made PGlite folder, each started by the first test file that asks
-// and shared by all. Test files ask over HTTP because they run in processes of their own.
+// Vitest's global set-up: the program as users start it, compiled before the first test; PostgreSQL, Redis and a ready-made
+// PGlite folder, each started by the first test file that asks and shared by all. Test files ask over HTTP because they run in processes of their own.
 
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
 import { openDatabase } from '../../src/db/database.ts';
 import { newDatabaseOn, startPostgres } from './postgres-server.ts';
 import { startRedis } from './redis-server.ts';
 import type { ServerProcess } from './server-process.ts';
+
+const BUILD = fileURLToPath(new URL('../../scripts/build.mjs', import.meta.url));
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -21,6 +26,7 @@ declare module 'vitest' {
 
 /** Starts what test files ask for; returns what stops it all. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await promisify(execFile)(process.execPath, [BUILD]);
   const shared = new Map<string, Promise<ServerProcess>>();
   const once = (name: string, start: () => Promise<ServerProcess>) => {
     const server = shared.get(name) ?? start();

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { fileURLToPath } from 'node:url';
 import type { ChangeInput } from '../../src/changes/change.ts';
 import { registerDevice } from '../../src/changes/devices.ts';
 import { type PushDeps, pushChanges } from '../../src/changes/push-changes.ts';
@@ -7,13 +6,13 @@ import { ensureUser } from '../../src/changes/users.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import type { Clock } from '../../src/lib/clock.ts';
+import { projectFile } from '../../src/lib/project-file.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 
 /** The shipped modes. */
-export const loadShippedModes = (): Promise<ModeCatalog> =>
-  loadCatalog(fileURLToPath(new URL('../../modes', import.meta.url)));
+export const loadShippedModes = (): Promise<ModeCatalog> => loadCatalog(projectFile('modes'));
 
 /** The moment at which everything in these tests happens. */
 export const NOW = new Date('2026-01-02T03:04:05Z');
