@@ -1,8 +1,8 @@
 import { arg, enumType, extendType, intArg, objectType, subscriptionField, unionType } from 'nexus';
-import { cancellable } from '../src/lib/cancellable.ts';
 import { toGlobalId } from '../src/lib/global-id.ts';
 import { mark } from '../src/lib/trace.ts';
-import { checksumAfter, followFeed, readFeed } from '../src/sync/feed.ts';
+import { checksumAfter, readFeed } from '../src/sync/feed.ts';
+import { followFeed } from '../src/sync/follow-feed.ts';
 
 /** An adapter to install. */
 export const AdapterReady = objectType({
@@ -127,7 +127,7 @@ export const adapterEvents = subscriptionField('adapterEvents', {
     'Backfills after the cursor (null: as adapterFeed does), then stays live; nothing between the two is lost.',
   args: { after: arg({ type: 'Cursor' }) },
   subscribe: (_, { after }, { services, viewer, signal }) =>
-    cancellable((ended) => followFeed(services, viewer.id, after ?? null, ended), signal),
+    followFeed(services, viewer.id, after ?? null, signal),
   resolve: (event) => {
     if (event.kind !== 'resync') mark('deliver', event.trace);
     return event;

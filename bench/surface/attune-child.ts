@@ -20,7 +20,7 @@ const wakeups = openLocalWakeups();
 let held: string[] | null = null;
 const api = await startApi(database, systemClock, fullStore, {
   // all phones connect at once, on a machine that runs them as well
-  limits: { ...LIMITS, socketInitMs: 60_000 },
+  limits: { ...LIMITS, socketInitMs: 10_000 },
   rates: openRateLimits(ratesOf(false)),
   isProduction: true,
   wakeups: {

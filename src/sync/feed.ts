@@ -1,4 +1,4 @@
-// A user's adapter feed, read page by page or followed. The table is the truth; wakeups only say when to look again.
+// A user's adapter feed, read page by page.
 
 import { eventsThatMatter } from '../adapters/feed-events.ts';
 import { adaptersById } from '../adapters/registry.ts';
@@ -7,13 +7,11 @@ import type { AdapterRow, FeedEventRow } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { toGlobalId } from '../lib/global-id.ts';
-import { feedTopic, type Wakeups } from '../lib/wakeups.ts';
 import { type CursorFlaw, decodeCursor, encodeCursor, type FeedPosition } from './cursor.ts';
 import { feedChecksum } from './protocol-checksum.ts';
-import { SharedReads } from './shared-reads.ts';
 
 /** Most events in one page. */
-const MAX_EVENTS = 100;
+export const MAX_EVENTS = 100;
 
 /** What reading the feed needs. */
 export interface FeedDeps {
@@ -116,43 +114,6 @@ export async function checksumAfter(
   // every change of what is live takes a place in the feed
   if (feedSeq !== page.feedSeq) return null;
   return feedChecksum(live.map(({ mode, id }) => [mode, toGlobalId('Adapter', id)]));
-}
-
-/** The feed after a cursor, for ever: what is there, then what comes, with nothing lost between the two. Ends when the
- *  signal aborts, and after a resync. */
-export async function* followFeed(
-  deps: FeedDeps & { readonly wakeups: Wakeups },
-  userId: string,
-  after: string | null,
-  signal: AbortSignal,
-): AsyncGenerator<FeedEvent | Resync, void> {
-  let position = after;
-  // following starts before the first read, so what commits in between wakes us
-  for await (const _ of deps.wakeups.follow(feedTopic(userId), signal)) {
-    for (let hasMore = true; hasMore; ) {
-      const page = await readShared(deps, userId, position);
-      if (page.kind === 'resync') {
-        yield page;
-        return;
-      }
-      yield* page.events;
-      position = page.cursor;
-      hasMore = page.hasMore;
-    }
-  }
-}
-
-const sharedReads = new WeakMap<Db, SharedReads<FeedPage | Resync>>();
-
-/** The next page for one of many followers at the same position: they share the read, and the events. */
-function readShared(
-  deps: FeedDeps,
-  userId: string,
-  after: string | null,
-): Promise<FeedPage | Resync> {
-  const reads = sharedReads.get(deps.db) ?? new SharedReads();
-  sharedReads.set(deps.db, reads);
-  return reads.ask(`${userId} ${after}`, () => readFeed(deps, userId, after, MAX_EVENTS));
 }
 
 function startOf(

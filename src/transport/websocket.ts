@@ -1,6 +1,7 @@
 // GraphQL over WebSocket (graphql-transport-ws): the socket's side of the protocol. What an operation may do is the
 // gate's business; this file opens and closes sockets, and ends what their clients no longer wait for.
 
+import { setMaxListeners } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import {
   type ExecutionArgs,
@@ -23,6 +24,7 @@ import { MAX_REQUEST_BYTES } from './limits.ts';
 import { isDocument, type OperationGate } from './operation-gate.ts';
 import { CLOSE, endSocket, type SocketState, send } from './socket-state.ts';
 import { SocketWatch } from './socket-watch.ts';
+import { subscribe } from './subscribe.ts';
 import type { DocumentRequest } from './trusted-documents.ts';
 import { RETRY_SOCKET_MS, UserPlaces } from './user-places.ts';
 
@@ -71,6 +73,8 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
   sockets.on('connection', (socket, request) => {
     const address = clientAddress(request, options.gate.protection.proxies);
     const closed = new AbortController();
+    // each of the operations on a socket listens
+    setMaxListeners(0, closed.signal);
     const state = {
       socket,
       address,
@@ -134,6 +138,7 @@ function createProtocol({ schema, gate }: WebSocketOptions): Protocol {
         ),
       );
     },
+    subscribe,
     // the arguments are connection, id, payload, what was executed, and the result
     onOperation: (...[, , , args, result]) => {
       if (isAsyncIterable(result)) gate.ended({ kind: kindOf(args), data: null });

@@ -91,7 +91,7 @@ describeEachDatabase('a backup', (database) => {
     const target = { db: other.kysely, store: await openAdapterStore(dataDir, vault) };
     expect(await restore(target, backup)).toMatchObject({ erased: 1 });
     const own = (await rowsOf(other.kysely)).filter((row) => row.includes(erased.id));
-    expect(own).toEqual([expect.stringMatching(/^users .*"subject":null/)]);
+    expect(own).toEqual([expect.stringMatching(/^users .*"subject": null/)]);
     expect(own.join()).not.toContain('erased-since');
     await other.close();
     await rm(dataDir, { recursive: true });
