@@ -1,29 +1,40 @@
 // What it costs to fold one change into a dataset that is there already.
 
-import { join } from 'node:path';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
-import { must } from '../../src/lib/errors.ts';
+import { tidyBuiltIn } from '../../src/db/tidy-built-in.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { loadShippedModes, newTestUser, type TestUser } from '../../test/support/test-user.ts';
+import { type Figure, median } from '../decode/figure.ts';
 
+const RECORDS = [100, 1_000, 10_000];
 const ROUNDS = 15;
 const BATCH = 100;
 
-/** Milliseconds, the median of 15, per number of records that are there. */
-export async function foldCosts(
-  folder: string,
-  recordCounts: readonly number[],
-): Promise<readonly number[]> {
+/** Of one change, into a dataset of few records and of many. */
+export async function foldFigures(folder: string): Promise<Figure[]> {
   const catalog = await loadShippedModes();
-  const database = await openDatabase({ dataDir: join(folder, 'fold') });
+  const database = await openDatabase({ dataDir: folder });
   const costs: number[] = [];
   try {
-    for (const count of recordCounts) costs.push(await foldCost(database, catalog, count));
+    for (const count of RECORDS) costs.push(await foldCost(database, catalog, count));
   } finally {
     await database.close();
   }
-  return costs;
+  const [few = 0, some = 0, many = 0] = costs;
+  const ms = (key: string, value: number, count: string) => ({
+    ...{ key, value, reach: '' },
+    from: `ms to fold one change into ${count} records`,
+  });
+  return [
+    {
+      ...{ key: 'fold_cost_10k_vs_100', value: many / few, reach: 'flat' },
+      from: 'the last of the next three by the first',
+    },
+    ms('fold_100_ms', few, '100'),
+    ms('fold_1k_ms', some, '1,000'),
+    ms('fold_10k_ms', many, '10,000'),
+  ];
 }
 
 async function foldCost(database: Database, catalog: ModeCatalog, count: number): Promise<number> {
@@ -33,12 +44,12 @@ async function foldCost(database: Database, catalog: ModeCatalog, count: number)
     await user.push(...Array.from({ length: BATCH }, (_, i) => mail(at + i)));
   }
   await foldDataset(database.kysely, user.id, mode, new Date());
+  await tidyBuiltIn(database);
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     times.push(await timeFold(database, user, { mode, number: count + round }));
   }
-  times.sort((a, b) => a - b);
-  return must(times[Math.floor(ROUNDS / 2)], 'there were rounds');
+  return median(times);
 }
 
 async function timeFold(

@@ -1,111 +1,277 @@
-// Changes per second through the API, by users who push at once, against plain INSERTs of the same rows.
+// Changes per second through the API, by users who push at once, against plain INSERTs of the same rows: in turns on one
+// PostgreSQL that keeps what it has committed. What either side sends is written out before its clock starts.
 
-import { join } from 'node:path';
 import pg from 'pg';
-import { Phone } from '../../demo/phone.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { must } from '../../src/lib/errors.ts';
 import { AttuneProcess } from '../../test/support/attune-process.ts';
+import { type Figure, median } from '../decode/figure.ts';
+import { openConnection } from '../surface/connection.ts';
+import { familyProcessorMs, processorMs } from './processor-time.ts';
+import type { Servers } from './servers.ts';
 
 const USERS = 8;
-/** Pushed first and not counted: what is compiled while it runs. */
-const WARM_UP = 10;
 const BATCHES = 40;
 const BATCH = 100;
+/** Turns that are not counted: what is compiled while they run. */
+const WARM_UP = 2;
+const TURNS = 7;
 
-/** How fast changes were taken. */
-export interface Ingest {
+/** How fast changes were taken: the medians of the turns. */
+interface Ingest {
   readonly perS: number;
   /** Of a batch of 100 changes. */
   readonly p99Ms: number;
+  /** Microseconds of processor time for a change: the server's own, the database's, the benchmark's. */
+  readonly serverUs: number;
+  readonly databaseUs: number;
+  readonly clientUs: number;
 }
 
-/** Pushes through a server that is started for it, on this database or on the built-in one. */
-export async function ingestThroughApi(
-  folder: string,
+/** Somebody who takes batches of changes. */
+interface Side {
+  /** Writes out a batch; what it gives sends it. */
+  prepare(user: number, batch: number): () => Promise<unknown>;
+  /** Processor time so far, in milliseconds. */
+  serverMs(): Promise<number>;
+  close(): Promise<unknown>;
+}
+
+/** Both on one database, turn by turn. */
+export async function postgresFigures(folder: string, servers: Servers): Promise<Figure[]> {
+  const databaseUrl = await servers.newDatabase();
+  const api = await apiSide(
+    folder,
+    { DATABASE_URL: databaseUrl, REDIS_URL: servers.redisUrl },
+    mail,
+  );
+  const inserts = await insertSide(databaseUrl);
+  const databaseMs = await databaseClock(databaseUrl);
+  const turns: { api: Turn; inserts: Turn }[] = [];
+  try {
+    for (let turn = 0; turn < WARM_UP + TURNS; turn += 1)
+      turns.push({
+        api: await timeTurn(api, turn, databaseMs),
+        inserts: await timeTurn(inserts, turn, databaseMs),
+      });
+  } finally {
+    await Promise.all([api.close(), inserts.close()]);
+  }
+  const ours = summary(turns.map((turn) => turn.api));
+  const theirs = summary(turns.map((turn) => turn.inserts));
+  const ratio = ours.perS / theirs.perS;
+  return [
+    figure('ingest_vs_pg', ratio, 'at least 0.5', 'the next by the one after it'),
+    figure(
+      'ingest_per_s',
+      ours.perS,
+      '',
+      `changes through the API, ${USERS} users, ${BATCH} at once`,
+    ),
+    figure('pg_per_s', theirs.perS, '', 'the same rows by plain INSERTs'),
+    figure('ingest_p99_ms', ours.p99Ms, '', 'of a push'),
+    figure('ingest_server_us', ours.serverUs, '', 'processor time of a change in the server'),
+    figure('ingest_database_us', ours.databaseUs, '', 'in PostgreSQL'),
+    figure('pg_database_us', theirs.databaseUs, '', 'of a plain row in PostgreSQL'),
+    figure('ingest_client_us', ours.clientUs, '', 'of a change in this process'),
+    figure('pg_client_us', theirs.clientUs, '', 'of a plain row in this process'),
+  ];
+}
+
+/** The API alone on the built-in database. */
+export async function pgliteFigures(folder: string): Promise<Figure[]> {
+  // a run would begin here and take the processor
+  const api = await apiSide(folder, {}, contact);
+  const turns: Turn[] = [];
+  try {
+    for (let turn = 0; turn < WARM_UP + TURNS; turn += 1)
+      turns.push(await timeTurn(api, turn, () => Promise.resolve(0)));
+  } finally {
+    await api.close();
+  }
+  const { perS, p99Ms, serverUs } = summary(turns);
+  return [
+    figure('ingest_pglite_per_s', perS, '', 'changes through the API on PGlite'),
+    figure('ingest_pglite_p99_ms', p99Ms, '', 'of a push'),
+    figure('ingest_pglite_us', serverUs, '', 'processor time of a change, database and all'),
+  ];
+}
+
+function figure(key: string, value: number, reach: string, from: string): Figure {
+  return { key, value, reach, from };
+}
+
+const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) { __typename
+  ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
+  ... on PushGap { expectedMutationId } } }`;
+const REGISTER = `mutation ($input: RegisterDeviceInput!) { registerDevice(input: $input) { lastMutationId } }`;
+
+/** A server that is started for it. */
+async function apiSide(
+  dataDir: string,
   env: Readonly<Record<string, string>>,
-): Promise<Ingest> {
-  const dataDir = join(folder, 'ingest');
+  content: Content,
+): Promise<Side> {
   const role = 'DATABASE_URL' in env ? 'serve' : 'all';
-  // contacts are what no enabled mode trains on
   const flags = ['--port', '0', '--data', dataDir, '--model', 'tiny', '--modes', 'subject'];
-  const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], env);
-  try {
-    const url = await server.printed(/running at (\S+)/);
-    const phones = await Promise.all(
-      Array.from({ length: USERS }, async (_, i) => {
-        const token = await issueToken(dataDir, `user-${i}`, systemClock);
-        const phone = new Phone({ url, token }, 'phone');
-        await phone.register('Phone');
-        return phone;
-      }),
-    );
-    const ingest = await time((user, batch) => phones[user]?.push(contacts(batch)));
-    await Promise.all(phones.map((phone) => phone.close()));
-    return ingest;
-  } finally {
-    server.kill('SIGTERM');
-    await server.exit();
-  }
+  const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], {
+    ...env,
+    // as in the image
+    NODE_ENV: 'production',
+  });
+  const url = await server.printed(/running at (\S+)/);
+  const phones = await Promise.all(
+    Array.from({ length: USERS }, async (_, i) => {
+      const token = await issueToken(dataDir, `user-${i}`, systemClock);
+      const phone = await openConnection({ url, token });
+      const input = { deviceId: 'phone', name: 'Phone', platform: 'bench' };
+      await phone.ask(JSON.stringify({ query: REGISTER, variables: { input } }));
+      return phone;
+    }),
+  );
+  return {
+    prepare: (user, batch) => {
+      const phone = must(phones[user], 'every user has a phone');
+      const first = batch * BATCH + 1;
+      const changes = changesOf(content, batch).map((change, i) => ({
+        ...change,
+        mutationId: first + i,
+      }));
+      const input = { deviceId: 'phone', changes };
+      const body = JSON.stringify({ query: PUSH, variables: { input } });
+      return async () => {
+        const answer = await phone.ask(body);
+        const isWhole = answer.includes(`"lastMutationId":${first + BATCH - 1}`);
+        if (!isWhole || answer.includes('REJECTED')) throw new Error(answer.slice(0, 500));
+      };
+    },
+    serverMs: () => processorMs(server.pid),
+    close: async () => {
+      for (const phone of phones) phone.close();
+      server.kill('SIGTERM');
+      await server.exit();
+    },
+  };
 }
 
-/** Inserts the same rows into a table like ours, a statement a batch. */
-export async function ingestByInserts(databaseUrl: string): Promise<Ingest> {
+/** Inserts the same rows into a table like ours, with its indexes, a statement a batch. */
+async function insertSide(databaseUrl: string): Promise<Side> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: USERS });
-  try {
-    await pool.query('create table plain_records (like records including all)');
-    const { rows } = await pool.query<{ id: string }>('select id from users order by subject');
-    return await time(async (user, batch) => {
-      const values = contacts(batch).map(({ source, recordId, data, occurredAt }, i) => [
-        ...[rows[user]?.id, source, recordId, JSON.stringify(data)],
-        ...[batch * BATCH + i + 1, occurredAt],
+  await pool.query('create table plain_records (like records including all)');
+  const { rows: users } = await pool.query<{ id: string }>('select id from users order by subject');
+  const columns = ['user_id', 'source', 'record_id', 'data', 'change_seq', 'occurred_at'];
+  const places = Array.from({ length: BATCH }, (_, row) => {
+    const own = columns.map((_column, at) => `$${row * columns.length + at + 1}`);
+    return `(${own},false)`;
+  });
+  const text = `insert into plain_records (${columns}, deleted) values ${places}`;
+  return {
+    prepare: (user, batch) => {
+      const id = must(users[user], 'the users are registered').id;
+      const values = changesOf(mail, batch).flatMap(({ source, recordId, data, occurredAt }, i) => [
+        ...[id, source, recordId, Buffer.from(JSON.stringify(data)), batch * BATCH + i + 1],
+        occurredAt,
       ]);
-      const places = values.map(
-        (row, r) => `(${row.map((_, c) => `$${r * row.length + c + 1}`)},false)`,
-      );
-      await pool.query(
-        `insert into plain_records (user_id, source, record_id, data, change_seq, occurred_at, deleted) values ${places}`,
-        values.flat(),
-      );
-    });
-  } finally {
-    await pool.end();
-  }
+      return () => pool.query(text, values);
+    },
+    serverMs: () => Promise.resolve(0),
+    close: () => pool.end(),
+  };
+}
+
+/** Reads the processor time of the database's server. */
+async function databaseClock(databaseUrl: string): Promise<() => Promise<number>> {
+  const client = new pg.Client(databaseUrl);
+  await client.connect();
+  const { rows } = await client.query<{ pid: string }>(
+    `select split_part(pg_read_file('postmaster.pid'), e'\\n', 1) as pid`,
+  );
+  await client.end();
+  const postmaster = Number(must(rows[0], 'one row was asked for').pid);
+  return () => familyProcessorMs(postmaster);
+}
+
+interface Turn extends Omit<Ingest, 'p99Ms'> {
+  /** Milliseconds of each batch. */
+  readonly latencies: readonly number[];
 }
 
 /** All users at once, each batch after batch. */
-async function time(
-  push: (user: number, batch: number) => Promise<void> | undefined,
-): Promise<Ingest> {
-  const pushAll = async (from: number, to: number): Promise<number[]> => {
-    const latencies: number[] = [];
-    const pushing = Array.from({ length: USERS }, async (_, user) => {
-      for (let batch = from; batch < to; batch += 1) {
-        const sentAt = performance.now();
-        await push(user, batch);
-        latencies.push(performance.now() - sentAt);
-      }
-    });
-    await Promise.all(pushing);
-    return latencies;
-  };
-  await pushAll(0, WARM_UP);
+async function timeTurn(
+  side: Side,
+  turn: number,
+  databaseMs: () => Promise<number>,
+): Promise<Turn> {
+  const sends = Array.from({ length: USERS }, (_, user) =>
+    Array.from({ length: BATCHES }, (_batch, i) => side.prepare(user, turn * BATCHES + i)),
+  );
+  const spent = async () => ({
+    server: await side.serverMs(),
+    database: await databaseMs(),
+    client: (process.cpuUsage().user + process.cpuUsage().system) / 1000,
+  });
+  const before = await spent();
   const startedAt = performance.now();
-  const latencies = await pushAll(WARM_UP, WARM_UP + BATCHES);
+  const latencies = (await Promise.all(sends.map(sendInOrder))).flat();
   const seconds = (performance.now() - startedAt) / 1000;
-  latencies.sort((a, b) => a - b);
+  const after = await spent();
+  const changes = USERS * BATCHES * BATCH;
+  const us = (of: keyof typeof before) => ((after[of] - before[of]) * 1000) / changes;
   return {
-    perS: (USERS * BATCHES * BATCH) / seconds,
-    p99Ms: latencies[Math.floor(latencies.length * 0.99)] ?? 0,
+    perS: changes / seconds,
+    latencies,
+    ...{ serverUs: us('server'), databaseUs: us('database'), clientUs: us('client') },
   };
 }
 
-function contacts(batch: number) {
+async function sendInOrder(sends: readonly (() => Promise<unknown>)[]): Promise<number[]> {
+  const latencies: number[] = [];
+  for (const send of sends) {
+    const sentAt = performance.now();
+    await send();
+    latencies.push(performance.now() - sentAt);
+  }
+  return latencies;
+}
+
+function summary(all: readonly Turn[]): Ingest {
+  const turns = all.slice(WARM_UP);
+  process.stderr.write(`  ${turns.map(({ perS }) => perS.toFixed(0)).join(', ')}\n`);
+  const latencies = turns.flatMap((turn) => turn.latencies).sort((a, b) => a - b);
+  const middle = (of: 'perS' | 'serverUs' | 'databaseUs' | 'clientUs') =>
+    median(turns.map((turn) => turn[of]));
+  return {
+    perS: middle('perS'),
+    p99Ms: latencies[Math.floor(latencies.length * 0.99)] ?? Number.NaN,
+    serverUs: middle('serverUs'),
+    databaseUs: middle('databaseUs'),
+    clientUs: middle('clientUs'),
+  };
+}
+
+/** A source, and what its records hold: mails ask for a run, contacts, which no enabled mode learns from, for none. */
+type Content = (place: string) => { readonly source: string; readonly data: object };
+
+const mail: Content = (place) => ({
+  source: 'mail.sent',
+  data: {
+    to: [],
+    subject: `Boat ${place}`,
+    body: 'It is out of the water and dry. Bring brushes!',
+  },
+});
+
+const contact: Content = (place) => ({
+  source: 'contacts',
+  data: { name: `Person ${place}`, email: `person-${place}@example.org` },
+});
+
+function changesOf(content: Content, batch: number) {
   return Array.from({ length: BATCH }, (_, i) => ({
-    source: 'contacts',
-    recordId: `contact-${batch}-${i}`,
+    ...content(`${batch}-${i}`),
+    recordId: `record-${batch}-${i}`,
     kind: 'UPSERT' as const,
-    data: { name: `Person ${i}`, email: `person-${batch}-${i}@example.org` },
     occurredAt: '2026-01-01T00:00:00Z',
   }));
 }

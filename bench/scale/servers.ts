@@ -11,7 +11,10 @@ export interface Servers {
 
 /** Starts both servers. */
 export async function startServers(): Promise<Servers> {
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()]);
+  const [postgres, redis] = await Promise.all([
+    startPostgres({ isAsInstalled: true }),
+    startRedis(),
+  ]);
   return {
     redisUrl: redis.url,
     newDatabase: () => newDatabaseOn(postgres.url),

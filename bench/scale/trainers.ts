@@ -1,5 +1,6 @@
 // How many runs one, two and more trainer processes finish in the same time.
 
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readMailbox } from '../../demo/mailbox.ts';
@@ -10,19 +11,56 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { AttuneProcess } from '../../test/support/attune-process.ts';
 import { loadShippedModes, newTestUser } from '../../test/support/test-user.ts';
+import { type Figure, median } from '../decode/figure.ts';
+import type { Servers } from './servers.ts';
 
 const MODE = 'subject';
-const RUNS = 8;
+const RUNS = 12;
 const POLL_MS = 200;
 
-/** Runs per second, from the first that was taken to the last that ended. */
-export async function trainerThroughput(
-  folder: string,
+const TRAINERS = [1, 2, 4];
+
+/** How fast runs were trained. */
+interface Training {
+  /** From the first that was taken to the last that ended. */
+  readonly runsPerS: number;
+  /** The median of the times between a run's end and the next one's start; of use for one trainer only. */
+  readonly gapMs: number;
+}
+
+/** Of one, two and four trainer processes. */
+export async function trainerFigures(folder: string, servers: Servers): Promise<Figure[]> {
+  const { redisUrl } = servers;
+  const trainings: Training[] = [];
+  for (const count of TRAINERS) {
+    const databaseUrl = await servers.newDatabase();
+    trainings.push(await trainWith(join(folder, `${count}`), { databaseUrl, redisUrl }, count));
+  }
+  const [one = 0, two = 0, four = 0] = trainings.map(({ runsPerS }) => runsPerS);
+  const reach = availableParallelism() === 2 ? '2 cores' : `${availableParallelism()} cores`;
+  const rate = (key: string, value: number, count: string) => ({
+    ...{ key, value, reach: '' },
+    from: `runs a second, tiny base, by ${count}`,
+  });
+  return [
+    { key: 'train_2_vs_1', value: two / one, reach, from: 'two processes over one' },
+    { key: 'train_4_vs_1', value: four / one, reach, from: 'four over one' },
+    rate('train_1_per_s', one, 'one process'),
+    rate('train_2_per_s', two, 'two'),
+    rate('train_4_per_s', four, 'four'),
+    {
+      ...{ key: 'queue_gap_ms', value: trainings[0]?.gapMs ?? Number.NaN, reach: '' },
+      from: "from a run's end to the next one's start, one process",
+    },
+  ];
+}
+
+async function trainWith(
+  own: string,
   servers: { databaseUrl: string; redisUrl: string },
   processCount: number,
-): Promise<number> {
+): Promise<Training> {
   const { databaseUrl, redisUrl } = servers;
-  const own = join(folder, `trainers-${processCount}`);
   const database = await openDatabase({ dataDir: own, databaseUrl });
   const trainers = Array.from({ length: processCount }, (_, i) =>
     startTrainer(join(own, `${i}`), { ...servers, own }),
@@ -48,7 +86,7 @@ export async function trainerThroughput(
       clock: systemClock,
       onError: fail,
     });
-    return RUNS / (await secondsOfRuns(database));
+    return await trainingOf(database);
   } finally {
     for (const trainer of trainers) trainer.kill('SIGTERM');
     await Promise.all(trainers.map((trainer) => trainer.exit()));
@@ -79,17 +117,20 @@ function startTrainer(
   });
 }
 
-async function secondsOfRuns({ kysely }: Database): Promise<number> {
+async function trainingOf({ kysely }: Database): Promise<Training> {
   for (;;) {
     const runs = await kysely
       .selectFrom('runs')
       .select(['startedAt', 'finishedAt'])
       .where('mode', '=', MODE)
+      .orderBy('startedAt')
       .execute();
+    const starts = runs.map(({ startedAt }) => startedAt?.getTime() ?? 0);
     const ends = runs.map(({ finishedAt }) => finishedAt?.getTime() ?? 0);
     if (!ends.includes(0)) {
-      const starts = runs.map(({ startedAt }) => startedAt?.getTime() ?? 0);
-      return (Math.max(...ends) - Math.min(...starts)) / 1000;
+      const seconds = (Math.max(...ends) - Math.min(...starts)) / 1000;
+      const gaps = starts.slice(1).map((start, i) => start - (ends[i] ?? start));
+      return { runsPerS: RUNS / seconds, gapMs: median(gaps) };
     }
     await systemClock.sleep(POLL_MS);
   }

@@ -3,7 +3,7 @@ import { readFact, writeFact } from '../db/facts.ts';
 import { keysOf, openRows } from '../db/sealed-columns.ts';
 import { lockUser } from '../db/user-row.ts';
 import type { SourceCatalog } from './change.ts';
-import { writeLookups } from './write-changes.ts';
+import { writeLookups } from './write-lookups.ts';
 
 const FACT = 'lookup-fields';
 /** Records indexed in one transaction. */
@@ -41,7 +41,7 @@ async function indexSource(
         .limit(BATCH)
         .execute();
       const states = await openRows(tx, 'records', userId, rows);
-      await writeLookups(tx, await keysOf(tx, userId), { states, lookupFields });
+      await writeLookups(tx, await keysOf(tx, userId), { userId, states, lookupFields });
       return rows.at(-1)?.changeSeq;
     });
     isDone = last === undefined;

@@ -3,12 +3,13 @@
 
 import type { Db, Tx } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
-import { keysOf, openRowsWith } from '../db/sealed-columns.ts';
-import { lockUser, nextChangeSeq } from '../db/user-row.ts';
+import { keysOf } from '../db/sealed-columns.ts';
+import { lockUser } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
-import { must } from '../lib/errors.ts';
+import { textFlaw } from '../lib/storable.ts';
 import { traced } from '../lib/trace.ts';
 import { feedTopic, OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
+import { type Acceptance, acceptPush, type DeviceName, newestOf } from './accept-push.ts';
 import {
   type ChangeInput,
   type PreparedChange,
@@ -16,9 +17,9 @@ import {
   type SourceCatalog,
 } from './change.ts';
 import type { RecordRef } from './core/record-ref.ts';
-import { findDevice, touchDevice } from './devices.ts';
-import { queueRuns } from './queue-run.ts';
-import { type NumberedChange, writeChanges } from './write-changes.ts';
+import { findDevice } from './devices.ts';
+import { answersOf, type ChangeResult, repeatAnswers } from './stored-answers.ts';
+import { writeLookups } from './write-lookups.ts';
 
 /** What pushing needs. */
 export interface PushDeps {
@@ -29,14 +30,6 @@ export interface PushDeps {
   /** Withdraws what was learned from records that are being deleted, in the same transaction; their rows still hold the
    *  old data. */
   onDelete(tx: Tx, userId: string, records: readonly RecordRef[]): Promise<void>;
-}
-
-/** The answer to one change. */
-export interface ChangeResult {
-  readonly mutationId: number;
-  readonly outcome: 'APPLIED' | 'DUPLICATE' | 'REJECTED';
-  readonly reason: string | null;
-  readonly changeSeq: number | null;
 }
 
 /** The answer to a push: what became of each change, or the mutationId that is missing. */
@@ -58,108 +51,123 @@ export async function pushChanges(
   push: { deviceId: string; changes: readonly ChangeInput[] },
 ): Promise<PushResult> {
   const changes = prepareChanges(deps.catalog, push.changes);
-  const result = await traced('push changes', { ids: { userId, changes: changes.length } }, () =>
-    deps.db
-      .transaction()
-      .execute((tx) => applyPush(deps, tx, userId, { deviceId: push.deviceId, changes })),
+  const device = { userId, deviceId: push.deviceId };
+  return await traced('push changes', { ids: { userId, changes: changes.length } }, () =>
+    answerPush(deps, device, changes),
   );
-  if (result.kind === 'accepted' && result.results.some(({ outcome }) => outcome === 'APPLIED')) {
-    for (const topic of [OUTBOX_TOPIC, runsTopic(userId), feedTopic(userId)])
-      deps.wakeups.wake(topic);
-  }
-  return result;
 }
 
-async function applyPush(
+async function answerPush(
   deps: PushDeps,
-  tx: Tx,
-  userId: string,
-  push: { deviceId: string; changes: readonly PreparedChange[] },
+  device: DeviceName,
+  changes: readonly PreparedChange[],
 ): Promise<PushResult> {
-  await lockUser(tx, userId);
-  // read after the lock, so that two pushes of one device see each other's lastMutationId
-  const device = await findDevice(tx, userId, push.deviceId);
-  const { lastMutationId } = device;
-  const first = push.changes[0]?.mutationId ?? lastMutationId + 1;
-  if (first > lastMutationId + 1) return { kind: 'gap', expectedMutationId: lastMutationId + 1 };
-
-  const seen = push.changes.filter(({ mutationId }) => mutationId <= lastMutationId);
-  const fresh = push.changes.slice(seen.length);
-  return {
-    kind: 'accepted',
-    results: [
-      ...(await repeatAnswers(tx, device, seen)),
-      ...(await applyChanges(deps, tx, device, fresh)),
-    ],
-    lastMutationId: lastMutationId + fresh.length,
-    affectedModes: modesChangedBy(deps.catalog, fresh),
-  };
+  const repeated: ChangeResult[] = [];
+  for (let fresh = changes; ; fresh = changes.slice(repeated.length)) {
+    const acceptance = await applyChanges(deps, device, fresh);
+    const { isApplied, firstChangeSeq, newestMutationId } = acceptance;
+    const isNext = ({ mutationId }: PreparedChange) => mutationId > newestMutationId;
+    if (isApplied) {
+      wakeAfter(deps, device.userId, { acceptance, changes: fresh });
+      const results = [...repeated, ...answersOf(fresh, firstChangeSeq)];
+      const affectedModes = modesChangedBy(deps.catalog, fresh);
+      return { kind: 'accepted', results, lastMutationId: newestMutationId, affectedModes };
+    }
+    const [first] = fresh;
+    if (first !== undefined && isNext(first))
+      return { kind: 'gap', expectedMutationId: newestMutationId + 1 };
+    // what was answered stays so, and the device only moves on: the rest may be tried again
+    const seen = fresh.filter((change) => !isNext(change));
+    repeated.push(...(await repeatAnswers(deps.db, device, seen)));
+  }
 }
 
-/** Applies what can be applied of changes that were never seen before. */
+/** Who waits for a run looks when there is a new one; a delete may also have withdrawn adapters, and asked for runs. */
+function wakeAfter(
+  { wakeups }: PushDeps,
+  userId: string,
+  {
+    acceptance: { owedCount },
+    changes,
+  }: { acceptance: Acceptance; changes: readonly PreparedChange[] },
+): void {
+  const hasDeleted = applicableOf(changes).some(({ data }) => data === null);
+  const runs = owedCount > 0 || hasDeleted ? [OUTBOX_TOPIC, runsTopic(userId)] : [];
+  for (const topic of [...runs, ...(hasDeleted ? [feedTopic(userId)] : [])]) wakeups.wake(topic);
+}
+
+/** Applies what can be applied of changes, if the first of them is the next one. */
 async function applyChanges(
   deps: PushDeps,
-  tx: Tx,
-  device: DeviceRow,
+  device: DeviceName,
   changes: readonly PreparedChange[],
-): Promise<readonly ChangeResult[]> {
-  const now = new Date(deps.clock.now());
-  if (changes.length === 0) {
-    await touchDevice(tx, device.id, now);
-    return [];
-  }
-  const applicable = changes.filter(({ reason }) => reason === null);
-  const deleted = applicable.filter(({ data }) => data === null);
-  if (deleted.length > 0) await deps.onDelete(tx, device.userId, deleted);
-  const firstSeq = await nextChangeSeq(tx, device.userId, applicable.length);
-  const numbered = numberChanges(changes, firstSeq);
-  await writeChanges(tx, device, numbered, { now, lookupFields: deps.catalog.lookupFields });
-  await queueRuns(tx, device.userId, modesChangedBy(deps.catalog, changes), { now });
-  return numbered.map(({ mutationId, reason, changeSeq }) => {
-    const outcome = changeSeq === null ? 'REJECTED' : 'APPLIED';
-    return { mutationId, outcome, reason, changeSeq };
+): Promise<Acceptance> {
+  const needsMore = applicableOf(changes).some(
+    ({ source, data }) => data === null || deps.catalog.lookupFields(source).length > 0,
+  );
+  const accepting = needsMore
+    ? deps.db.transaction().execute((tx) => acceptWithMore(deps, tx, device, changes))
+    : deps.db.connection().execute((db) => accept(deps, db, device, changes));
+  const requireDevice = () => deps.db.transaction().execute((tx) => findDeviceOf(tx, device));
+  const acceptance = await accepting.catch(async (error) => {
+    // who was erased has no keys: what is said of that is the user's to read
+    await requireDevice();
+    throw error;
   });
+  if (acceptance !== null) return acceptance;
+  await requireDevice();
+  // registered just now
+  return applyChanges(deps, device, changes);
+}
+
+/** The keys are asked for when there is a connection, which may be waited for: they are believed for a while only. */
+async function accept(
+  { catalog, clock }: PushDeps,
+  db: Db,
+  device: DeviceName,
+  changes: readonly PreparedChange[],
+): Promise<Acceptance | null> {
+  // no device has such a name, and the database cannot even be asked
+  if (textFlaw(device.deviceId) !== null) return null;
+  const keys = await keysOf(db, device.userId);
+  const modes = modesChangedBy(catalog, changes);
+  return acceptPush(db, keys, device, { changes, modes, now: new Date(clock.now()) });
+}
+
+/** With what a delete withdraws, and with what records are found by. */
+async function acceptWithMore(
+  deps: PushDeps,
+  tx: Tx,
+  device: DeviceName,
+  changes: readonly PreparedChange[],
+): Promise<Acceptance | null> {
+  const { userId } = device;
+  const { lastMutationId } = await findDeviceOf(tx, device);
+  const applicable = applicableOf(changes);
+  const deleted = applicable.filter(({ data }) => data === null);
+  if (deleted.length > 0 && changes[0]?.mutationId === lastMutationId + 1)
+    await deps.onDelete(tx, userId, deleted);
+  const acceptance = await accept(deps, tx, device, changes);
+  if (acceptance?.isApplied) {
+    const { lookupFields } = deps.catalog;
+    const states = newestOf(applicable);
+    await writeLookups(tx, await keysOf(tx, userId), { userId, states, lookupFields });
+  }
+  return acceptance;
+}
+
+/** Throws UNAUTHENTICATED for an erased user, NOT_FOUND or FORBIDDEN for a device that is not registered or was revoked. */
+async function findDeviceOf(tx: Tx, { userId, deviceId }: DeviceName): Promise<DeviceRow> {
+  await lockUser(tx, userId);
+  return findDevice(tx, userId, deviceId);
+}
+
+function applicableOf(changes: readonly PreparedChange[]): readonly PreparedChange[] {
+  return changes.filter(({ reason }) => reason === null);
 }
 
 function modesChangedBy(catalog: SourceCatalog, changes: readonly PreparedChange[]): string[] {
-  const applicable = changes.filter(({ reason }) => reason === null);
-  const sources = new Set(applicable.map(({ source }) => source));
+  const sources = new Set(applicableOf(changes).map(({ source }) => source));
   const keys = [...sources].flatMap((source) => catalog.modesOf(source).map(({ key }) => key));
   return [...new Set(keys)];
-}
-
-function numberChanges(changes: readonly PreparedChange[], firstSeq: number): NumberedChange[] {
-  let nextSeq = firstSeq;
-  return changes.map((change) => {
-    if (change.reason !== null) return { ...change, changeSeq: null };
-    nextSeq += 1;
-    return { ...change, changeSeq: nextSeq - 1 };
-  });
-}
-
-async function repeatAnswers(
-  tx: Tx,
-  device: DeviceRow,
-  changes: readonly PreparedChange[],
-): Promise<readonly ChangeResult[]> {
-  const first = changes.at(0)?.mutationId;
-  const last = changes.at(-1)?.mutationId;
-  if (first === undefined || last === undefined) return [];
-  const stored = await tx
-    .selectFrom('mutations')
-    .selectAll()
-    .where('deviceRowId', '=', device.id)
-    .where('mutationId', '>=', first)
-    .where('mutationId', '<=', last)
-    .execute();
-  const keys = await keysOf(tx, device.userId);
-  const opened = openRowsWith(keys, 'mutations', stored);
-  const answers = new Map(opened.map((answer) => [answer.mutationId, answer]));
-  return changes.map(({ mutationId, payloadSha256 }) => {
-    const answer = must(answers.get(mutationId), 'every applied mutationId has a stored answer');
-    const { reason, changeSeq } = answer;
-    return answer.payloadSha256 === keys.tag(payloadSha256)
-      ? { mutationId, outcome: 'DUPLICATE', reason, changeSeq }
-      : { mutationId, outcome: 'REJECTED', reason: 'CONFLICT', changeSeq: null };
-  });
 }

@@ -1,4 +1,4 @@
-// The tables of what devices pushed: the devices, the answers to their changes, and the newest state of each record.
+// The tables of what devices pushed: the devices, the answers to their pushes, and the newest state of each record.
 
 import type { Generated } from 'kysely';
 import type { NullableSealedColumn, SealedColumn, Timestamp } from './columns.ts';
@@ -24,17 +24,16 @@ export interface RevokedDevicesTable {
   revokedAt: Timestamp;
 }
 
-type ChangeOutcome = 'APPLIED' | 'REJECTED';
-
-/** The stored answer to each mutationId of a device: what makes pushChanges safe to repeat. */
-export interface MutationsTable {
-  deviceRowId: string;
-  mutationId: number;
-  /** Keyed hash of the change's canonical JSON: another payload under the same id is a conflict. */
-  payloadSha256: string;
-  outcome: ChangeOutcome;
-  reason: NullableSealedColumn;
-  changeSeq: number | null;
+/** The stored answers to each push that was taken: what makes pushChanges safe to repeat. Written by `accept_push`. */
+export interface PushesTable {
+  userId: string;
+  /** The device's own name. */
+  deviceId: string;
+  firstMutationId: number;
+  changeCount: number;
+  /** The place in the user's order of the first change that was not rejected; the others have the next ones. */
+  firstChangeSeq: number;
+  results: SealedColumn;
 }
 
 /** The newest state of each record; a delete leaves a tombstone (data null) so that folding sees it. */

@@ -80,7 +80,7 @@ async function forgetOldPages({ kysely, kind }: Database): Promise<void> {
     'checkpoint',
     'reset wal_recycle',
   ];
-  const tables = 'devices, mutations, records, examples, example_lookups, completions, preferences';
+  const tables = 'devices, pushes, records, examples, example_lookups, completions, preferences';
   const statements = [`vacuum full ${tables}`, ...(kind === 'pglite' ? log : [])];
   for (const statement of statements) await sql.raw(statement).execute(kysely);
 }

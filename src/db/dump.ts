@@ -16,7 +16,7 @@ const TABLES = Object.values({
   users: 'users',
   devices: 'devices',
   revokedDevices: 'revoked_devices',
-  mutations: 'mutations',
+  pushes: 'pushes',
   records: 'records',
   recordLookups: 'record_lookups',
   modeStates: 'mode_states',

@@ -7,6 +7,7 @@ import { lineage } from './migrations/0003-lineage.ts';
 import { revokedDevices } from './migrations/0004-revoked-devices.ts';
 import { sealed } from './migrations/0005-sealed.ts';
 import { trace } from './migrations/0006-trace.ts';
+import { pushes } from './migrations/0007-pushes.ts';
 
 import type { DatabaseSchema } from './schema.ts';
 
@@ -18,6 +19,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004-revoked-devices': revokedDevices,
   '0005-sealed': sealed,
   '0006-trace': trace,
+  '0007-pushes': pushes,
 };
 
 /** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other.

@@ -10,7 +10,7 @@ import type {
 } from './answer-tables.ts';
 import type {
   DevicesTable,
-  MutationsTable,
+  PushesTable,
   RecordLookupsTable,
   RecordsTable,
   RevokedDevicesTable,
@@ -197,7 +197,7 @@ export interface DatabaseSchema {
   users: UsersTable;
   devices: DevicesTable;
   revokedDevices: RevokedDevicesTable;
-  mutations: MutationsTable;
+  pushes: PushesTable;
   records: RecordsTable;
   recordLookups: RecordLookupsTable;
   examples: ExamplesTable;

@@ -15,10 +15,19 @@ import { must } from '../lib/errors.ts';
 import type { UserKeys } from '../sealing/user-keys.ts';
 import type { Vault } from '../sealing/vault.ts';
 
+/** What became of each change of a push. */
+export interface PushResults {
+  /** The SHA-256 of each change's canonical JSON, one after the other, in base64: another payload under the same id is a
+   *  conflict. Of what was pushed before answers lay sealed, keyed hashes (`UserKeys.tag`) of those. */
+  readonly hashes: string;
+  /** Why changes were rejected, by their places in the push. */
+  readonly reasons: { readonly [place: number]: string };
+}
+
 /** What the sealed columns of each table open as. */
 export interface SealedTexts {
   devices: { name: string };
-  mutations: { reason: string };
+  pushes: { results: PushResults };
   records: { data: Json };
   examples: { messages: readonly ChatMessage[]; target: string };
   completions: { input: Json; context: Json; text: string; better: string };
@@ -28,15 +37,18 @@ export interface SealedTexts {
 /** A table with sealed columns. */
 export type SealedTable = keyof SealedTexts;
 
+/** The sealed columns of a table, and the columns that name a row of it. */
+export interface SealedColumns<Name extends string = string> {
+  readonly columns: readonly Name[];
+  readonly rowName: readonly string[];
+}
+
 /** The sealed columns, and the columns that name a row before the database has numbered it. */
 export const SEALED_TABLES: {
-  readonly [T in SealedTable]: {
-    readonly columns: readonly (keyof SealedTexts[T] & string)[];
-    readonly rowName: readonly string[];
-  };
+  readonly [T in SealedTable]: SealedColumns<keyof SealedTexts[T] & string>;
 } = {
   devices: { columns: ['name'], rowName: ['deviceId'] },
-  mutations: { columns: ['reason'], rowName: ['deviceRowId', 'mutationId'] },
+  pushes: { columns: ['results'], rowName: ['deviceId', 'firstMutationId'] },
   records: { columns: ['data'], rowName: ['source', 'recordId'] },
   examples: { columns: ['messages', 'target'], rowName: ['id'] },
   completions: { columns: ['input', 'context', 'text', 'better'], rowName: ['id'] },
@@ -67,7 +79,7 @@ export function sealRow<T extends SealedTable, Row extends object>(
   row: Row,
 ): Sealed<T, Row> {
   const seal = (place: string, value: unknown) => keys.seal(place, value as Json);
-  return mapColumns(table, row, seal) as Sealed<T, Row>;
+  return mapSealed(table, SEALED_TABLES[table], row, seal) as Sealed<T, Row>;
 }
 
 /** Opens the sealed columns of rows. The rows must have the columns that name them. Throws UnsealError. */
@@ -77,7 +89,8 @@ export function openRowsWith<T extends SealedTable, Row extends object>(
   rows: readonly Row[],
 ): Opened<T, Row>[] {
   const open = (place: string, sealed: unknown) => keys.open(place, sealed as Uint8Array);
-  return rows.map((row) => mapColumns(table, row, open) as Opened<T, Row>);
+  const names = SEALED_TABLES[table];
+  return rows.map((row) => mapSealed(table, names, row, open) as Opened<T, Row>);
 }
 
 /** As openRowsWith, with the user's keys of this database. */
@@ -100,12 +113,13 @@ export async function openRow<T extends SealedTable, Row extends object>(
   return row && (await openRows(db, table, userId, [row]))[0];
 }
 
-function mapColumns(
-  table: SealedTable,
+/** The row with its sealed columns mapped; the others stay. For migrations, whose tables may be gone by now. */
+export function mapSealed(
+  table: string,
+  { columns, rowName }: SealedColumns,
   row: object,
   map: (place: string, value: unknown) => unknown,
 ): object {
-  const { columns, rowName } = SEALED_TABLES[table];
   const values: Record<string, unknown> = { ...row };
   const name = JSON.stringify(
     rowName.map((column) => must(values[column], `a row of ${table} with its ${column}`)),

@@ -135,19 +135,14 @@ async function eraseRows(
 const OWN_TABLES = [
   ...['completionRecords', 'preferences', 'completions'],
   ...['exampleRecords', 'exampleLookups', 'examples', 'datasets', 'modeStates', 'runs'],
-  ...['heldAdapters', 'adapters', 'mutations', 'devices', 'recordLookups', 'records'],
+  ...['heldAdapters', 'adapters', 'pushes', 'devices', 'recordLookups', 'records'],
 ] as const;
 
 async function deleteOwn(tx: Tx, userId: string): Promise<ErasedCounts> {
   const counts: Record<string, number> = {};
   for (const table of OWN_TABLES) {
-    const isOwn =
-      table === 'mutations'
-        ? sql`device_row_id in (select id from devices where user_id = ${userId})`
-        : sql`user_id = ${userId}`;
-    const { numAffectedRows } = await sql`delete from ${sql.table(table)} where ${isOwn}`.execute(
-      tx,
-    );
+    const query = sql`delete from ${sql.table(table)} where user_id = ${userId}`;
+    const { numAffectedRows } = await query.execute(tx);
     counts[table] = Number(numAffectedRows ?? 0);
   }
   return counts;

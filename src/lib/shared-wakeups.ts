@@ -5,6 +5,10 @@ import { randomUUID } from 'node:crypto';
 import { rest, systemClock } from './clock.ts';
 import { openLocalWakeups, type Wakeups } from './wakeups.ts';
 
+/** Between the topics of one message; none has it. */
+const SEPARATOR = '\n';
+/** Topics in one message: of less than 50 bytes each, and PostgreSQL carries 8,000 bytes at most. */
+const MAX_TOPICS = 100;
 /** How long to rest after a message could not be sent. */
 const RETRY_MS = 1_000;
 
@@ -31,12 +35,12 @@ export async function openSharedWakeups(
   const origin = randomUUID();
   const carrier = await open({
     heard: (text) => {
-      const [sender, topic] = [text.slice(0, origin.length), text.slice(origin.length)];
-      if (sender !== origin) local.wake(topic);
+      if (text.startsWith(origin)) return;
+      for (const topic of text.slice(origin.length).split(SEPARATOR)) local.wake(topic);
     },
     listening: local.wakeAll,
   });
-  const sender = new Sender((topic) => carrier.publish(origin + topic));
+  const sender = new Sender((topics) => carrier.publish(origin + topics.join(SEPARATOR)));
   return {
     follow: local.follow,
     wake: (topic) => {
@@ -51,14 +55,14 @@ export async function openSharedWakeups(
   };
 }
 
-/** Sends each topic that waits, one at a time, until it was taken. */
+/** Sends the topics that wait, as many as there are at a time, until they were taken. */
 class Sender {
-  readonly #publish: (topic: string) => Promise<void>;
+  readonly #publish: (topics: readonly string[]) => Promise<void>;
   readonly #waiting = new Set<string>();
   readonly #closing = new AbortController();
   #sending: Promise<void> | null = null;
 
-  constructor(publish: (topic: string) => Promise<void>) {
+  constructor(publish: (topics: readonly string[]) => Promise<void>) {
     this.#publish = publish;
   }
 
@@ -77,14 +81,14 @@ class Sender {
 
   async #sendAll(): Promise<void> {
     while (!this.#closing.signal.aborted) {
-      const [topic] = this.#waiting;
-      if (topic === undefined) return;
-      this.#waiting.delete(topic);
+      const topics = [...this.#waiting].slice(0, MAX_TOPICS);
+      if (topics.length === 0) return;
+      for (const topic of topics) this.#waiting.delete(topic);
       try {
-        await this.#publish(topic);
+        await this.#publish(topics);
       } catch {
-        // the carrier reports its own failures; the topic waits
-        this.#waiting.add(topic);
+        // the carrier reports its own failures; the topics wait
+        for (const topic of topics) this.#waiting.add(topic);
         await rest(systemClock, RETRY_MS, this.#closing.signal);
       }
     }

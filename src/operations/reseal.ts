@@ -1,6 +1,6 @@
 // Everything of one user sealed anew with the newest data key, a few rows at a time, while others read and write.
 
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { AdapterStore } from '../adapters/store.ts';
 import type { Db, Tx } from '../db/database.ts';
 import {
@@ -54,16 +54,10 @@ async function resealSome(tx: Tx, userId: string, table: SealedTable): Promise<n
   const { rows } = await sql<{ place: string }>`
     select ctid::text as place, ${sql.join([...rowName, ...columns].map((name) => sql.ref(name)))}
     from ${sql.table(table)}
-    where ${ownerOf(table, userId)} and (${sql.join(isOld, sql` or `)})
+    where user_id = ${userId} and (${sql.join(isOld, sql` or `)})
     limit ${BATCH} for update`.execute(tx);
   if (rows.length > 0) await write(tx, table, resealed(keys, table, rows));
   return rows.length;
-}
-
-function ownerOf(table: SealedTable, userId: string): RawBuilder<unknown> {
-  return table === 'mutations'
-    ? sql`device_row_id in (select id from devices where user_id = ${userId})`
-    : sql`user_id = ${userId}`;
 }
 
 function resealed(

@@ -10,8 +10,8 @@ import type { MasterKeys } from '../sealing/master-keys.ts';
 import { KEY_MEMORY_MS, type Vault } from '../sealing/vault.ts';
 import { type ResealDeps, resealUser } from './reseal.ts';
 
-/** Some more than processes believe their keys. */
-const UNTIL_ALL_KNOW_MS = KEY_MEMORY_MS + 5_000;
+/** Some more than processes believe their keys, and then wait to write what they have sealed (accept_push: 10 s). */
+const UNTIL_ALL_KNOW_MS = KEY_MEMORY_MS + 15_000;
 
 /** What a rotation of data keys has begun with. */
 const ROTATION_FILE = 'data-key-rotation.json';

@@ -18,9 +18,20 @@ export class UnsealError extends Error {
 
 /** `nonce || ciphertext || tag`. Random nonces of 96 bits are safe for 2^32 values under one key (NIST SP 800-38D, 8.3). */
 export function sealBytes(key: Uint8Array, place: string, plain: Uint8Array): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
+  const nonce = drawNonce();
   const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(place));
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** Random bytes that no nonce has had yet: drawing twelve at a time takes a fifth as long as all the rest of sealing. */
+let unused = Buffer.alloc(0);
+const DRAWN_BYTES = 256 * NONCE_BYTES;
+
+function drawNonce(): Buffer {
+  if (unused.length === 0) unused = randomBytes(DRAWN_BYTES);
+  const nonce = unused.subarray(0, NONCE_BYTES);
+  unused = unused.subarray(NONCE_BYTES);
+  return nonce;
 }
 
 /** What `sealBytes` was given. Throws UnsealError unless key and place are the same and no bit has changed. */

@@ -57,8 +57,8 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
         onPublished: (adapter) => warm(engine, parts, adapter),
       }),
     );
-    const onRemoval = (err: unknown) => logger.error({ err }, 'old files cannot be removed yet');
-    opened.add(openHousekeeping(parts, onRemoval));
+    const onTidying = (err: unknown) => logger.error({ err }, 'cannot tidy up yet');
+    opened.add(openHousekeeping(parts, onTidying));
     const tokenizer = await loadTokenizer(parts.base);
     const manifestKeys = await openManifestKeys(keysDirOf(config));
     const revokedDevices = opened.add(await openRevoked(parts, logger));

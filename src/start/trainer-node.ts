@@ -28,7 +28,7 @@ export async function startTrainerNode(
       const { host, healthPort: port } = config;
       opened.add(await startHealthServer({ host, port }, { router, db: parts.db }));
     }
-    const onError = (err: unknown) => logger.error({ err }, 'old files cannot be removed yet');
+    const onError = (err: unknown) => logger.error({ err }, 'cannot tidy up yet');
     opened.add(openHousekeeping(parts, onError));
     opened.add(await openJobs(config, parts, { relays: false, trains: true, logger }));
     return { close: () => opened.close() };

@@ -8,7 +8,10 @@ import {
   HeaderMap,
   type HTTPGraphQLRequest,
 } from '@apollo/server';
-import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
 import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { Context } from '../../schema/context.ts';
 import { AppError } from '../lib/errors.ts';
@@ -48,7 +51,13 @@ export function createApollo(
     includeStacktraceInErrorResponses: false,
     // who stops the process stops the server: see app.ts
     stopOnTerminationSignals: false,
-    plugins: [ApolloServerPluginLandingPageDisabled(), operationPlugin(gate), statusPlugin(gate)],
+    plugins: [
+      ApolloServerPluginLandingPageDisabled(),
+      // it would look at every field of every answer, and none may be cached
+      ApolloServerPluginCacheControlDisabled(),
+      operationPlugin(gate),
+      statusPlugin(gate),
+    ],
   });
 }
 
@@ -137,6 +146,7 @@ function statusPlugin(gate: OperationGate): ApolloServerPlugin<HttpContext> {
           gate.ended({ kind: operation?.operation, errors, data });
           if (errors.length > 0) http.status ??= httpStatusOf(errors);
           if (http.status === 400 && wantsPlainJson(request)) http.status = 200;
+          http.headers.set('cache-control', 'no-store');
           setErrorHeaders(http.headers, errors);
           return Promise.resolve();
         },

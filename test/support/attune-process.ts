@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { must } from '../../src/lib/errors.ts';
 
 /** Made before the first test: servers.ts. */
 const MAIN = fileURLToPath(new URL('../../dist/server/src/main.js', import.meta.url));
@@ -31,6 +32,11 @@ export class AttuneProcess {
     this.#exit = once(this.#child, 'close').then(([code]) => code);
   }
 
+  /** The process's id. */
+  get pid(): number {
+    return must(this.#child.pid, 'the process was started');
+  }
+
   /** The exit code; null when a signal ended the process. */
   exit(): Promise<number | null> {
     return this.#exit;
@@ -57,8 +63,9 @@ export class AttuneProcess {
   /** The ids of the processes that this one has started and that still run. */
   async children(): Promise<readonly number[]> {
     const { readFile } = await import('node:fs/promises');
-    const pid = this.#child.pid;
-    const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+    const list = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').catch(
+      () => '',
+    );
     return list.split(' ').filter(Boolean).map(Number);
   }
 }

@@ -14,11 +14,14 @@ import {
 /** What a database that nobody will miss can do without. */
 const FAST = ['fsync=off', 'full_page_writes=off', 'shared_buffers=32MB'];
 /** Faster still, but the server's end loses what it had just committed. */
-const FORGETFUL = 'synchronous_commit=off';
+const FORGETFUL = [...FAST, 'synchronous_commit=off'];
 
 /** Starts a PostgreSQL of the tests' own on a free port; `url` is that of its `postgres` database. A durable one keeps what it
- *  has committed when its process dies. */
-export async function startPostgres({ isDurable = false } = {}): Promise<RestartableServer> {
+ *  has committed when its process dies; one as installed, when the machine's power does, too. */
+export async function startPostgres({
+  isDurable = false,
+  isAsInstalled = false,
+} = {}): Promise<RestartableServer> {
   const account = unprivilegedAccount();
   const folder = await makeServerFolder(account);
   const data = join(folder, 'data');
@@ -33,8 +36,7 @@ export async function startPostgres({ isDurable = false } = {}): Promise<Restart
     `port=${port}`,
     'listen_addresses=127.0.0.1',
     `unix_socket_directories=${folder}`,
-    ...FAST,
-    ...(isDurable ? [] : [FORGETFUL]),
+    ...(isAsInstalled ? [] : isDurable ? FAST : FORGETFUL),
   ];
   return startServerProcess({
     program: requireProgram('postgres'),

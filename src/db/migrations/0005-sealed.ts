@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
+import type { Json } from '../../lib/canonical-json.ts';
 import type { UserKeys } from '../../sealing/user-keys.ts';
-import { keysOf, SEALED_TABLES, type SealedTable, sealRow, vaultOf } from '../sealed-columns.ts';
+import { keysOf, mapSealed, type SealedColumns, vaultOf } from '../sealed-columns.ts';
 
 /** Users' texts lie sealed from here on: rows that were there are sealed, and hashes of texts become keyed ones. Users can be
  *  erased, and the bytes of revoked adapters be gone. */
@@ -65,6 +66,18 @@ function renamed(table: string, columns: readonly string[]): string {
     .join('\n');
 }
 
+/** The tables with sealed columns as they were then. */
+const TABLES = {
+  devices: { columns: ['name'], rowName: ['deviceId'] },
+  mutations: { columns: ['reason'], rowName: ['deviceRowId', 'mutationId'] },
+  records: { columns: ['data'], rowName: ['source', 'recordId'] },
+  examples: { columns: ['messages', 'target'], rowName: ['id'] },
+  completions: { columns: ['input', 'context', 'text', 'better'], rowName: ['id'] },
+  preferences: { columns: ['input', 'context', 'chosen', 'rejected'], rowName: ['id'] },
+} as const satisfies Readonly<Record<string, SealedColumns>>;
+
+type SealedTable = keyof typeof TABLES;
+
 /** Rows sealed by one statement. */
 const BATCH = 1_000;
 
@@ -92,7 +105,7 @@ const HASHES = [
 async function sealUser(tx: Kysely<unknown>, userId: string): Promise<void> {
   await vaultOf(tx).create(userId);
   const keys = await keysOf(tx, userId);
-  for (const table of Object.keys(SEALED_TABLES) as SealedTable[]) {
+  for (const table of Object.keys(TABLES) as SealedTable[]) {
     const own = OWN[table](userId);
     while ((await sealSome(tx, keys, table, own)) === BATCH);
   }
@@ -109,7 +122,9 @@ async function sealSome(
   table: SealedTable,
   own: RawBuilder<unknown>,
 ): Promise<number> {
-  const { columns, rowName } = SEALED_TABLES[table];
+  const names: SealedColumns = TABLES[table];
+  const { columns, rowName } = names;
+  const seal = (place: string, value: unknown) => keys.seal(place, value as Json);
   const ref = (column: string) => sql.ref(column);
   const plain = columns.map((column) => sql`${ref(`plain_${column}`)} as ${ref(column)}`);
   const isOpen = columns.map(
@@ -120,7 +135,7 @@ async function sealSome(
     where ${own} and (${sql.join(isOpen, sql` or `)}) limit ${BATCH}`.execute(tx);
   if (rows.length === 0) return 0;
   const sealedRows = rows.map((row) => {
-    const values: Record<string, unknown> = sealRow(keys, table, row);
+    const values = mapSealed(table, names, row, seal) as Readonly<Record<string, unknown>>;
     const texts = columns.map((column) => [column, hexOf(values[column])]);
     return { place: row.place, ...Object.fromEntries(texts) };
   });
