@@ -1,9 +1,9 @@
 // A user's adapter feed, read page by page.
 
+import { sql } from 'kysely';
 import { eventsThatMatter } from '../adapters/feed-events.ts';
-import { adaptersById } from '../adapters/registry.ts';
 import type { Db } from '../db/database.ts';
-import type { AdapterRow, FeedEventRow } from '../db/schema.ts';
+import type { AdapterRow, FeedKind } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { toGlobalId } from '../lib/global-id.ts';
@@ -70,22 +70,23 @@ export async function readFeed(
   if (!Number.isInteger(first) || first < 1 || first > MAX_EVENTS) {
     throw new AppError('BAD_INPUT', `first is ${first}; it must be from 1 to ${MAX_EVENTS}.`);
   }
-  const feed = await deps.db
-    .selectFrom('users')
-    .select(['feedSeq', 'feedEpoch', 'feedFloor'])
-    .where('id', '=', userId)
-    .executeTakeFirstOrThrow();
-  const start = startOf(deps, userId, after, feed);
+  const given = after === null ? null : decodeCursor(deps.cursorSecret, userId, after);
+  if (typeof given === 'string') return resync(given);
+  const rows = await readRows(deps, userId, given, first + 1);
+  const [feed] = rows;
+  if (feed === undefined) throw new Error(`there is no user ${userId}`);
+  const start = startOf(given, feed);
   if ('kind' in start) return start;
-  const rows = await readRows(deps, userId, start, first + 1);
-  const shown = rows.slice(0, first);
-  const hasMore = rows.length > first;
+  // a feed without events is one row all the same
+  const events = rows.flatMap(({ event }) => event ?? []);
+  const shown = events.slice(0, first);
+  const hasMore = events.length > first;
   // what was left out below the end of the feed was left out for good
   const end = hasMore ? 0 : feed.feedSeq;
   const at = (seq: number) => encodeCursor(deps.cursorSecret, userId, { ...start, seq });
   return {
     kind: 'page',
-    events: await toEvents(deps.db, userId, shown, at),
+    events: shown.map((event) => toEvent(event, at(event.seq))),
     cursor: at(Math.max(start.seq, shown.at(-1)?.seq ?? 0, end)),
     hasMore,
     feedSeq: feed.feedSeq,
@@ -117,19 +118,15 @@ export async function checksumAfter(
 }
 
 function startOf(
-  deps: FeedDeps,
-  userId: string,
-  after: string | null,
+  given: FeedPosition | null,
   feed: { feedSeq: number; feedEpoch: string; feedFloor: number },
 ): FeedPosition | Resync {
-  if (after === null) return { epoch: feed.feedEpoch, seq: 0, freshThrough: feed.feedSeq };
-  const position = decodeCursor(deps.cursorSecret, userId, after);
-  if (typeof position === 'string') return resync(position);
-  if (position.epoch !== feed.feedEpoch) return resync('NEW_EPOCH');
-  if (position.seq > feed.feedSeq) return resync('AHEAD');
+  if (given === null) return { epoch: feed.feedEpoch, seq: 0, freshThrough: feed.feedSeq };
+  if (given.epoch !== feed.feedEpoch) return resync('NEW_EPOCH');
+  if (given.seq > feed.feedSeq) return resync('AHEAD');
   // who began from null needs nothing of what was trimmed up to there
-  if (Math.max(position.seq, position.freshThrough) < feed.feedFloor) return resync('EXPIRED');
-  return position;
+  if (Math.max(given.seq, given.freshThrough) < feed.feedFloor) return resync('EXPIRED');
+  return given;
 }
 
 const REASONS: Readonly<Record<ResyncCode, string>> = {
@@ -142,42 +139,82 @@ const REASONS: Readonly<Record<ResyncCode, string>> = {
 
 const resync = (code: ResyncCode): Resync => ({ kind: 'resync', code, reason: REASONS[code] });
 
-function readRows(
+/** How far the feed reaches, on every row, and the events in order, one a row; the READY ones with their adapters. One
+ *  statement: all phones of a server may look at the same moment. */
+async function readRows(
   { db, clock }: FeedDeps,
   userId: string,
-  start: FeedPosition,
+  given: FeedPosition | null,
   limit: number,
-): Promise<FeedEventRow[]> {
-  const now = new Date(clock.now());
+) {
+  const events = eventsAfter(db, userId, given, new Date(clock.now())).limit(limit);
+  const rows = await db
+    .selectFrom('users')
+    .leftJoinLateral(events.as('event'), (join) => join.onTrue())
+    .leftJoin('adapters', (join) =>
+      join
+        .onRef('adapters.id', '=', 'event.eventAdapterId')
+        .on('adapters.userId', '=', userId)
+        .on('event.eventKind', '=', 'READY'),
+    )
+    .where('users.id', '=', userId)
+    .selectAll(['adapters', 'event'])
+    .select(['users.feedSeq', 'users.feedEpoch', 'users.feedFloor'])
+    .orderBy('event.eventSeq')
+    .execute();
+  return rows.map(({ feedSeq, feedEpoch, feedFloor, ...row }) => ({
+    ...{ feedSeq, feedEpoch, feedFloor },
+    // what a join has not found is null in every column
+    event: row.eventSeq === null ? null : splitRow(row as EventRow),
+  }));
+}
+
+function eventsAfter(db: Db, userId: string, given: FeedPosition | null, now: Date) {
+  const freshThrough =
+    given === null ? sql.ref<number>('users.feedSeq') : sql`${given.freshThrough}`;
   return db
     .selectFrom('feedEvents')
-    .selectAll()
+    .select(['seq as eventSeq', 'kind as eventKind', 'mode as eventMode'])
+    .select(['adapterId as eventAdapterId', 'reason as eventReason', 'trace as eventTrace'])
     .where('userId', '=', userId)
-    .where('seq', '>', start.seq)
+    .where('seq', '>', given?.seq ?? 0)
     .where((eb) =>
       eb.or([
-        eb('seq', '>', start.freshThrough),
+        eb('seq', '>', sql<number>`${freshThrough}`),
         eb('seq', 'in', eventsThatMatter(db, userId, now)),
       ]),
     )
-    .orderBy('seq')
-    .limit(limit)
-    .execute();
+    .orderBy('seq');
 }
 
-async function toEvents(
-  db: Db,
-  userId: string,
-  rows: readonly FeedEventRow[],
-  at: (seq: number) => string,
-): Promise<FeedEvent[]> {
-  const ready = rows.filter(({ kind }) => kind === 'READY').map(({ adapterId }) => adapterId);
-  const adapters = await adaptersById(db, userId, ready);
-  const byId = new Map(adapters.map((adapter) => [adapter.id, adapter]));
-  return rows.map(({ kind, seq, adapterId, mode: modeKey, reason, trace = null }) => {
-    const event = { cursor: at(seq), trace };
-    return kind === 'READY'
-      ? { ...event, kind: 'ready', adapter: must(byId.get(adapterId), 'a feed names own adapters') }
-      : { ...event, kind: 'revoked', adapterId, modeKey, reason: reason ?? '' };
-  });
+/** An event, and the columns of its adapter if it is READY. */
+type EventRow = AdapterRow & {
+  readonly eventSeq: number;
+  readonly eventKind: FeedKind;
+  readonly eventMode: string;
+  readonly eventAdapterId: string;
+  readonly eventReason: string | null;
+  readonly eventTrace: string | null;
+};
+
+function splitRow({
+  eventSeq: seq,
+  eventKind: kind,
+  eventMode: modeKey,
+  eventAdapterId: adapterId,
+  eventReason: reason,
+  eventTrace: trace,
+  ...adapter
+}: EventRow) {
+  return { seq, kind, modeKey, adapterId, reason, trace, adapter };
+}
+
+function toEvent(
+  { kind, trace, adapterId, modeKey, reason, adapter }: ReturnType<typeof splitRow>,
+  cursor: string,
+): FeedEvent {
+  if (kind === 'REVOKED')
+    return { kind: 'revoked', cursor, trace, adapterId, modeKey, reason: reason ?? '' };
+  must(adapter.id, 'a feed names own adapters');
+  return { kind: 'ready', cursor, trace, adapter };
 }
