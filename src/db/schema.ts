@@ -228,8 +228,6 @@ export type DatasetRow = Selectable<DatasetsTable>;
 export type RunRow = Selectable<RunsTable>;
 /** An adapter. */
 export type AdapterRow = Selectable<AdaptersTable>;
-/** An event of a user's feed. */
-export type FeedEventRow = Selectable<FeedEventsTable>;
 /** A completion and its rating; its text is empty once it was erased. */
 export type CompletionRow = Omit<Opened<'completions', Selectable<CompletionsTable>>, 'text'> & {
   readonly text: string;
