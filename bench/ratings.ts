@@ -72,11 +72,18 @@ type Kind = 'offline' | 'online' | 'thumbs' | 'both';
 
 /** What a trial does. */
 const KINDS: Readonly<Record<Kind, (trial: Trial) => Promise<void>>> = {
-  offline: async (told) => showAll(told, await playOffline(roundsOf(told), told.prepared)),
+  offline: tryOffline,
   online: async (told) => showAll(told, await playOnline(roundsOf(told), told.prepared)),
   thumbs: tryThumbs,
   both: tryBoth,
 };
+
+/** One adapter for each number of ratings. */
+async function tryOffline(told: Trial): Promise<void> {
+  const { play, prepared } = told;
+  for (const count of countsOf(told))
+    showAll(told, [await playOffline({ play, recipe: changed(told) }, prepared, count)]);
+}
 
 function kindOf(trial: string): Kind {
   const kind = choices(trial).kind ?? 'offline';
@@ -89,14 +96,15 @@ function choices(trial: string): Readonly<Record<string, string | undefined>> {
 }
 
 function roundsOf(told: Trial) {
-  const { rounds = `${RATINGS}`, warm } = choices(told.trial);
-  return {
-    play: told.play,
-    recipe: changed(told),
-    rounds: rounds.split(',').map(Number),
-    heldOutPairs: told.prepared.heldOut.length,
-    warm: warm !== 'no',
-  };
+  const { play, prepared, trial } = told;
+  const heldOutPairs = prepared.heldOut.length;
+  const warm = choices(trial).warm !== 'no';
+  return { play, recipe: changed(told), rounds: countsOf(told), heldOutPairs, warm };
+}
+
+/** The numbers of ratings that a trial names. */
+function countsOf({ trial }: Trial): readonly number[] {
+  return (choices(trial).rounds ?? `${RATINGS}`).split(',').map(Number);
 }
 
 /** The mode's recipe of preferences with the trial's changes. */

@@ -20,7 +20,9 @@ import { measureRuns } from './train/whole-run.ts';
 const MODE = 'subject';
 /** Ratings of each round, 60 in all: few at first, since a dozen already teach most of what this rater wants. */
 const ROUNDS = [4, 8, 16, 32];
-const HELD_OUT_PAIRS = 100;
+const HELD_OUT_PAIRS = 200;
+/** A style needs no more, and the lower ones are then computed once for each answer. */
+const TAUGHT_LAYERS = 10;
 const RECORDED_AUTHORS = new URL('./recorded/authors.json', import.meta.url);
 
 const { values: options } = parseArgs({
@@ -31,6 +33,8 @@ const { values: options } = parseArgs({
     threads: { type: 'string', default: '1' },
     // some of: steps, runs, rounds
     only: { type: 'string', default: 'steps,runs,rounds' },
+    // a folder that keeps what the rounds computed; without it nothing is kept
+    work: { type: 'string' },
   },
 });
 const folder = await mkdtemp(join(tmpdir(), 'attune-train-'));
@@ -55,8 +59,9 @@ async function benchTrain(): Promise<void> {
   if (wanted.includes('runs'))
     figures.push(...runFigures(await measureRuns({ base, mode, folder })));
   if (wanted.includes('rounds')) {
-    const place = { base, mode, threads, folder: join(folder, 'play'), seed: 1 };
-    const recipe = recipeOf({ ...mode, objective: 'DPO' }, base.config);
+    const place = { base, mode, threads, folder: options.work ?? join(folder, 'rounds'), seed: 1 };
+    const lora = { ...mode.lora, topLayers: TAUGHT_LAYERS };
+    const recipe = recipeOf({ ...mode, lora, objective: 'DPO' }, base.config);
     const told = { recipe, rounds: ROUNDS, heldOutPairs: HELD_OUT_PAIRS, warm: true };
     figures.push(...roundFigures(await withPlay(place, (play) => playRounds({ play, ...told }))));
   }
@@ -148,9 +153,11 @@ function roundFigures({
       shown: list(online, 'accuracy'),
     },
     keyed('preference_accuracy', 'after all ratings', online.at(-1)?.accuracy ?? 0, ['', '0.72']),
-    { name: 'offline, as many ratings', shown: list(offline, 'accuracy') },
-    { name: `rater's figure, of the base ${baseStyle.toFixed(2)}`, shown: list(online, 'style') },
-    { name: 'offline', shown: list(offline, 'style') },
+    { name: 'offline, as many ratings', shown: list([offline], 'accuracy') },
+    {
+      name: "rater's figure: base; rounds; offline",
+      shown: `${baseStyle.toFixed(3)}; ${list(online, 'style')}; ${list([offline], 'style')}`,
+    },
   ];
 }
 

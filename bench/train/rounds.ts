@@ -39,7 +39,7 @@ export interface RoundsResult {
   /** After each round. */
   readonly online: readonly Outcome[];
   /** After as many ratings of the base's answers at once. */
-  readonly offline: readonly Outcome[];
+  readonly offline: Outcome;
 }
 
 const STYLE_MAILS = 48;
@@ -70,7 +70,7 @@ export async function playRounds(options: RoundsOptions): Promise<RoundsResult> 
     heldOutPairs,
     baseStyle: await play.style(prepared.unseen.slice(0, STYLE_MAILS), null),
     online: await playOnline(options, prepared),
-    offline: await playOffline(options, prepared),
+    offline: await playOffline(options, prepared, sum(options.rounds)),
   };
 }
 
@@ -91,20 +91,14 @@ export async function playOnline(
   return outcomes;
 }
 
-/** The base's answers are rated, and train one version; once for each round, with as many ratings as that had. */
+/** So many of the base's answers are rated, and train one version. */
 export async function playOffline(
-  { play, recipe, rounds }: RoundsOptions,
+  { play, recipe }: Pick<RoundsOptions, 'play' | 'recipe'>,
   { taught, unseen, heldOut }: Prepared,
-): Promise<readonly Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let count = 0;
-  for (const more of rounds) {
-    count += more;
-    const ratings = await play.ratings(taught, null, count, 'train');
-    const version = await play.train({ recipe, ratings, heldOut });
-    outcomes.push(await outcomeOf(play, unseen, count, version));
-  }
-  return outcomes;
+  count: number,
+): Promise<Outcome> {
+  const ratings = await play.ratings(taught, null, count, 'train');
+  return outcomeOf(play, unseen, count, await play.train({ recipe, ratings, heldOut }));
 }
 
 /** Measures a version. */
@@ -126,4 +120,8 @@ export async function outcomeOf(
 function rotated<T>(items: readonly T[], by: number): readonly T[] {
   const at = by % items.length;
   return [...items.slice(at), ...items.slice(0, at)];
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }

@@ -10,7 +10,7 @@ import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 
 const shipped = await loadShippedModes();
-const writing = shipped.mode('subject');
+const writing: Mode = { ...shipped.mode('subject'), objective: 'SFT' };
 const judging: Mode = { ...writing, objective: 'DPO' };
 const catalogOf = (mode: Mode): ModeCatalog => ({
   ...{ ...shipped, modes: [mode], mode: () => mode, modesOf: () => [mode] },

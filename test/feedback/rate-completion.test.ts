@@ -43,7 +43,7 @@ describeEachDatabase('rateCompletion', (database: () => Database) => {
     const { row } = await foldDataset(database().kysely, user.id, mode, NOW);
     const loaded = await loadDataset(database().kysely, mode, row);
     if (loaded === null) throw new Error('the dataset that was just folded is there');
-    expect(row.preferenceCount).toBe(loaded.preferences.length);
+    expect(row.preferenceCount).toBe(loaded.preferences.length + loaded.thumbs.length);
     return loaded.preferences.map(({ chosen, rejected }) => `${chosen} > ${rejected}`);
   };
   const queuedModes = async (user: TestUser) => {

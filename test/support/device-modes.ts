@@ -4,7 +4,7 @@ import { projectFile } from '../../src/lib/project-file.ts';
 
 const MODES = projectFile('modes');
 
-/** Copies the shipped modes to `dir` so that `subject` is trained there, with small adapters that learn fast. Of a mode that only
+/** Copies the shipped modes to `dir` so that `subject` is trained there, to write alone, with small adapters that learn fast. Of a mode that only
  *  devices train, nobody else may have the mails: then it is the only one. Returns which modes to serve. */
 export async function writeDeviceModes(
   dir: string,
@@ -15,6 +15,10 @@ export async function writeDeviceModes(
   const text = await readFile(path, 'utf8');
   const training = `training: { learningRate: 0.004, epochs: 3, batchSize: 4, maxTokens: 160, where: ${where} }`;
   const lora = 'lora: { rank: 8, alpha: 16, targets: all, topLayers: 2 }';
-  await writeFile(path, text.replace(/^training:.*$/m, training).replace(/^lora:.*$/m, lora));
+  const changed = text
+    .replace(/^objective:.*$/m, 'objective: SFT')
+    .replace(/^training:.*$/m, training)
+    .replace(/^lora:.*$/m, lora);
+  await writeFile(path, changed);
   return where === 'device' ? ['subject'] : ['subject', 'continue'];
 }

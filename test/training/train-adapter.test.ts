@@ -189,6 +189,24 @@ describe('trainAdapter', () => {
     });
   });
 
+  it('keeps the last epoch where fewer than four pairs are there to judge the epochs by', async () => {
+    const recipe = { ...SMALL_RECIPE, epochs: 1, dpo: SMALL_DPO };
+    const judged = async (count: number) => {
+      const { validationLosses } = await run(jobOf({ recipe, preferences: rulePairs(count) }));
+      return validationLosses.length;
+    };
+    // a tenth of them; where they judge, the start is judged too
+    expect([await judged(30), await judged(40)]).toEqual([0, 2]);
+  });
+
+  it('measures preferences from what writing made, where it comes first', async () => {
+    const dpo = { ...SMALL_DPO, sftWeight: 0, afterWriting: true };
+    const recipe = { ...SMALL_RECIPE, epochs: 1, dpo };
+    const { losses } = await run(jobOf({ recipe, preferences: rulePairs(30) }));
+    // six steps of writing; then a model that is its own reference has no opinion
+    expect(losses[6]).toBeCloseTo(Math.LN2, 6);
+  });
+
   it('takes poisoned examples in its stride, with a note for each', async () => {
     const [sound] = ruleExamples(1);
     const poison = (sha256: string, target: string, content = 'x') =>

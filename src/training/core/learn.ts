@@ -13,7 +13,7 @@ export interface LearnOptions {
   readonly learner: Learner;
   /** The adapter before the first step. */
   readonly start: Float32Array;
-  /** The model that preferences must not stray from. */
+  /** The model that preferences must not stray from, where no writing comes before them: else it is what writing made. */
   readonly reference: Float32Array;
   readonly randomOf: (purpose: string) => Random;
   readonly onStep: (report: StepReport) => void;
@@ -36,6 +36,8 @@ export async function learn(
   const preferred = await prefer({ ...recipe, dpo }, parts, {
     ...options,
     start: written.theta,
+    // beside the base, what writing taught would outweigh all that the pairs say: none of them would teach anything
+    reference: written.theta,
     onStep: after(written.losses.length, options.onStep),
   });
   return {

@@ -21,6 +21,10 @@ import {
 import type { TokenThumb } from './token-thumb.ts';
 import type { Lesson } from './train-loop.ts';
 
+/** With fewer the validation part decides nothing, and the last epoch is kept: one pair that the first ratings make worse
+ *  would throw away all that they taught. */
+const LEAST_VALIDATION = 4;
+
 /** What a part of a dataset says of preferences. */
 export interface Judged {
   readonly pairs: readonly TokenPair[];
@@ -69,7 +73,7 @@ export async function preferenceLesson(
       learner.preferenceStep('signs' in batch ? await withDistance(learner, batch, at) : batch, at),
     validationLoss: async (at) => {
       const { pairs, thumbs } = validation;
-      if (pairs.length + thumbs.length === 0) return null;
+      if (pairs.length + thumbs.length < LEAST_VALIDATION) return null;
       const run = { reference: unseen, theta: at, beta, weights };
       const total =
         preferenceLoss(await marginsOf(learner, pairs, at), margins, beta) +

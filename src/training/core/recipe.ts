@@ -68,11 +68,12 @@ const DEFAULTS = {
   patience: 2,
 } as const;
 
-// The weights of "The Llama 3 herd of models", section 4.1.4. A pair's gradient is steeper than an example's.
+// Beta and the writing weight of "The Llama 3 herd of models", section 4.1.4. A pair's gradient is steeper than an example's:
+// half the rate; docs/lab-log.md has the search.
 const DPO_DEFAULTS = {
   beta: 0.1,
   sftWeight: 0.2,
-  learningRateShare: 0.25,
+  learningRateShare: 0.5,
   thumbWeights: { up: 1, down: 1 },
 } as const;
 
