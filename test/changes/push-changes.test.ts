@@ -6,7 +6,7 @@ import { pageRecords, recordsById } from '../../src/changes/records.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import { must } from '../../src/lib/errors.ts';
-import { OUTBOX_TOPIC } from '../../src/lib/wakeups.ts';
+import { OUTBOX_TOPIC, runsTopic } from '../../src/lib/wakeups.ts';
 import { describeEachDatabase } from '../support/databases.ts';
 import { newPhone, occurredAt, pushDeps, upsert } from './fixture.ts';
 
@@ -188,6 +188,20 @@ describeEachDatabase('pushChanges', (database) => {
     const runs = deps.db.selectFrom('runs').selectAll().where('userId', '=', userId).execute();
     expect(await runs).toHaveLength(2);
     await deps.wakeups.close();
+  });
+
+  it('wakes nobody for a run that waits already', async () => {
+    const woken: string[] = [];
+    const base = pushDeps(database().kysely);
+    const deps = {
+      ...base,
+      wakeups: { ...base.wakeups, wake: (topic: string) => woken.push(topic) },
+    };
+    const { userId, push } = await newPhone(database(), deps);
+    await push(upsert(1));
+    expect(woken).toEqual([OUTBOX_TOPIC, runsTopic(userId)]);
+    await push(upsert(2));
+    expect(woken).toHaveLength(2);
   });
 
   it('gives two devices of one user one order of changes, also when they push at once (PUSH-7)', async () => {

@@ -31,6 +31,10 @@ const MARK = 'OPENTEXT';
 const MAIL = { to: ['bob@example.org'], subject: `${MARK} subject`, body: `${MARK} body` };
 const CONTACT = { name: `${MARK} Ann`, email: `Ann@${MARK}.example` };
 const INPUT = { body: `${MARK} input` };
+const OLD_CHANGES = [
+  { source: 'contacts', recordId: 'bob', kind: 'UPSERT', data: { name: MARK } },
+  { source: 'contacts', recordId: 'cid', kind: 'DELETE', data: null },
+] as const;
 const RECORDS = { contacts: { ann: CONTACT }, 'mail.sent': { m1: MAIL } };
 
 describe('a database from before texts were sealed', () => {
@@ -69,20 +73,26 @@ async function fill(pool: PglitePool | pg.Pool): Promise<string> {
   const [userId, deviceRowId, exampleId] = [randomUUID(), randomUUID(), randomUUID()];
   const run = (query: ReturnType<typeof sql>) => query.execute(db);
   await run(sql`insert into users (id, subject, change_seq, feed_epoch, created_at)
-    values (${userId}, 'ann', 2, 'e', ${NOW})`);
+    values (${userId}, 'ann', 9, 'e', ${NOW})`);
   await run(sql`insert into devices (id, user_id, device_id, name, platform, last_mutation_id, last_seen_at)
-    values (${deviceRowId}, ${userId}, 'phone', ${`${MARK} phone`}, 'test', 2, ${NOW})`);
+    values (${deviceRowId}, ${userId}, 'phone', ${`${MARK} phone`}, 'test', 4, ${NOW})`);
   let seq = 0;
   for (const [source, records] of Object.entries(RECORDS)) {
     for (const [recordId, data] of Object.entries(records)) {
       seq += 1;
       const change = { source, recordId, kind: 'UPSERT', data, occurredAt: NOW.getTime() };
       await run(sql`insert into mutations values (${deviceRowId}, ${seq},
-        ${sha256(canonicalJson(change))}, 'APPLIED', ${`${MARK} reason`}, ${seq})`);
+        ${sha256(canonicalJson(change))}, 'APPLIED', null, ${seq})`);
       await run(sql`insert into records (user_id, source, record_id, data, deleted, change_seq, occurred_at)
         values (${userId}, ${source}, ${recordId}, ${JSON.stringify(data)}, false, ${seq}, ${NOW})`);
     }
   }
+  // one that was rejected, and one behind changes of another device
+  const [third, fourth] = OLD_CHANGES.map((change) =>
+    sha256(canonicalJson({ ...change, occurredAt: NOW.getTime() })),
+  );
+  await run(sql`insert into mutations values
+    (${deviceRowId}, 3, ${third}, 'REJECTED', ${`${MARK} reason`}, null), (${deviceRowId}, 4, ${fourth}, 'APPLIED', null, 9)`);
   await run(sql`insert into examples (id, user_id, mode, source, record_id, ordinal, split, messages,
       target, sha256, input_sha256, from_seq) values (${exampleId}, ${userId}, 'subject', 'mail.sent', 'm1', 0, 'train',
       ${JSON.stringify([{ role: 'user', content: MARK }])}, ${MARK}, 'h', ${inputKey(INPUT)}, 2)`);
@@ -115,19 +125,26 @@ async function checkUpgraded(
     }));
     const find = await findInDatabase(db, userId, lookups);
     expect(lookups.map((lookup) => find(lookup)?.recordId)).toEqual(['ann']);
-    // the same push again is known
+    // the same changes again are known
+    const first = { source: 'contacts', recordId: 'ann', kind: 'UPSERT', data: CONTACT } as const;
+    const second = { source: 'mail.sent', recordId: 'm1', kind: 'UPSERT', data: MAIL } as const;
     const push = await pushChanges({ ...deps, onDelete: () => Promise.resolve() }, userId, {
       deviceId: 'phone',
-      changes: [
-        {
-          ...{ mutationId: 1, source: 'contacts', recordId: 'ann', kind: 'UPSERT' },
-          ...{ data: CONTACT, occurredAt: NOW },
-        },
+      changes: [first, second, ...OLD_CHANGES].map((change, i) => ({
+        ...change,
+        ...{ mutationId: i + 1, occurredAt: NOW },
+      })),
+    });
+    expect(push).toMatchObject({
+      results: [
+        { outcome: 'DUPLICATE', reason: null, changeSeq: 1 },
+        { outcome: 'DUPLICATE', reason: null, changeSeq: 2 },
+        { outcome: 'DUPLICATE', reason: `${MARK} reason`, changeSeq: null },
+        { outcome: 'DUPLICATE', reason: null, changeSeq: 9 },
       ],
     });
-    expect(push).toMatchObject({ results: [{ outcome: 'DUPLICATE', reason: `${MARK} reason` }] });
     const device = { deviceId: 'phone', name: 'Renamed', platform: 'test' };
-    expect(await registerDevice(deps, userId, device)).toMatchObject({ lastMutationId: 2 });
+    expect(await registerDevice(deps, userId, device)).toMatchObject({ lastMutationId: 4 });
     const completions = await pageCompletions(db, userId, {}, {});
     const [completion] = completions.edges.map(({ node }) => node);
     expect(completion).toMatchObject({
@@ -142,7 +159,7 @@ async function checkUpgraded(
       .select('untilSeq')
       .orderBy('changeSeq')
       .execute();
-    expect(pairs).toEqual([{ untilSeq: 3 }, { untilSeq: null }]);
+    expect(pairs).toEqual([{ untilSeq: 10 }, { untilSeq: null }]);
     const { row } = await foldDataset(db, userId, catalog.mode('subject'), NOW);
     const loaded = await loadDataset(db, catalog.mode('subject'), row);
     expect(loaded?.examples.map(({ target }) => target)).toEqual([MAIL.subject]);
