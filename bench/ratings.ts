@@ -45,8 +45,6 @@ const { values: options, positionals: trials } = parseArgs({
   },
   allowPositionals: true,
 });
-await search();
-
 async function search(): Promise<void> {
   const { model, cacheDir, modesDir } = readConfig({ model: options.model });
   const base = await installBase({ model, cacheDir });
@@ -191,3 +189,5 @@ function line({ trial }: Trial, { ratings, accuracy, style, probe }: Outcome): s
   const shown = { accuracy: accuracy.toFixed(3), style: style.toFixed(2), probe: probe.toFixed(3) };
   return `seed ${options.seed} ${trial} | ${ratings} ratings: ${JSON.stringify(shown)}`;
 }
+
+await search();
