@@ -20,7 +20,7 @@ import type {
 } from '../../src/training/core/training-set.ts';
 import type { LlamaLearner } from '../../src/training/llama-learner.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';
-import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
+import type { TrainingJob, TrainingResult, WarmStart } from '../../src/training/training-job.ts';
 import { type LearnerPlace, openLearner, Workshop } from '../../src/training/workshop.ts';
 import { kept } from '../kept.ts';
 import type { Mail } from './mails.ts';
@@ -188,7 +188,7 @@ export class Play {
       ...{ baseDir: base.dir, recipe, threads, ...names, examples, thumbs },
       preferences: [...ratings, ...heldOut],
       liveAdapterDir: live?.dir ?? null,
-      ...(from && { warmStart: { ...from, adapterDir: from.dir } }),
+      ...(from && { warmStart: startOf(from) }),
     };
     const options = { clock: systemClock, onProgress: () => undefined, workshop: this.#workshop };
     return trainAdapter(job, options);
@@ -211,4 +211,8 @@ export class Play {
     const answers = await this.#sampler.pairs(bodies, adapter, seed);
     return bodies.map((body, i) => ({ body, answers: must(answers[i], 'a pair per mail') }));
   }
+}
+
+function startOf({ dir, sha256: name, datasetSha256, learnt }: Version): WarmStart {
+  return { adapterDir: dir, sha256: name, datasetSha256, learnt };
 }
