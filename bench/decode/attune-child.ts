@@ -34,7 +34,7 @@ class BenchEngine {
     this.base = await openBase(baseDir);
     this.#loop = await openEngine(
       { baseDir, threads, kvBytes: 1536 * MIB, adapterBytes: 512 * MIB, speculation: false },
-      (events) => this.#receive(events),
+      { report: (events) => this.#receive(events) },
       (tokenizer) => ({
         eosTokenIds: [],
         decode: (ids) => tokenizer.decode(ids),

@@ -2,7 +2,7 @@
 // adapter is not known here; that is asked on every request, before it comes to the engine.
 
 import type { AdapterImage } from './core/adapter-image.ts';
-import type { AdapterFolder } from './engine-protocol.ts';
+import type { AdapterFolder, AdapterTier } from './engine-protocol.ts';
 
 interface Entry {
   readonly image: Promise<AdapterImage>;
@@ -16,6 +16,8 @@ interface Entry {
 /** An adapter that stays in memory until `release`, which is called once. */
 export interface PinnedAdapter {
   readonly image: Promise<AdapterImage>;
+  /** Where it was: what another request is loading counts as in memory. */
+  readonly tier: AdapterTier;
   release(): void;
 }
 
@@ -38,13 +40,14 @@ export class AdapterCache {
 
   /** The adapter, loaded if it is not there, and kept until it is released. */
   pin(folder: AdapterFolder): PinnedAdapter {
+    const tier = this.#entries.has(folder.sha256) ? 'memory' : 'disk';
     const entry = this.#use(folder);
     entry.pins += 1;
     const release = () => {
       entry.pins -= 1;
       this.#evict();
     };
-    return { image: entry.image, release };
+    return { image: entry.image, tier, release };
   }
 
   /** Loads an adapter that will be asked for soon. Should that fail, whoever asks for it is told. */

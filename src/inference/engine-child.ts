@@ -3,12 +3,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { AsyncQueue } from '../lib/async-queue.ts';
-import type { Clock } from '../lib/clock.ts';
+import { type Clock, rest } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
-import { forkScript } from '../lib/fork-script.ts';
+import { type Forked, forkScript } from '../lib/fork-script.ts';
 import type { TokenLogprob } from './core/logprobs.ts';
 import type {
   AdapterFolder,
+  AdapterTier,
   EngineCommand,
   EngineEvent,
   EngineReport,
@@ -22,12 +23,23 @@ import { fromWireError } from './wire-error.ts';
 const SCRIPT = new URL('./engine-process.ts', import.meta.url);
 /** How long the run under way may take to end. */
 const STOP_MS = 900;
+/** How often the process is asked for a sign of life, which it gives between runs, and how often in vain before it is taken
+ *  for stuck and killed: no run takes half a minute. Counted and not timed, so that a pause of this process costs nothing. */
+const PING_EVERY_MS = 5_000;
+const MAX_SILENT_PINGS = 6;
 
 /** The process has ended; what it worked on can be asked again of the next one. */
 export class EngineGoneError extends AppError {
   constructor(how: string) {
     super('UNAVAILABLE', 'the engine stopped while it worked on this; try again', { cause: how });
   }
+}
+
+/** How a process is watched. */
+interface Supervision {
+  readonly clock: Clock;
+  /** Told where each adapter was that an answer asked for. */
+  readonly onAdapter?: ((tier: AdapterTier) => void) | undefined;
 }
 
 type Inbox = AsyncQueue<RequestEvent | { readonly kind: 'cancelled' }>;
@@ -39,12 +51,15 @@ export class EngineChild {
   readonly #inboxes = new Map<number, Inbox>();
   #nextId = 1;
   #hasEnded = false;
+  #silentPings = 0;
+  readonly #onAdapter: (tier: AdapterTier) => void;
   /** Resolves with how the process ended; nothing answers after that. */
   readonly ended: Promise<string>;
 
-  private constructor(child: ChildProcess, clock: Clock, stderr: () => string) {
+  private constructor({ child, stderr }: Forked, { clock, onAdapter }: Supervision) {
     this.#child = child;
     this.#clock = clock;
+    this.#onAdapter = onAdapter ?? (() => undefined);
     child.on('message', (report: EngineReport) => this.#receive(report));
     // both: what the process reported last may be read after its exit is seen
     const exits = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
@@ -57,9 +72,10 @@ export class EngineChild {
   }
 
   /** Starts a process and waits until it can answer. Throws with the reason when it cannot. */
-  static async start(settings: EngineSettings, clock: Clock): Promise<EngineChild> {
-    const { child, stderr } = forkScript(SCRIPT);
-    const engine = new EngineChild(child, clock, stderr);
+  static async start(settings: EngineSettings, supervision: Supervision): Promise<EngineChild> {
+    const forked = forkScript(SCRIPT);
+    const { child } = forked;
+    const engine = new EngineChild(forked, supervision);
     engine.#send({ kind: 'start', settings });
     const isReady = new Promise<void>((resolve, reject) => {
       child.on('message', (report: EngineReport) => {
@@ -68,6 +84,7 @@ export class EngineChild {
       });
     });
     await Promise.race([isReady, engine.ended.then((how) => Promise.reject(new Error(how)))]);
+    void engine.#watch();
     return engine;
   }
 
@@ -126,7 +143,20 @@ export class EngineChild {
     if (this.#child.connected) this.#child.send(command, () => undefined);
   }
 
+  /** Kills the process when it gives no sign of life. */
+  async #watch(): Promise<void> {
+    const over = new AbortController();
+    void this.ended.then(() => over.abort());
+    while (await rest(this.#clock, PING_EVERY_MS, over.signal)) {
+      if (this.#silentPings >= MAX_SILENT_PINGS) this.#child.kill('SIGKILL');
+      this.#silentPings += 1;
+      this.#send({ kind: 'ping' });
+    }
+  }
+
   #receive(report: EngineReport): void {
+    this.#silentPings = 0;
+    if (report.kind === 'adapter') this.#onAdapter(report.tier);
     if (report.kind !== 'events') return;
     for (const event of report.events) this.#inboxes.get(event.id)?.push(event);
   }

@@ -1,11 +1,11 @@
 // The inference engine as the server uses it: a process of its own, so that a crash in native code costs a few answers and
-// never the server. A process that dies is replaced.
+// never the server. A process that dies, or that gives no sign of life any more, is replaced.
 
 import { cancellable } from '../lib/cancellable.ts';
 import { type Clock, rest, systemClock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { EngineChild, EngineGoneError } from './engine-child.ts';
-import type { AdapterFolder, EngineEvent, EngineRequest } from './engine-protocol.ts';
+import type { AdapterFolder, AdapterTier, EngineEvent, EngineRequest } from './engine-protocol.ts';
 
 /** Answers requests with one base and any of its adapters. */
 export interface Engine {
@@ -37,6 +37,8 @@ export interface EngineOptions {
   readonly clock?: Clock;
   /** Told why the engine is started again. */
   readonly onRestart?: (reason: string) => void;
+  /** Told where each adapter was that an answer asked for. */
+  readonly onAdapter?: (tier: AdapterTier) => void;
 }
 
 const MIB = 2 ** 20;
@@ -56,7 +58,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { kvBytes = DEFAULT_KV_BYTES, adapterBytes = DEFAULT_ADAPTER_BYTES } = options;
   const { speculation = false } = options;
   const settings = { baseDir, threads, kvBytes, adapterBytes, speculation };
-  const start = () => EngineChild.start(settings, clock);
+  const start = () => EngineChild.start(settings, { clock, onAdapter: options.onAdapter });
   return new SupervisedEngine(await start(), { start, clock, onRestart });
 }
 

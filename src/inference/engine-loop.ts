@@ -15,7 +15,7 @@ import { Sequence, type SequenceStep } from './core/sequence.ts';
 import { Vocabulary } from './core/vocabulary.ts';
 import { Doorbell } from './doorbell.ts';
 import { DrainRate } from './drain-rate.ts';
-import type { AdapterFolder, EngineRequest, RequestEvent } from './engine-protocol.ts';
+import type { AdapterFolder, AdapterTier, EngineRequest, RequestEvent } from './engine-protocol.ts';
 import { RunningRows } from './running-rows.ts';
 import * as scheduler from './scheduler.ts';
 import { toWireError } from './wire-error.ts';
@@ -34,6 +34,8 @@ export interface EngineLoopOptions {
   readonly randomSeed: () => number;
   /** Called after each run with what it brought. */
   readonly report: (events: readonly RequestEvent[]) => void;
+  /** Told where each adapter was that a request asked for. */
+  readonly onAdapter?: (tier: AdapterTier) => void;
 }
 
 /** A request that is not over. */
@@ -124,6 +126,7 @@ export class EngineLoop {
     if (schedule === null) throw this.#overloaded();
     this.#schedule = schedule;
     const pinned = request.adapter === null ? null : adapters.pin(request.adapter);
+    if (pinned !== null) this.#options.onAdapter?.(pinned.tier);
     const image = pinned === null ? this.#noAdapter : null;
     const job: Job = { id, request, maxTokens, pinned, guide, image, sequence: null };
     this.#jobs.set(id, job);

@@ -12,7 +12,10 @@ function send(report: EngineReport): void {
 }
 
 async function start(settings: EngineSettings): Promise<EngineLoop> {
-  const loop = await openEngine(settings, (events) => send({ kind: 'events', events }));
+  const loop = await openEngine(settings, {
+    report: (events) => send({ kind: 'events', events }),
+    onAdapter: (tier) => send({ kind: 'adapter', tier }),
+  });
   send({ kind: 'ready' });
   return loop;
 }
@@ -22,6 +25,7 @@ function obey(loop: EngineLoop, command: EngineCommand): void {
   else if (command.kind === 'cancel') loop.cancel(command.id);
   else if (command.kind === 'warm') loop.warm(command.adapter);
   else if (command.kind === 'forget') loop.forget(command.owner);
+  else if (command.kind === 'ping') send({ kind: 'pong' });
   else if (command.kind === 'stop') loop.close();
 }
 

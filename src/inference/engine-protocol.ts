@@ -87,10 +87,16 @@ export type EngineCommand =
   | { readonly kind: 'cancel'; readonly id: number }
   | { readonly kind: 'warm'; readonly adapter: AdapterFolder }
   | { readonly kind: 'forget'; readonly owner: string }
+  | { readonly kind: 'ping' }
   | { readonly kind: 'stop' };
 
-/** Engine to server: one `events` a run, however many rows it had. */
+/** Where an adapter was when an answer asked for it. */
+export type AdapterTier = 'memory' | 'disk';
+
+/** Engine to server: one `events` a run, however many rows it had; a `pong` for every ping. */
 export type EngineReport =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'pong' }
+  | { readonly kind: 'adapter'; readonly tier: AdapterTier }
   | { readonly kind: 'failed'; readonly error: WireError }
   | { readonly kind: 'events'; readonly events: readonly RequestEvent[] };

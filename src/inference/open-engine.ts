@@ -7,7 +7,7 @@ import { decodePackage } from '../model/decode-package.ts';
 import { AdapterCache } from './adapter-cache.ts';
 import { engineLimits } from './engine-limits.ts';
 import { EngineLoop, type EngineLoopOptions } from './engine-loop.ts';
-import type { EngineSettings, RequestEvent } from './engine-protocol.ts';
+import type { EngineSettings } from './engine-protocol.ts';
 import { exactWeightSign } from './integer-products.ts';
 import { adapterLoader } from './load-adapter.ts';
 import { openRunner } from './open-runner.ts';
@@ -18,7 +18,7 @@ type EngineTokenizer = EngineLoopOptions['tokenizer'];
  *  to see each token. */
 export async function openEngine(
   settings: EngineSettings,
-  report: (events: readonly RequestEvent[]) => void,
+  tell: Pick<EngineLoopOptions, 'report' | 'onAdapter'>,
   around: (tokenizer: EngineTokenizer) => EngineTokenizer = (tokenizer) => tokenizer,
 ): Promise<EngineLoop> {
   const base = await openBase(settings.baseDir);
@@ -34,6 +34,6 @@ export async function openEngine(
     speculation: settings.speculation,
     clock: systemClock,
     randomSeed: () => randomInt(2 ** 31),
-    report,
+    ...tell,
   });
 }

@@ -26,6 +26,7 @@ test('an adapter is loaded once, however many ask for it', async () => {
   const pins = [cache.pin(folder('a')), cache.pin(folder('a'))];
   await Promise.all(pins.map(({ image: one }) => one));
   expect(loaded).toEqual(['a']);
+  expect(pins.map(({ tier }) => tier)).toEqual(['disk', 'memory']);
   expect(cache.sizeBytes).toBe(10);
 });
 

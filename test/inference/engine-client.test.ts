@@ -6,6 +6,7 @@ import type {
   EngineEvent,
   EngineRequest,
 } from '../../src/inference/engine-protocol.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { forkScript } from '../../src/lib/fork-script.ts';
 import { deferred } from '../support/deferred.ts';
 import {
@@ -15,6 +16,7 @@ import {
   promptOf,
 } from '../support/engine-fixture.ts';
 import { enginePids } from '../support/engine-pids.ts';
+import { fastClock } from '../support/fast-clock.ts';
 
 let fixture: EngineFixture;
 const engines: Engine[] = [];
@@ -138,6 +140,41 @@ describe('an engine', () => {
     await events.return?.();
     expect((await pending).done).toBe(false);
     expect(await events.next()).toEqual({ done: true, value: undefined });
+  });
+});
+
+describe('an engine that is stopped and not killed', () => {
+  // half a minute takes a second and a half
+  const clock = fastClock(20);
+
+  test('is given up, and the next one answers what nothing had come of', async () => {
+    const restarted = deferred<string>();
+    const tiers: string[] = [];
+    const engine = await startEngine({
+      ...{ baseDir: fixture.base.dir, threads: 1, clock },
+      ...{ onRestart: restarted.resolve, onAdapter: (tier: string) => tiers.push(tier) },
+    });
+    engines.push(engine);
+    const request = engineRequest({ adapter: adapter(), maxTokens: 5 });
+    const before = await answer(engine, request);
+    const [pid] = (await enginePids()).slice(-1);
+    process.kill(pid ?? 0, 'SIGSTOP');
+    const after = await answer(engine, request);
+    expect(await restarted.promise).toContain('signal SIGKILL');
+    expect(after).toEqual(before);
+    expect(tiers).toEqual(['disk', 'disk']);
+  });
+
+  test('is left alone while it works, however long there is nothing else to say', async () => {
+    const reasons: string[] = [];
+    const engine = await startEngine({
+      ...{ baseDir: fixture.base.dir, threads: 1, clock },
+      onRestart: (reason) => reasons.push(reason),
+    });
+    engines.push(engine);
+    await systemClock.sleep(3_000);
+    expect(await answer(engine, engineRequest({ maxTokens: 5 }))).toMatchObject({ kind: 'done' });
+    expect(reasons).toEqual([]);
   });
 });
 

@@ -11,5 +11,7 @@ process.once('message', (baseDir: string) => {
     adapterBytes: 2 ** 24,
     speculation: false,
   };
-  void EngineChild.start(settings, systemClock).then((engine) => process.send?.(engine.pid));
+  void EngineChild.start(settings, { clock: systemClock }).then((engine) =>
+    process.send?.(engine.pid),
+  );
 });
