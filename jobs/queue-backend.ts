@@ -11,8 +11,8 @@ import {
   runMigrations,
   withBackend,
 } from 'bullmq';
-import { createClient } from 'redis';
 import type { Database } from '../src/db/database.ts';
+import { newRedisClient, type Patience } from '../src/lib/redis-client.ts';
 
 /** BullMQ's default schema; its functions use unqualified names, so the database has it on the search path. */
 const SCHEMA = 'bullmq';
@@ -43,13 +43,19 @@ export async function openSqlBackend({ pool }: Database) {
 }
 
 /** Opens the queue on Redis through the `redis` package. Errors of the connection reach `onError`; it reconnects. */
-export async function openRedisBackend(url: string, onError: (error: unknown) => void) {
-  const raw = createClient({ url });
-  raw.on('error', onError);
+export async function openRedisBackend(
+  url: string,
+  onError: (error: unknown) => void,
+  patience: Patience,
+) {
+  const raw = newRedisClient(url, onError, patience);
   await raw.connect();
+  const connection = createNodeRedisClient(raw);
+  // it repeats what `onError` is told, also when BullMQ does not listen to it any more
+  connection.on('error', () => undefined);
   return {
     classes: withBackend(createRedisBackend),
-    connection: createNodeRedisClient(raw),
+    connection,
     close: async () => raw.close(),
   };
 }

@@ -3,13 +3,14 @@
 
 import { type IQueueBackend, type Job, UnrecoverableError } from 'bullmq';
 import type { Database } from '../src/db/database.ts';
+import { PATIENT, type Patience } from '../src/lib/redis-client.ts';
 import { openRedisBackend, openSqlBackend, type QueueBackend } from './queue-backend.ts';
 
 const QUEUE_NAME = 'train-adapter';
 
-/** A job whose worker has been silent this long counts as lost and goes to another worker. */
-const LOCK_MS = 30_000;
-const STALLED_CHECK_MS = 10_000;
+/** A job whose worker has been silent this long counts as lost and goes to another worker, who looks a few times meanwhile. */
+const LEASE_MS = 30_000;
+const CHECKS_PER_LEASE = 3;
 
 /** Tries per job when the world fails (a trainer killed, a full disk). */
 const ATTEMPTS = 3;
@@ -51,8 +52,12 @@ export interface TrainQueue {
 /** How a worker runs. */
 export interface WorkOptions {
   readonly concurrency: number;
+  /** How long a job stays with a worker that is silent (standard: half a minute). */
+  readonly leaseMs?: number | undefined;
   /** Told of failures of the queue itself; the worker goes on. */
   onError(error: unknown): void;
+  /** Told why an attempt at a job failed. */
+  onFailed?(error: unknown): void;
 }
 
 /** A running worker. */
@@ -67,23 +72,28 @@ export interface QueueOptions {
   readonly redisUrl?: string | undefined;
   /** Another queue than that of all training jobs. */
   readonly name?: string;
+  /** With Redis. */
+  readonly patience?: Patience;
   onError(error: unknown): void;
 }
 
 /** Opens the queue on Redis when there is a URL, else on the SQL database. */
 export async function openQueue(options: QueueOptions): Promise<TrainQueue> {
-  return options.redisUrl === undefined
-    ? queueOn(await openSqlBackend(options.database), options)
-    : queueOn(await openRedisBackend(options.redisUrl, options.onError), options);
+  const { database, redisUrl, onError, patience = PATIENT } = options;
+  return redisUrl === undefined
+    ? queueOn(await openSqlBackend(database), options)
+    : queueOn(await openRedisBackend(redisUrl, onError, patience), options);
 }
 
-function queueOn<B extends IQueueBackend, C>(
+async function queueOn<B extends IQueueBackend, C>(
   backend: QueueBackend<B, C>,
   { name = QUEUE_NAME, onError }: QueueOptions,
-): TrainQueue {
+): Promise<TrainQueue> {
   const { classes, connection } = backend;
   const queue = new classes.Queue<TrainJob>(name, { connection });
   queue.on('error', onError);
+  // a queue whose beginning fails never works: better that nothing starts
+  await queue.waitUntilReady();
   return {
     enqueue: async (job, delayMs) => {
       await queue.add(name, job, jobOptions(job, delayMs));
@@ -92,13 +102,15 @@ function queueOn<B extends IQueueBackend, C>(
     pause: () => queue.pause(),
     resume: () => queue.resume(),
     work: (processor, workOptions) => {
+      const { leaseMs = LEASE_MS } = workOptions;
       const worker = new classes.Worker<TrainJob>(name, (job) => process(processor, job), {
         connection,
         concurrency: workOptions.concurrency,
-        lockDuration: LOCK_MS,
-        stalledInterval: STALLED_CHECK_MS,
+        lockDuration: leaseMs,
+        stalledInterval: leaseMs / CHECKS_PER_LEASE,
       });
       worker.on('error', workOptions.onError);
+      worker.on('failed', (_, error) => workOptions.onFailed?.(error));
       return { close: () => worker.close() };
     },
     close: async () => {

@@ -1,6 +1,7 @@
 // Everything that works in the background of a server: the relay from the outbox to the queue, and the training worker.
 
 import type { Database } from '../src/db/database.ts';
+import type { Patience } from '../src/lib/redis-client.ts';
 import type { RunDeps } from '../src/runs/run-training.ts';
 import { removeScratch } from '../src/runs/scratch.ts';
 import { requeueOrphans } from '../src/runs/sweep.ts';
@@ -20,11 +21,17 @@ export interface JobShares {
 export interface JobOptions extends JobShares {
   readonly database: Database;
   readonly redisUrl?: string | undefined;
+  /** With Redis. */
+  readonly patience?: Patience;
   /** Runs that train at the same time. */
   readonly concurrency: number;
+  /** How long a run stays with a process that is silent (standard: half a minute). */
+  readonly leaseMs?: number | undefined;
   readonly run: Omit<RunDeps, 'shutdown'>;
   /** Told of failures of the queue or the relay; both go on. */
   onError(error: unknown): void;
+  /** Told why a run's attempt failed; what becomes of the run is in SQL. */
+  onFailed?(error: unknown): void;
 }
 
 /** The running jobs. */
@@ -35,8 +42,8 @@ export interface Jobs {
 
 /** Sweeps what an earlier server left behind, then starts this process's share of the work. */
 export async function startJobs(options: JobOptions): Promise<Jobs> {
-  const { database, redisUrl, onError, run } = options;
-  const queue = await openQueue({ database, redisUrl, onError });
+  const { database, redisUrl, run, onError, onFailed = () => undefined } = options;
+  const queue = await openQueue(options);
   // PGlite belongs to this process alone, so no other worker can hold a job
   if (database.kind === 'pglite') {
     await requeueOrphans(database.kysely, new Date(run.clock.now()));
@@ -46,8 +53,9 @@ export async function startJobs(options: JobOptions): Promise<Jobs> {
   const shutdown = new AbortController();
   const relay = options.relays && relayRuns({ ...run, queue, onError }, shutdown.signal);
   const processor = trainAdapter({ ...run, shutdown: shutdown.signal });
-  const { concurrency } = options;
-  const worker = options.trains ? queue.work(processor, { concurrency, onError }) : null;
+  const { concurrency, leaseMs } = options;
+  const work = { concurrency, leaseMs, onError, onFailed };
+  const worker = options.trains ? queue.work(processor, work) : null;
   return {
     close: async () => {
       shutdown.abort(new Error('the server stops'));

@@ -6,7 +6,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { pino } from 'pino';
 import type { Services } from '../schema/context.ts';
 import type { Authenticator } from './auth/token-claims.ts';
-import { type Clock, rest } from './lib/clock.ts';
+import { atMost } from './lib/clock.ts';
 import { type Address, listen, urlOf } from './lib/listen.ts';
 import { healthz } from './operations/router.ts';
 import { downloads } from './sync/downloads.ts';
@@ -88,21 +88,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const closed = new Promise((resolve) => server.close(resolve));
       sockets.close();
       server.closeIdleConnections();
-      await soon(closed, clock);
+      await atMost(clock, DRAIN_MS, closed);
       sockets.terminate();
       server.closeAllConnections();
       await closed;
       await apollo.stop();
     },
   };
-}
-
-/** Resolves with the promise, but after DRAIN_MS at the latest. */
-async function soon(promise: Promise<unknown>, clock: Clock): Promise<void> {
-  const settled = new AbortController();
-  const waiting = rest(clock, DRAIN_MS, settled.signal);
-  await Promise.race([promise, waiting]);
-  settled.abort();
 }
 
 interface AppParts extends Pick<ServerOptions, 'services' | 'operations'> {

@@ -9,7 +9,12 @@ import { type AdapterName, type AdapterStore, folderOfUser, placeOf, UNFINISHED 
 
 /** The same store, whose adapters reach other processes and come from them. An adapter counts as lost only when the blobs
  *  were asked and have none that is whole; asking throws when they cannot be reached. */
-export function mirroredStore(local: AdapterStore, blobs: Blobs): AdapterStore {
+export function mirroredStore(
+  local: AdapterStore,
+  blobs: Blobs,
+  /** Told of every adapter that was not at hand and had to come from there. */
+  onFetched: () => void = () => undefined,
+): AdapterStore {
   const underWay = new Map<string, Promise<void>>();
   const bring = async (name: AdapterName) => {
     const dir = local.pathOf(name);
@@ -17,6 +22,7 @@ export function mirroredStore(local: AdapterStore, blobs: Blobs): AdapterStore {
       last: TENSORS_FILE,
       scratch: UNFINISHED,
     });
+    if (isThere) onFetched();
     // what arrived damaged is of no use to anybody, and the next one who asks should look again
     if (isThere && !(await local.isIntact(name))) await rm(dir, { recursive: true, force: true });
   };

@@ -14,8 +14,10 @@ export async function openStore(
     readonly remoteUrl?: string | undefined;
   },
   vault: Pick<Vault, 'keysOf'>,
+  /** Told of every adapter that had to come from the bucket. */
+  onFetched?: () => void,
 ): Promise<{ readonly store: AdapterStore; readonly blobs: Blobs | null }> {
   const blobs = await openBlobs(remoteUrl);
   const local = await openAdapterStore(folder, vault);
-  return { store: blobs === null ? local : mirroredStore(local, blobs), blobs };
+  return { store: blobs === null ? local : mirroredStore(local, blobs, onFetched), blobs };
 }

@@ -17,7 +17,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { makeFileAtomically } from '../lib/atomic-file.ts';
 import { sha256File } from '../lib/sha256.ts';
-import type { Blobs } from './blobs.ts';
+import { type Blobs, BlobsFailed } from './blobs.ts';
 import type { S3Place } from './s3-url.ts';
 
 /** A server that is silent for longer is taken for gone. */
@@ -34,13 +34,16 @@ const IN_MEMORY_BYTES = 64 * 1024 * 1024;
 const HASH_KEY = 'sha256';
 
 /** Opens the bucket; nothing is asked of it yet. */
-export function openS3Blobs({ bucket, prefix, endpoint, region }: S3Place): Blobs {
+export function openS3Blobs(
+  { bucket, prefix, endpoint, region }: S3Place,
+  silenceMs = SILENCE_MS,
+): Blobs {
   const client = new S3Client({
     ...(region !== undefined && { region }),
     // a bucket's name as part of the host's name is what AWS alone has
     ...(endpoint !== undefined && { endpoint, forcePathStyle: true }),
     maxAttempts: TRIES,
-    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: silenceMs },
     // the hash of the whole is sent and checked here
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -144,6 +147,6 @@ async function about<T>(what: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    throw new Error(`cannot ${what}: ${reason}`, { cause });
+    throw new BlobsFailed(`cannot ${what}: ${reason}`, { cause });
   }
 }

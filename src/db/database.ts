@@ -13,13 +13,15 @@ import {
   type Transaction,
 } from 'kysely';
 import pg from 'pg';
+import { atMost, type Clock, systemClock } from '../lib/clock.ts';
 import { StartError } from '../lib/start-error.ts';
 import { folderVault, type Vault } from '../sealing/vault.ts';
 import { lockDataFolder } from './data-folder-lock.ts';
-import { migrate } from './migrate.ts';
+import { type MigrationProgress, migrate, requireUpToDate } from './migrate.ts';
 import { PglitePool } from './pglite-pool.ts';
 import type { DatabaseSchema } from './schema.ts';
 import { VaultPlugin } from './sealed-columns.ts';
+import { ConnectionWatch } from './watched-client.ts';
 
 /** Queries outside or inside a transaction. Inside a transaction use only the transaction: PGlite has one session, so
  *  another query would wait for its end, and its end for the query. */
@@ -45,8 +47,15 @@ const SEARCH_PATH = '"$user", public, bullmq';
 
 const INT8_OID = 20;
 
+/** A transaction whose process has stopped, or cannot be reached, gives back what it has locked after this. */
+const ABANDONED_MS = 15_000;
+/** When PostgreSQL asks whether a quiet connection is still there, in seconds, and how often it asks in vain. */
+const KEEPALIVE = { idle: 10, interval: 5, count: 3 };
+/** How long connections may take to say goodbye. */
+const GOODBYE_MS = 1_000;
+
 /** Opens the database and brings its tables up to date. PGlite takes the data folder's lock first and throws
- *  StartError when another process has it: two openers of one folder destroy its data.
+ *  DataFolderInUse when another process has it: two openers of one folder destroy its data.
  *  PGlite runs with fsync off: it survives kill -9, not power loss. */
 export async function openDatabase(options: {
   dataDir: string;
@@ -55,18 +64,34 @@ export async function openDatabase(options: {
   vault?: Vault;
   /** Told how long each statement took. */
   onQuery?: QueryListener;
+  /** Told how far migrations are. */
+  onMigration?: (progress: MigrationProgress) => void;
+  /** Whether tables that are not up to date are migrated; otherwise this throws StartError (standard: true). */
+  migrates?: boolean;
+  /** By which connections to PostgreSQL are given up that do not answer. */
+  clock?: Clock;
 }): Promise<Database> {
-  const { dataDir, databaseUrl, onQuery = () => undefined } = options;
+  const { dataDir, databaseUrl, onQuery = () => undefined, clock = systemClock } = options;
   const use = { onQuery, vault: options.vault ?? folderVault(dataDir) };
-  const database =
-    databaseUrl === undefined ? await openPglite(dataDir, use) : openPostgres(databaseUrl, use);
+  if (databaseUrl === undefined) return bringUpToDate(await openPglite(dataDir, use), options);
+  // changing tables takes its time
+  const patient = await bringUpToDate(openPostgres(databaseUrl, use, null), options);
+  await patient.close();
+  return openPostgres(databaseUrl, use, new ConnectionWatch(clock));
+}
+
+async function bringUpToDate(
+  database: Database,
+  { migrates = true, onMigration }: Parameters<typeof openDatabase>[0],
+): Promise<Database> {
   try {
-    const made = await migrate(database.kysely);
+    if (!migrates) await requireUpToDate(database.kysely);
+    const made = await migrate(database.kysely, onMigration);
     const wasOpen = made.includes('0005-sealed') && !made.includes('0001-first-tables');
     if (wasOpen) await forgetOldPages(database);
   } catch (error) {
     await database.close();
-    throw explain(error, options.databaseUrl);
+    throw explain(error, database.databaseUrl);
   }
   return database;
 }
@@ -149,11 +174,15 @@ async function initialise(folder: string): Promise<void> {
   await rename(unfinished, folder);
 }
 
-function openPostgres(databaseUrl: string, use: Use): Database {
+/** Without a watch, a statement may take as long as it wants. */
+function openPostgres(databaseUrl: string, use: Use, watch: ConnectionWatch | null): Database {
   const types = new pg.TypeOverrides();
   types.setTypeParser(INT8_OID, Number);
-  const options = `-c search_path=${SEARCH_PATH.replaceAll(' ', '')}`;
-  const pool = new pg.Pool({ connectionString: databaseUrl, options, types });
+  const pool = new pg.Pool({
+    ...{ connectionString: databaseUrl, types, keepAlive: true },
+    options: sessionOptions(watch !== null),
+    ...(watch !== null && { Client: watch.Client }),
+  });
   // An idle connection that breaks is nobody's error: the pool replaces it, and the next query finds out if it cannot.
   pool.on('error', () => undefined);
   // One that breaks in use fails the query or transaction that uses it, and would end the process besides.
@@ -163,8 +192,27 @@ function openPostgres(databaseUrl: string, use: Use): Database {
     pool,
     kind: 'postgres',
     databaseUrl,
-    close: () => pool.end(),
+    close: async () => {
+      const ended = pool.end();
+      await atMost(systemClock, GOODBYE_MS, ended);
+      watch?.close();
+      await ended;
+    },
   };
+}
+
+/** What every session of PostgreSQL begins with. */
+function sessionOptions(isImpatient: boolean): string {
+  const settings = {
+    search_path: SEARCH_PATH.replaceAll(' ', ''),
+    tcp_keepalives_idle: KEEPALIVE.idle,
+    tcp_keepalives_interval: KEEPALIVE.interval,
+    tcp_keepalives_count: KEEPALIVE.count,
+    ...(isImpatient && { idle_in_transaction_session_timeout: ABANDONED_MS }),
+  };
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ');
 }
 
 /** Keys inside JSON values are the user's and stay as they are; only column names change case. */

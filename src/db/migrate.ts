@@ -2,13 +2,11 @@ import { type Kysely, type Migration, Migrator } from 'kysely';
 import { StartError } from '../lib/start-error.ts';
 import { firstTables } from './migrations/0001-first-tables.ts';
 import { feedFloor } from './migrations/0002-feed-floor.ts';
-
 import { lineage } from './migrations/0003-lineage.ts';
 import { revokedDevices } from './migrations/0004-revoked-devices.ts';
 import { sealed } from './migrations/0005-sealed.ts';
 import { trace } from './migrations/0006-trace.ts';
 import { pushes } from './migrations/0007-pushes.ts';
-
 import type { DatabaseSchema } from './schema.ts';
 
 /** Every migration under the name that the database remembers it by, in order. Never change one that was released. */
@@ -22,18 +20,51 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007-pushes': pushes,
 };
 
+/** How far a migration is: `ms` is null when it begins, and what it took when it is done. */
+export interface MigrationProgress {
+  readonly name: string;
+  readonly ms: number | null;
+}
+
+type Tell = (progress: MigrationProgress) => void;
+
 /** Brings the tables up to date in one transaction; of two servers that start at once, one waits for the other.
  *  Returns the names of the migrations that were made now. Throws StartError when a newer Attune has changed them. */
-export async function migrate(db: Kysely<DatabaseSchema>): Promise<readonly string[]> {
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: () => Promise.resolve(MIGRATIONS) },
-  });
-  const { error, results } = await migrator.migrateToLatest();
+export async function migrate(
+  db: Kysely<DatabaseSchema>,
+  tell: Tell = () => undefined,
+): Promise<readonly string[]> {
+  const { error, results } = await migratorOf(db, tell).migrateToLatest();
   if (error === undefined) return (results ?? []).map(({ migrationName }) => migrationName);
   await refuseNewer(db);
   const failed = results?.find(({ status }) => status === 'Error')?.migrationName ?? 'unknown';
   throw new Error(`cannot bring the database up to date (migration ${failed})`, { cause: error });
+}
+
+/** Throws StartError when the tables are not those of this Attune. */
+export async function requireUpToDate(db: Kysely<DatabaseSchema>): Promise<void> {
+  await refuseNewer(db);
+  const migrations = await migratorOf(db, () => undefined).getMigrations();
+  const missing = migrations.filter(({ executedAt }) => executedAt === undefined);
+  if (missing.length === 0) return;
+  const names = missing.map(({ name }) => name).join(', ');
+  throw new StartError(`The database lacks ${names}: run attune migrate first.`);
+}
+
+function migratorOf(db: Kysely<DatabaseSchema>, tell: Tell): Migrator {
+  const watched = Object.entries(MIGRATIONS).map(([name, { up }]) => [
+    name,
+    { up: (tx: Kysely<unknown>) => timed(name, tell, () => up(tx)) },
+  ]);
+  const getMigrations = () => Promise.resolve(Object.fromEntries(watched));
+  return new Migrator({ db, provider: { getMigrations } });
+}
+
+async function timed(name: string, tell: Tell, work: () => Promise<void>): Promise<void> {
+  const startedAt = performance.now();
+  tell({ name, ms: null });
+  await work();
+  tell({ name, ms: Math.round(performance.now() - startedAt) });
 }
 
 /** Kysely refuses a database with migrations that it does not know; this says what that means. */

@@ -1,9 +1,10 @@
 // Wakeups over PostgreSQL's LISTEN and NOTIFY: for several processes on one database without a Redis.
 
-import pg from 'pg';
-import { rest, systemClock } from '../lib/clock.ts';
+import type pg from 'pg';
+import { type Clock, rest, systemClock } from '../lib/clock.ts';
 import { type CarrierEvents, openSharedWakeups } from '../lib/shared-wakeups.ts';
 import type { Wakeups } from '../lib/wakeups.ts';
+import { ConnectionWatch } from './watched-client.ts';
 
 const CHANNEL = 'attune_wakeups';
 
@@ -20,13 +21,15 @@ interface Publisher {
 export function openPostgresWakeups(
   database: { readonly pool: Publisher; readonly databaseUrl: string },
   onError: (error: unknown) => void,
+  /** By which a connection is given up that carries nothing. */
+  clock: Clock = systemClock,
 ): Promise<Wakeups> {
   return openSharedWakeups((events) => {
     const closing = new AbortController();
-    const listening = listenAlways(database.databaseUrl, events, {
-      onError,
-      signal: closing.signal,
-    });
+    const watch = new ConnectionWatch(clock);
+    const connect = () =>
+      new watch.Client({ connectionString: database.databaseUrl, keepAlive: true });
+    const listening = listenAlways(connect, events, { onError, signal: closing.signal });
     return Promise.resolve({
       publish: async (text) => {
         await database.pool.query('select pg_notify($1, $2)', [CHANNEL, text]);
@@ -34,6 +37,7 @@ export function openPostgresWakeups(
       close: async () => {
         closing.abort();
         await listening;
+        watch.close();
       },
     });
   });
@@ -46,23 +50,22 @@ interface ListenOptions {
 
 /** Listens, on one connection after the other, until the signal aborts. */
 async function listenAlways(
-  databaseUrl: string,
+  connect: () => pg.Client,
   events: CarrierEvents,
   { onError, signal }: ListenOptions,
 ): Promise<void> {
   while (!signal.aborted) {
-    await listenOnce(databaseUrl, events, signal).catch(onError);
+    await listenOnce(connect(), events, signal).catch(onError);
     await rest(systemClock, RETRY_MS, signal);
   }
 }
 
 /** Listens until the signal aborts; throws when the connection is lost. */
 async function listenOnce(
-  databaseUrl: string,
+  client: pg.Client,
   { heard, listening }: CarrierEvents,
   signal: AbortSignal,
 ): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl, keepAlive: true });
   const ended = new Promise<void>((resolve, reject) => {
     client.on('error', reject);
     client.on('end', () => reject(new Error('the connection that listens was closed')));
@@ -75,8 +78,7 @@ async function listenOnce(
     listening();
     await ended;
   } finally {
-    // one that never connected has nothing to end
-    client.removeAllListeners('end');
-    await client.end().catch(() => undefined);
+    // a goodbye might never be answered
+    client.connection.stream.destroy();
   }
 }

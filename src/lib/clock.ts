@@ -16,6 +16,14 @@ export function rest(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   );
 }
 
+/** Resolves when the promise has settled, but after `ms` at the latest. */
+export async function atMost(clock: Clock, ms: number, promise: Promise<unknown>): Promise<void> {
+  const settled = new AbortController();
+  const end = () => settled.abort();
+  promise.then(end, end);
+  await rest(clock, ms, settled.signal);
+}
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -1,7 +1,7 @@
 // Points of rate limits, counted in Redis: all servers that share it count together.
 
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
-import { createClient } from 'redis';
+import { IMPATIENT, newRedisClient } from './redis-client.ts';
 
 /** Makes counters until it is closed. */
 export interface RedisRateCounters {
@@ -17,8 +17,7 @@ export async function openRedisRateCounters(
   onError: (error: unknown) => void,
 ): Promise<RedisRateCounters> {
   // a command that cannot be sent fails at once, and the memory counts
-  const client = createClient({ url, disableOfflineQueue: true });
-  client.on('error', onError);
+  const client = newRedisClient(url, onError, IMPATIENT, { disableOfflineQueue: true });
   await client.connect();
   return {
     makeCounter: (options) =>

@@ -23,6 +23,15 @@ export const STORAGE_SETTINGS = {
     fallback: null,
     parse: (text) => url(text, ['postgres:', 'postgresql:']),
   } satisfies Setting<string>,
+  migrates: {
+    flag: '--migrate',
+    env: 'ATTUNE_MIGRATE',
+    placeholder: 'yes|no',
+    description: 'bring the tables up to date at the start; with no, attune migrate does it',
+    expected: 'yes or no',
+    fallback: 'yes',
+    parse: yesOrNo,
+  } satisfies Setting<boolean>,
   redisUrl: {
     flag: '--redis-url',
     env: 'REDIS_URL',

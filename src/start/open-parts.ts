@@ -36,7 +36,7 @@ export type Parts = Awaited<ReturnType<typeof openParts>>;
 
 /** Opens the parts in the order in which they need each other; `opened` closes them. */
 export async function openParts(config: Config, { logger, signal }: StartOptions, opened: Closers) {
-  const { dataDir, databaseUrl } = config;
+  const { dataDir, databaseUrl, migrates } = config;
   const metrics = openMetrics();
   // what takes no time goes first, so that nobody waits for a download to hear of a slip
   parseModelReference(config.model);
@@ -44,11 +44,15 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   const vault = vaultFrom(vaultSettingsOf(config));
   const database = opened.add(
     await openDatabase({
-      ...{ dataDir, databaseUrl, vault },
+      ...{ dataDir, databaseUrl, vault, migrates },
+      onMigration: ({ name: migration, ms }) =>
+        logger.info({ migration, ...(ms !== null && { ms }) }, 'the tables are brought up to date'),
       onQuery: (ms) => metrics.sqlSeconds.observe(ms / 1000),
     }),
   );
-  const { blobs, store } = await openStore(blobPlaceOf(config), vault);
+  const { blobs, store } = await openStore(blobPlaceOf(config), vault, () =>
+    metrics.adapters.inc({ tier: 'bucket' }),
+  );
   if (blobs !== null) opened.add({ close: async () => blobs.close() });
   const installed = await installModel(config, blobs, signal);
   await keepBase(database.kysely, dataDir, installed);
@@ -83,6 +87,7 @@ export async function openJobs(
     redisUrl: config.redisUrl,
     concurrency: config.trainers,
     onError: (err) => logger.error({ err }, 'the queue failed; it tries again'),
+    onFailed: (err) => logger.error({ err }, 'an attempt at a run failed'),
     run: {
       ...parts,
       workDir: join(config.dataDir, 'training'),

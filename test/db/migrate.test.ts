@@ -1,8 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { sql } from 'kysely';
 import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { StartError } from '../../src/lib/start-error.ts';
+import { migrateDatabase } from '../../src/operations/operate.ts';
 import { newDataFolder, newPostgresUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 
@@ -34,6 +36,24 @@ describe('migrations (PGlite)', () => {
 });
 
 describe.skipIf(!shouldRunWith('postgres'))('migrations (PostgreSQL)', () => {
+  it('are made by those who may, who say how far they are, and by nobody else', async () => {
+    const databaseUrl = await newPostgresUrl();
+    const server = () => openDatabase({ dataDir: '/nowhere', databaseUrl, migrates: false });
+    await expect(server()).rejects.toThrow(StartError);
+    await expect(server()).rejects.toThrow(/lacks 0001-first-tables, .*: run attune migrate first/);
+    const told: string[] = [];
+    const config = readConfig({ dataDir: '/nowhere', databaseUrl }, {});
+    await migrateDatabase(config, (text) => told.push(text));
+    expect(told.slice(0, 2)).toEqual([
+      '0001-first-tables ...\n',
+      expect.stringMatching(/^0001-first-tables: \d+ ms\n$/),
+    ]);
+    expect(told.at(-1)).toBe('the tables are up to date\n');
+    const { kysely, close } = await server();
+    expect(await kysely.selectFrom('users').selectAll().execute()).toEqual([]);
+    await close();
+  });
+
   it('are made once when three servers start at once', async () => {
     const databaseUrl = await newPostgresUrl();
     const open = () => openDatabase({ dataDir: '/nowhere', databaseUrl });

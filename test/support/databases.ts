@@ -55,7 +55,7 @@ const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'attune-data-'))
 /** The URL of an empty database on the tests' PostgreSQL. */
 export const newPostgresUrl = (): Promise<string> => ask('/postgres');
 
-/** The URL of the tests' Redis. */
+/** The URL of an empty database on the tests' Redis; only what is published reaches the others. */
 export const redisUrl = (): Promise<string> => ask('/redis');
 
 async function ask(path: string): Promise<string> {

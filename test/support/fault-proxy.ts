@@ -13,7 +13,7 @@ export type Fault =
   | { readonly kind: 'cut'; readonly afterBytes: number }
   /** The connection is reset at the next byte. */
   | { readonly kind: 'reset' }
-  /** The connection stays open and nothing passes any more. */
+  /** Connections in use meanwhile stay open, and nothing ever passes them again. */
   | { readonly kind: 'half-open' }
   /** Few bytes at a time pass. */
   | { readonly kind: 'drip'; readonly bytes: number }
@@ -30,6 +30,8 @@ export interface FaultProxy {
   set(fault: Fault): void;
   /** Bytes that have passed from the server to clients, heads included. */
   readonly answeredBytes: number;
+  /** Connections that clients have made so far. */
+  readonly connections: number;
   /** Ends every connection there is. */
   cut(): void;
   close(): Promise<void>;
@@ -41,6 +43,7 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   let fault: Fault = { kind: 'none' };
   let answeredBytes = 0;
+  let connections = 0;
   const adopt = (socket: Socket) => {
     sockets.add(socket);
     // an end of either side ends both, whichever way it came
@@ -49,6 +52,7 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
   };
   const server = createServer((client) => {
     adopt(client);
+    connections += 1;
     if (fault.kind === 'refuse') return client.destroy();
     const upstream = adopt(connect(Number(target.port), target.hostname));
     const twin =
@@ -58,9 +62,15 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
     const answered = (piece: Buffer) => {
       answeredBytes += piece.length;
     };
+    let isSilent = false;
+    const faultNow = (): Fault => {
+      // what has passed nothing for a while passes nothing later: no network leaves a gap in a stream
+      isSilent ||= fault.kind === 'half-open';
+      return isSilent ? { kind: 'half-open' } : fault;
+    };
     const pipes = [
-      pump(client, upstream, { faultNow: () => fault, onPiece: asked }),
-      pump(upstream, client, { faultNow: () => fault, onPiece: answered }),
+      pump(client, upstream, { faultNow, onPiece: asked }),
+      pump(upstream, client, { faultNow, onPiece: answered }),
     ];
     void Promise.all(pipes);
     return undefined;
@@ -80,6 +90,9 @@ export async function startFaultProxy(serverUrl: string): Promise<FaultProxy> {
     },
     get answeredBytes() {
       return answeredBytes;
+    },
+    get connections() {
+      return connections;
     },
     cut,
     close: async () => {

@@ -6,6 +6,9 @@ import {
   startServerProcess,
 } from './server-process.ts';
 
+/** More than test files ask for, one each time. */
+const DATABASES = '10000';
+
 /** Starts a Redis of the tests' own on a free port, with nothing kept on disk unless it is durable; `keptIn` is the folder
  *  that it then keeps every write in, else one of its own. */
 export async function startRedis({
@@ -20,7 +23,16 @@ export async function startRedis({
     ? ['--appendonly', 'yes', '--appendfsync', 'always']
     : ['--appendonly', 'no'];
   const place = keptIn === undefined ? [] : ['--dir', keptIn];
-  const settings = ['--bind', '127.0.0.1', '--save', '', ...log, ...place];
+  const settings = [
+    '--bind',
+    '127.0.0.1',
+    '--databases',
+    DATABASES,
+    '--save',
+    '',
+    ...log,
+    ...place,
+  ];
   return startServerProcess({
     program: requireProgram('redis-server'),
     args: ['--port', String(port), ...settings],

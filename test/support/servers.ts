@@ -33,10 +33,15 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
     shared.set(name, server);
     return server;
   };
+  let redisDatabases = 0;
   /** Each path answers with the URL or folder of something that is ready. */
   const answers: Record<string, () => Promise<string>> = {
     '/postgres': async () => newDatabaseOn((await once('postgres', () => startPostgres())).url),
-    '/redis': async () => (await once('redis', () => startRedis())).url,
+    '/redis': async () => {
+      const { url } = await once('redis', () => startRedis());
+      redisDatabases += 1;
+      return `${url}/${redisDatabases}`;
+    },
     '/pglite': async () => (await once('pglite', makePgliteFolder)).url,
   };
   const server = createServer((request, response) => {
