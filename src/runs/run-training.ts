@@ -16,7 +16,6 @@ import type { AdapterStore } from '../adapters/store.ts';
 import { decideRun, pastDatasets } from '../dataset/decide-run.ts';
 import { foldDataset } from '../dataset/fold-dataset.ts';
 import { loadDataset, type TrainingSet } from '../dataset/load-dataset.ts';
-import { isConnectionLost } from '../db/connection-lost.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import { keysOf } from '../db/sealed-columns.ts';
@@ -34,6 +33,7 @@ import type { runTrainer } from '../training/trainer.ts';
 import type { StartingPoint, TrainingResult, WarmStart } from '../training/training-job.ts';
 import { checkpointDir, removeOldCheckpoints } from './old-checkpoints.ts';
 import { onPolicyShare } from './on-policy-share.ts';
+import { isOutage } from './outage.ts';
 import { planRun, type RunPlan } from './plan-run.ts';
 import { NewerData, progressWriter } from './progress.ts';
 import { type Claim, claimRun, endRun, handBack, NEWER_DATA, nameDataset } from './run.ts';
@@ -283,7 +283,7 @@ async function endWith(
   // The adapter that the gate compared with was revoked or rolled back meanwhile: compare again
   if (error instanceof LiveAdapterChanged) return handBack(deps.db, claim, now(deps));
   // the run stays as it is, and the relay has it tried again: an outage is nobody's failure
-  if (isConnectionLost(error)) throw error;
+  if (isOutage(error)) throw error;
   const isFinal = error instanceof UntrainableError;
   if (isFinal || isLast) {
     const reason = error instanceof Error ? error.message : String(error);

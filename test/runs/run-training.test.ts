@@ -1,6 +1,6 @@
 // A run from claim to verdict, with a trainer that pretends: what each way it can go leaves behind.
 
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
@@ -89,16 +89,21 @@ describeWithDatabase('a run', (database) => {
     expect(await lastRun()).toMatchObject({ status: 'FAILED', attempt: 2, reason: died.message });
   });
 
-  test('publishes nothing on a full disk, and says so after the last try', async () => {
-    const fullDisk = () => Promise.reject(new Error('ENOSPC: no space left on device'));
-    const store = await openAdapterStore(folder('full'), vaultOf(database().kysely), fullDisk);
+  test('publishes nothing on a full disk, and is not over: it is tried again once there is room', async () => {
+    let isFull = true;
+    const write: typeof writeFile = (path, bytes) =>
+      isFull
+        ? Promise.reject(new Error('ENOSPC: no space left on device'))
+        : writeFile(path, bytes);
+    const store = await openAdapterStore(folder('full'), vaultOf(database().kysely), write);
     const { run, live, lastRun } = await setUp({ store });
     await expect(run(true)).rejects.toThrow('ENOSPC');
-    const { status, reason } = await lastRun();
-    expect(status).toBe('FAILED');
-    expect(reason).toContain('no space left');
+    expect(await lastRun()).toMatchObject({ status: 'RUNNING' });
     expect(await live()).toBeNull();
     expect(await readdir(folder('work'))).toEqual([]);
+    isFull = false;
+    await run();
+    expect(await live()).toMatchObject({ version: 1 });
   });
 
   test('is given up without effect when a record that it learns from is deleted', async () => {

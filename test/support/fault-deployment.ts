@@ -23,14 +23,20 @@ import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
 import { FAKE_BASE } from './api-server.ts';
+import type { Damage, DeploymentOptions, ServerUrls } from './damage.ts';
 import { fastClock } from './fast-clock.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 import { pretendToTrain } from './pretend-trainer.ts';
 import { quickCatalog } from './quick-catalog.ts';
+import { untilDone } from './until-done.ts';
 
 const MODE = 'subject';
 /** A minute of the relay's sweeps takes a second. */
 const TIMES = 60;
+/** Half a minute without an answer from PostgreSQL takes three seconds. */
+const PATIENCE_TIMES = 10;
+/** Of Redis; longer than the queue's blocking commands. */
+const PATIENCE = { pingMs: 500, silenceMs: 6_000 };
 const DEVICE = 'phone';
 
 /** One process of the deployment. */
@@ -39,22 +45,6 @@ interface Node {
   readonly wakeups: Wakeups;
   readonly jobs: Jobs;
   readonly run: Omit<RunDeps, 'shutdown'>;
-}
-
-/** An empty database, and a Redis whose content nobody else needs. */
-export interface ServerUrls {
-  readonly postgres: string;
-  readonly redis: string;
-}
-
-/** What went wrong, counted over all users: all of it should be 0. */
-export interface Damage {
-  /** Changes that were accepted and are gone, and events that are missing. */
-  readonly lost: number;
-  /** Runs that published more than once. */
-  readonly doubled: number;
-  /** Events that show a user another one's adapter. */
-  readonly crossUserReads: number;
 }
 
 /** The deployment and what befalls it. */
@@ -68,33 +58,42 @@ export class FaultDeployment {
   };
   readonly postgres: FaultProxy;
   readonly redis: FaultProxy;
+  /** Why attempts at runs have failed. */
+  readonly failures: unknown[] = [];
   /** How often a trainer ran, and what a run does while it trains. */
   trainings = 0;
   whileTraining: () => Promise<void> = () => Promise.resolve();
   readonly #urls: ServerUrls;
-  readonly #folder: string;
+  readonly folder: string;
+  readonly #leaseMs: number | undefined;
   readonly nodes: Node[] = [];
   #hasStopped = false;
 
   private constructor(
     catalog: ModeCatalog,
     proxies: { postgres: FaultProxy; redis: FaultProxy },
-    place: { folder: string; urls: ServerUrls },
+    place: { folder: string; urls: ServerUrls; leaseMs: number | undefined },
   ) {
     this.catalog = catalog;
     this.postgres = proxies.postgres;
     this.redis = proxies.redis;
-    this.#folder = place.folder;
+    this.folder = place.folder;
+    this.#leaseMs = place.leaseMs;
     this.#urls = place.urls;
   }
 
-  static async start(nodeCount: number, urls: ServerUrls): Promise<FaultDeployment> {
+  static async start(
+    nodeCount: number,
+    urls: ServerUrls,
+    options: DeploymentOptions = {},
+  ): Promise<FaultDeployment> {
     const proxies = {
       postgres: await startFaultProxy(urls.postgres),
       redis: await startFaultProxy(urls.redis),
     };
-    const folder = await mkdtemp(join(tmpdir(), 'attune-faults-'));
-    const deployment = new FaultDeployment(await quickCatalog(MODE), proxies, { folder, urls });
+    const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'attune-faults-')));
+    const place = { folder, urls, leaseMs: options.leaseMs };
+    const deployment = new FaultDeployment(await quickCatalog(MODE), proxies, place);
     for (let i = 0; i < nodeCount; i += 1) deployment.nodes.push(await deployment.#startNode(i));
     return deployment;
   }
@@ -141,6 +140,16 @@ export class FaultDeployment {
     return users.map(({ id }) => id);
   }
 
+  /** The user's live adapter. */
+  liveOf(userId: string) {
+    return this.db
+      .selectFrom('adapters')
+      .select(['userId', 'sha256'])
+      .where('userId', '=', userId)
+      .where('status', '=', 'LIVE')
+      .executeTakeFirstOrThrow();
+  }
+
   /** How the user's runs ended that trained and published nothing. */
   async unpublished(userId: string): Promise<string[]> {
     const runs = await this.db
@@ -165,6 +174,7 @@ export class FaultDeployment {
       () => network.set({ kind: 'cut', afterBytes: Math.floor(random() * 20_000) }),
       () => network.set({ kind: 'latency', ms: 30 }),
       () => network.set({ kind: 'drip', bytes: 50 }),
+      () => network.set({ kind: 'half-open' }),
       () => this.flushRedis(),
       () => this.cutSessions(),
     ];
@@ -220,7 +230,7 @@ export class FaultDeployment {
   async flushRedis(): Promise<void> {
     const client = createClient({ url: this.#urls.redis });
     await client.connect();
-    await client.flushAll();
+    await client.flushDb();
     await client.close();
   }
 
@@ -249,15 +259,16 @@ export class FaultDeployment {
     }
     await this.postgres.close();
     await this.redis.close();
-    await rm(this.#folder, { recursive: true });
+    await rm(this.folder, { recursive: true });
   }
 
   async #startNode(i: number): Promise<Node> {
     const database = await openDatabase({
-      dataDir: this.#folder,
+      dataDir: this.folder,
       databaseUrl: this.postgres.url,
+      clock: fastClock(PATIENCE_TIMES),
     });
-    const wakeups = await openRedisWakeups(this.redis.url, () => undefined);
+    const wakeups = await openRedisWakeups(this.redis.url, () => undefined, PATIENCE);
     const run: Omit<RunDeps, 'shutdown'> = {
       ...{
         db: database.kysely,
@@ -266,14 +277,15 @@ export class FaultDeployment {
         wakeups,
         clock: this.clock,
       },
-      store: await openAdapterStore(this.#folder, vaultOf(database.kysely)),
-      workDir: join(this.#folder, `work-${i}`),
+      store: await openAdapterStore(this.folder, vaultOf(database.kysely)),
+      workDir: join(this.folder, `work-${i}`),
       train: (job) => this.#train(job),
       onPublished: () => undefined,
     };
     const jobs = await startJobs({
       ...{ database, redisUrl: this.redis.url, relays: true, trains: true, concurrency: 1 },
-      ...{ onError: () => undefined, run },
+      ...{ onError: () => undefined, patience: PATIENCE, run },
+      ...{ leaseMs: this.#leaseMs, onFailed: (error) => this.failures.push(error) },
     });
     return { database, wakeups, jobs, run };
   }
@@ -282,17 +294,5 @@ export class FaultDeployment {
     this.trainings += 1;
     await this.whileTraining();
     return pretendToTrain(job);
-  }
-}
-
-/** Sends again until it is answered, as a client does. */
-async function untilDone<T>(send: () => Promise<T>, clock: Clock): Promise<T> {
-  for (;;) {
-    try {
-      return await send();
-    } catch {
-      // the connection was lost: whether it was applied is found out by asking again
-      await clock.sleep(1_000);
-    }
   }
 }
