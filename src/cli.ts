@@ -1,5 +1,6 @@
 // The command line: which commands there are and what they take. Flags come from the table of settings.
 
+import { resolve } from 'node:path';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { issueToken } from './auth/tokens.ts';
 import { type Config, type Flags, keysDirOf, readConfig, SETTINGS } from './config.ts';
@@ -134,6 +135,7 @@ function addOperations(program: Command, { print }: CliActions): void {
     });
   for (const key of SETTING_KEYS) doctor.addOption(optionOf(key));
   addJobs(program, print);
+  addMigrate(program, print);
   program
     .command('users')
     .description('list the newest users')
@@ -141,23 +143,39 @@ function addOperations(program: Command, { print }: CliActions): void {
     .addOption(optionOf('databaseUrl'))
     .action(async (options: Options) => {
       const operate = await import('./operations/operate.ts');
-      print(await operate.showUsers(readConfig(flagsOf(options))));
+      print(await operate.perform(readConfig(flagsOf(options)), { name: 'users' }));
     });
   const copies = {
-    backup: ['makeBackup', 'copy database and adapters into a new folder'],
-    restore: ['restoreBackup', 'read such a copy into an empty database'],
+    backup: 'copy database and adapters into a new folder, also while servers work',
+    restore: 'read such a copy into an empty database',
   } as const;
-  for (const [name, [action, description]] of Object.entries(copies)) {
+  for (const [name, description] of Object.entries(copies)) {
     const command = program
       .command(`${name} <folder>`)
       .description(description)
-      .action(async (folder: string, options: Options) => {
+      .action(async (given: string, options: Options) => {
         const operate = await import('./operations/operate.ts');
-        print(await operate[action](readConfig(flagsOf(options)), folder));
+        const [config, folder] = [readConfig(flagsOf(options)), resolve(given)];
+        const copying =
+          name === 'backup'
+            ? operate.perform(config, { name, folder })
+            : operate.restoreBackup(config, folder);
+        print(await copying);
       });
     for (const key of [...KEY_SETTINGS, 'databaseUrl', 'blobUrl'] as const)
       command.addOption(optionOf(key));
   }
+}
+
+function addMigrate(program: Command, print: CliActions['print']): void {
+  const command = program
+    .command('migrate')
+    .description('bring the tables of the database up to date, before new servers start')
+    .action(async (options: Options) => {
+      const operate = await import('./operations/operate.ts');
+      await operate.migrateDatabase(readConfig(flagsOf(options)), print);
+    });
+  for (const key of [...KEY_SETTINGS, 'databaseUrl'] as const) command.addOption(optionOf(key));
 }
 
 function addJobs(program: Command, print: CliActions['print']): void {
@@ -183,7 +201,7 @@ function addJobs(program: Command, print: CliActions['print']): void {
         return;
       }
       const operate = await import('./operations/operate.ts');
-      print(await (retry ? operate.retryJobs(config) : operate.showJobs(config)));
+      print(await operate.perform(config, { name: retry ? 'retry' : 'jobs' }));
     });
 }
 

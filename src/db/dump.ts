@@ -70,8 +70,9 @@ async function dumpTable(
   await sql`close dumped`.execute(tx);
 }
 
-/** Puts rows back in the order in which they were dumped, all of them or none. Throws when there are users already, and on
- *  a row of a table that there is not. */
+/** Puts rows back in the order in which they were dumped, all of them or none. Feeds begin anew: devices may have heard of what came
+ *  after the dump, and events that come now would have the numbers of those. Throws when there are users already, and on a
+ *  row of a table that there is not. */
 export async function restoreRows(db: Db, rows: AsyncIterable<DumpedRow>): Promise<void> {
   await db.transaction().execute(async (tx) => {
     const user = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst();
@@ -86,6 +87,7 @@ export async function restoreRows(db: Db, rows: AsyncIterable<DumpedRow>): Promi
     }
     await insert(tx, batch);
     for (const table of NUMBERED) await continueNumbers(tx, table);
+    await sql`update users set feed_epoch = gen_random_uuid()::text`.execute(tx);
   });
 }
 

@@ -8,8 +8,8 @@ import type { Db } from '../db/database.ts';
 /** How far back the figures of finished runs reach. */
 const WINDOW_MINUTES = 15;
 
-/** Time to the first token and SQL, seconds. */
-const BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Time to the first token, SQL and Redis, seconds. */
+const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** What this process counts, and all figures as text. */
 export interface Metrics {
@@ -20,11 +20,16 @@ export interface Metrics {
   readonly tokens: Counter;
   /** Answers by how they ended. */
   readonly answers: Counter<'outcome'>;
+  /** Adapters that answers asked for: in the engine's memory, or loaded from disk, where some had to be fetched from the bucket
+   *  first, by whoever asked for them. */
+  readonly adapters: Counter<'tier'>;
   /** Operations that ended, over either transport, by kind (refused: nothing was run) and by the code of the first error
    *  or OK. */
   readonly operations: Counter<'kind' | 'code'>;
   /** Seconds per SQL statement. */
   readonly sqlSeconds: Histogram;
+  /** Seconds per command of Redis. */
+  readonly redisSeconds: Histogram;
   /** What the figures are called. */
   names(): readonly string[];
   /** All figures. */
@@ -61,7 +66,17 @@ export function openMetrics(): Metrics & { watch(db: Db, countSockets?: () => nu
       labelNames: ['kind', 'code'],
       registers,
     }),
+    adapters: new Counter({
+      name: 'attune_adapters_total',
+      help: 'Adapters that answers asked for, by where they were; those from a bucket count again as disk.',
+      labelNames: ['tier'],
+      registers,
+    }),
     sqlSeconds: histogram('attune_sql_seconds', 'Time per SQL statement.'),
+    redisSeconds: histogram(
+      'attune_redis_seconds',
+      'Time per command of Redis that waits for nothing.',
+    ),
     names: () => registry.getMetricsAsArray().map(({ name }) => name),
     text: () => registry.metrics(),
     watch: (db, countSockets) => {

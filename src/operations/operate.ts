@@ -6,20 +6,27 @@ import type { AdapterStore } from '../adapters/store.ts';
 import { checkBlobs } from '../blobs/check-blobs.ts';
 import { type BlobPlace, blobPlaceOf, type Config, vaultSettingsOf } from '../config.ts';
 import { checkDatabase } from '../db/check-database.ts';
+import { DataFolderInUse } from '../db/data-folder-lock.ts';
 import { type Db, openDatabase } from '../db/database.ts';
 import { vaultOf } from '../db/sealed-columns.ts';
 import { systemClock } from '../lib/clock.ts';
 import { checkRedis } from '../lib/redis-check.ts';
 import { findBase } from '../model/base-install.ts';
 import { loadCatalog } from '../modes/catalog.ts';
-import { listRuns, listUsers, retryFailedRuns } from '../runs/run-reports.ts';
 import { masterKeysOf, vaultFrom } from '../sealing/vault.ts';
-import { backUp, type Copied, restore } from './backup.ts';
+import { restore } from './backup.ts';
+import { type CommandName, copiedLine, linesOf, runCommand } from './commands.ts';
+import { askHolder, type ControlCommand } from './control.ts';
 import { diagnose } from './doctor.ts';
 import { rotateDataKeys, rotateMasterKeys } from './rotate-keys.ts';
 
 /** Below this adapters and databases soon have no room. */
 const LITTLE_SPACE_BYTES = 2 ** 30;
+
+/** A command that there is. */
+export interface OperatorCommand extends ControlCommand {
+  readonly name: CommandName;
+}
 
 /** Checks all that a start needs; whether all of it is well, and a line for each part. */
 export async function doctor(config: Config): Promise<{ isWell: boolean; text: string }> {
@@ -42,42 +49,34 @@ export async function doctor(config: Config): Promise<{ isWell: boolean; text: s
   };
 }
 
-/** The runs that wait, run or have failed. */
-export function showJobs(config: Config): Promise<string> {
-  return withDatabase(config, async (db) => {
-    const runs = await listRuns(db, ['QUEUED', 'RUNNING', 'FAILED']);
-    return linesOf(
-      runs.map(({ id, userId, mode, status, attempt, queuedAt }) => [
-        ...[id, userId, mode, status, `attempt ${attempt}`, queuedAt.toISOString()],
-      ]),
-    );
+/** Runs the command on the database. Where another process has the built-in one, that process runs it, if it is a server;
+ *  otherwise this throws who has the folder. */
+export async function perform(config: Config, command: OperatorCommand): Promise<string> {
+  try {
+    return await withDatabase(config, (db) => {
+      const lend = (use: StoreUse) => withStore(config, db, use);
+      return runCommand({ db, clock: systemClock, withStore: lend }, command);
+    });
+  } catch (error) {
+    if (!(error instanceof DataFolderInUse)) throw error;
+    const text = await askHolder(config.dataDir, error.pid, command);
+    if (text === null) throw error;
+    return text;
+  }
+}
+
+/** Brings the tables up to date, saying how far it is. */
+export async function migrateDatabase(
+  config: Config,
+  print: (text: string) => void,
+): Promise<void> {
+  const { dataDir, databaseUrl } = config;
+  const database = await openDatabase({
+    ...{ dataDir, databaseUrl, vault: vaultFrom(vaultSettingsOf(config)) },
+    onMigration: ({ name, ms }) => print(ms === null ? `${name} ...\n` : `${name}: ${ms} ms\n`),
   });
-}
-
-/** Queues what failed last; a running server takes it up within a minute, one that starts at once. */
-export function retryJobs(config: Config): Promise<string> {
-  return withDatabase(config, async (db) => {
-    const count = await retryFailedRuns(db, new Date(systemClock.now()));
-    return `${count} queued again\n`;
-  });
-}
-
-/** The users and how much each has. */
-export function showUsers(config: Config): Promise<string> {
-  return withDatabase(config, async (db) =>
-    linesOf(
-      (await listUsers(db)).map(({ subject, devices, records, liveAdapters }) => [
-        ...[subject, `${devices} devices`, `${records} records`, `${liveAdapters} adapters`],
-      ]),
-    ),
-  );
-}
-
-/** Copies database and adapters into a new folder. */
-export function makeBackup(config: Config, folder: string): Promise<string> {
-  return withDatabase(config, (db) =>
-    withStore(config, db, async (store) => copiedLine(await backUp({ db, store }, folder))),
-  );
+  await database.close();
+  print('the tables are up to date\n');
 }
 
 /** Reads such a copy into an empty database and the adapters' folder. */
@@ -109,12 +108,6 @@ export function rotateData(config: Config): Promise<string> {
   );
 }
 
-function copiedLine({ rows, adapters, erased, damaged }: Copied): string {
-  const gone = erased > 0 ? [`${erased} users were erased since the backup, and are again\n`] : [];
-  const left = damaged.map((sha256) => `left out, since it is damaged: adapter ${sha256}\n`);
-  return [`${rows} rows, ${adapters} adapters\n`, ...gone, ...left].join('');
-}
-
 async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): Promise<string> {
   const { dataDir, databaseUrl } = config;
   const vault = vaultFrom(vaultSettingsOf(config));
@@ -126,11 +119,9 @@ async function withDatabase(config: Config, ask: (db: Db) => Promise<string>): P
   }
 }
 
-async function withStore(
-  config: Config,
-  db: Db,
-  use: (store: AdapterStore) => Promise<string>,
-): Promise<string> {
+type StoreUse = (store: AdapterStore) => Promise<string>;
+
+async function withStore(config: Config, db: Db, use: StoreUse): Promise<string> {
   const { store, blobs } = await openStore(blobPlaceOf(config), vaultOf(db));
   try {
     return await use(store);
@@ -155,8 +146,4 @@ async function checkFolder(path: string): Promise<string> {
 async function checkBase({ model, cacheDir }: Config): Promise<string> {
   const base = await findBase({ model, cacheDir });
   return base === null ? `${model}: to be fetched at the first start` : base.name;
-}
-
-function linesOf(rows: readonly (readonly string[])[]): string {
-  return rows.map((row) => `${row.join('  ')}\n`).join('');
 }

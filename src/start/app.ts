@@ -17,11 +17,13 @@ import { checkAddress } from '../lib/listen.ts';
 import { type Base, loadTokenizer } from '../model/base-package.ts';
 import { deviceFiles } from '../model/decode-package.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
+import { type OpenDeployment, runCommand } from '../operations/commands.ts';
+import { openControl } from '../operations/control.ts';
 import { measuredEngine } from '../operations/measured-engine.ts';
 import { startServer } from '../server.ts';
 import { readCursorSecret } from '../sync/cursor.ts';
 import { openManifestKeys } from '../sync/manifest-keys.ts';
-import { Closers } from './closers.ts';
+import { type Closable, Closers } from './closers.ts';
 import { openHousekeeping } from './housekeeping.ts';
 import { type DeviceTrainingParts, openDeviceTraining } from './open-device-training.ts';
 import { openOperations } from './open-operations.ts';
@@ -79,6 +81,7 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const authenticator = await openTokens(config, logger);
     const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
     const protection = await openProtection(config, onError, opened);
+    if (parts.database.kind === 'pglite') opened.add(await openCommands(config, parts));
     options.signal.throwIfAborted();
     const server = opened.add(
       await startServer({
@@ -96,6 +99,13 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     await opened.close();
     throw error;
   }
+}
+
+/** Runs operators' commands, which cannot open the built-in database themselves. */
+function openCommands({ dataDir }: Config, parts: Parts): Promise<Closable> {
+  const { db, store, clock } = parts;
+  const deployment: OpenDeployment = { db, clock, withStore: (use) => use(store) };
+  return openControl(dataDir, (command) => runCommand(deployment, command));
 }
 
 /** Has the engine load an adapter that has just become live. */
@@ -127,6 +137,7 @@ async function openEngine(
     threads: config.threads,
     speculation: config.speculation,
     onRestart: (reason) => logger.error({ reason }, 'the engine died; it is started again'),
+    onAdapter: (tier) => metrics.adapters.inc({ tier }),
   });
   return measuredEngine(engine, metrics);
 }

@@ -3,6 +3,7 @@ import type { pino } from 'pino';
 import { openProbe, type Probe } from '../../jobs/probe.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../inference/engine-client.ts';
+import { watchRedis } from '../lib/redis-client.ts';
 import type { Tokenizer } from '../model/tokenizer.ts';
 import { checkDatabase, checkEngine, openReadiness } from '../operations/readiness.ts';
 import { operationsRouter } from '../operations/router.ts';
@@ -17,6 +18,7 @@ export function openOperations(
 ): Closable & { readonly router: Router } {
   const { database, db, clock, logger, metrics } = parts;
   let probe: Promise<Probe> | null = null;
+  const unwatch = watchRedis((ms) => metrics.redisSeconds.observe(ms / 1000));
   const onError = (err: unknown) => logger.error({ err }, 'the probe of the queue failed');
   const readiness = openReadiness(
     {
@@ -41,6 +43,7 @@ export function openOperations(
   return {
     router: operationsRouter(metrics, readiness),
     close: async () => {
+      unwatch();
       await (await probe)?.close();
     },
   };

@@ -7,13 +7,13 @@ import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts
 import { registerDevice } from '../../src/changes/devices.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { type Db, openDatabase } from '../../src/db/database.ts';
-import { dumpRows } from '../../src/db/dump.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { backUp, restore } from '../../src/operations/backup.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
 import { describeEachDatabase, newDataFolder } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
+import { feedEpochs, rowsOf } from '../support/rows-of.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 
@@ -67,6 +67,10 @@ describeEachDatabase('a backup', (database) => {
     const target = { db: other.kysely, store: otherStore };
     expect(await restore(target, backup)).toMatchObject({ rows: rows.length, adapters: 1 });
     expect(await rowsOf(other.kysely)).toEqual(rows);
+    // a device that has heard of what came after the backup must not take new events for those
+    const epochs = await feedEpochs(db);
+    expect(epochs.length).toBeGreaterThan(0);
+    for (const epoch of await feedEpochs(other.kysely)) expect(epochs).not.toContain(epoch);
     const adapters = other.kysely.selectFrom('adapters').select(['userId', 'sha256']);
     const adapter = await adapters.executeTakeFirstOrThrow();
     expect(await otherStore.isIntact(adapter)).toBe(true);
@@ -108,12 +112,3 @@ describeEachDatabase('a backup', (database) => {
     });
   });
 });
-
-async function rowsOf(db: Db): Promise<string[]> {
-  const lines: string[] = [];
-  await dumpRows(db, (rows) => {
-    lines.push(...rows.map(({ table, json }) => `${table} ${json}`));
-    return Promise.resolve();
-  });
-  return lines.sort();
-}

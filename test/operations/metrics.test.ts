@@ -5,10 +5,12 @@ import { queueRuns } from '../../src/changes/queue-run.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { EngineEvent } from '../../src/inference/engine-protocol.ts';
+import { newRedisClient, PATIENT, watchRedis } from '../../src/lib/redis-client.ts';
 import { measuredEngine } from '../../src/operations/measured-engine.ts';
 import { openMetrics } from '../../src/operations/metrics.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase, redisUrl } from '../support/databases.ts';
 import { FakeEngine } from '../support/fake-engine.ts';
+import { shouldRunWith } from '../support/programs.ts';
 
 describeEachDatabase('the figures', (database) => {
   it('tell of waiting and of finished runs, whoever ran them', async () => {
@@ -31,6 +33,23 @@ describeEachDatabase('the figures', (database) => {
     expect(text).toMatch(/^attune_runs_finished\{outcome="PUBLISHED"\} 1$/m);
     expect(text).toMatch(/^attune_change_to_live_seconds\{quantile="0.5"\} 9$/m);
     expect(text).toMatch(/^attune_sockets 3$/m);
+  });
+});
+
+describe.skipIf(!shouldRunWith('redis-server'))('the time that Redis takes', () => {
+  it('is told of each command that waits for nothing, until nobody wants to know', async () => {
+    const client = newRedisClient(await redisUrl(), () => undefined, PATIENT);
+    await client.connect();
+    const told: number[] = [];
+    const unwatch = watchRedis((ms) => told.push(ms));
+    await client.set('time', '1');
+    await client.bzPopMin('nobody puts anything here', 0.2);
+    await expect(client.hGet('time', 'no hash')).rejects.toThrow('WRONGTYPE');
+    unwatch();
+    await client.del('time');
+    expect(told).toHaveLength(2);
+    for (const ms of told) expect(ms).toBeGreaterThan(0);
+    client.destroy();
   });
 });
 

@@ -7,7 +7,7 @@ import { queueRuns } from '../../src/changes/queue-run.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/database.ts';
-import { doctor, retryJobs, showJobs, showUsers } from '../../src/operations/operate.ts';
+import { doctor, perform } from '../../src/operations/operate.ts';
 import { newDataFolder, newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 
@@ -72,14 +72,14 @@ describe('jobs and users', () => {
       .execute();
     await queueRuns(db, user.id, ['continue'], { now: new Date() });
     await database.close();
-    expect(await showUsers(config())).toContain(
+    expect(await perform(config(), { name: 'users' })).toContain(
       `${user.subject}  0 devices  0 records  0 adapters`,
     );
-    const before = await showJobs(config());
+    const before = await perform(config(), { name: 'jobs' });
     expect(before).toMatch(/subject {2}FAILED/);
     expect(before).toMatch(/continue {2}QUEUED/);
-    expect(await retryJobs(config())).toBe('1 queued again\n');
-    const after = await showJobs(config());
+    expect(await perform(config(), { name: 'retry' })).toBe('1 queued again\n');
+    const after = await perform(config(), { name: 'jobs' });
     expect(after.match(/QUEUED/g)).toHaveLength(2);
     expect(after).toMatch(/subject {2}QUEUED/);
   });
