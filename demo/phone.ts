@@ -91,9 +91,13 @@ export class Phone {
   }
 
   /** Runs one operation; throws with the server's own words when it has errors. */
-  async query<T>(query: string, variables: Record<string, unknown> = {}): Promise<T> {
+  async query<T>(
+    query: string,
+    variables: Record<string, unknown> = {},
+    signal?: AbortSignal,
+  ): Promise<T> {
     const response = await fetch(`${this.#account.url}/graphql`, {
-      method: 'POST',
+      ...{ method: 'POST', signal: signal ?? null },
       headers: { 'content-type': 'application/json', ...this.#authorization() },
       body: JSON.stringify({ query, variables }),
     });

@@ -16,6 +16,7 @@ const ROUNDS = soakRuns(3);
 const STORM = { users: 3, changesPerUser: 12 * ROUNDS, faults: 0 };
 const NO_DAMAGE = { lost: 0, doubled: 0, crossUserReads: 0 };
 const HOUR_MS = 60 * 60 * 1000;
+const TIMEOUT_MS = 300_000 + 30_000 * ROUNDS;
 
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
 
@@ -66,13 +67,13 @@ describe.skipIf(!hasServers)('a deployment', () => {
   it(
     'loses and doubles nothing when Redis is killed and comes back with its log',
     () => survive('redis restarts', () => redis.restart('SIGKILL')),
-    300_000,
+    TIMEOUT_MS,
   );
 
   it(
     'loses and doubles nothing when PostgreSQL dies and recovers',
     () => survive('postgres restarts', () => postgres.restart('SIGQUIT')),
-    300_000,
+    TIMEOUT_MS,
   );
 
   it(
@@ -82,7 +83,7 @@ describe.skipIf(!hasServers)('a deployment', () => {
         deployment.jump(random() < 0.5 ? HOUR_MS : -HOUR_MS);
         if (random() < 0.3) await deployment.flushRedis();
       }),
-    300_000,
+    TIMEOUT_MS,
   );
 
   it(
@@ -93,6 +94,6 @@ describe.skipIf(!hasServers)('a deployment', () => {
         const deliveries = users.flatMap((id) => [id, id]).sort(() => random() - 0.5);
         await Promise.all(deliveries.map((id, i) => deployment.deliver(id, i % 2)));
       }),
-    300_000,
+    TIMEOUT_MS,
   );
 });

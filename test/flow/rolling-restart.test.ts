@@ -1,5 +1,6 @@
-// Every process of a deployment is told to stop and started again, one after the other, while devices push and follow their
-// feeds: no push fails at two servers, no event is missing or comes twice. Taking its time, it kills and stops them too.
+// Every process of a deployment is told to stop and started again, one after the other, while devices push, ask and follow
+// their feeds: nothing fails at two servers, no event is missing or comes twice. Taking its time, it kills and stops them
+// too, or an engine or a trainer that one of them has started.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -27,6 +28,7 @@ const USERS = 2;
 /** Records that are pushed again and again while servers restart. */
 const RECORDS = 12;
 const PAUSE_MS = 100;
+const PUSHES_PER_QUESTION = 5;
 /** Longer than the queue waits for a silent trainer. */
 const STOPPED_MS = 60_000;
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
@@ -53,6 +55,8 @@ test.skipIf(!hasServers)(
       ['first', ['serve', '--port', String(ports[0])], /running at/],
       ['second', ['serve', '--port', String(ports[1])], /running at/],
       ['third', ['train'], /is training/],
+      // so that a run moves on while its trainer is stopped
+      ...(ROUNDS > 1 ? [['fourth', ['train'], /is training/] as const] : []),
     ];
     const start = async ([name, args, isUp]: (typeof nodes)[number]) => {
       const node = new AttuneProcess([...args, '--data', join(folder, name)], settings(servers));
@@ -66,13 +70,13 @@ test.skipIf(!hasServers)(
     const following = devices.map((device) => device.follow(over.signal));
     const restarted = new AbortController();
     const pushing = devices.map((device) => pushUntil(device, restarted.signal));
-    const befallen = { SIGTERM: 0, SIGKILL: 0, SIGSTOP: 0 };
+    const befallen: Record<string, number> = {};
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const node of nodes) {
         const fate = round === 0 ? 'SIGTERM' : fateOf(random());
-        befallen[fate] += 1;
-        await befall(must(running.get(node[0]), 'it was started'), fate);
-        if (fate !== 'SIGSTOP') await start(node);
+        const what = await befall(must(running.get(node[0]), 'it was started'), fate, random());
+        befallen[what.name] = (befallen[what.name] ?? 0) + 1;
+        if (what.hasEnded) await start(node);
       }
     }
     restarted.abort();
@@ -88,26 +92,54 @@ test.skipIf(!hasServers)(
     const sum = (of: readonly number[]) => of.reduce((total, each) => total + each, 0);
     const retries = sum(devices.map((device) => device.retries));
     process.stdout.write(
-      `rolling-restart: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} of them at a second server, ${sum(feeds)} events\n`,
+      `rolling-restart: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} mutations at a second server, ${sum(feeds)} events\n`,
     );
     await Promise.all(devices.map((device) => device.close()));
   },
   400_000 + 80_000 * ROUNDS,
 );
 
+type Fate = 'SIGTERM' | 'SIGKILL' | 'SIGSTOP';
+
 /** What happens to a process after the first round, in which each is told to stop. */
-function fateOf(chance: number): 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' {
-  if (chance < 0.25) return 'SIGTERM';
+function fateOf(chance: number): Fate {
+  if (chance < 0.2) return 'SIGTERM';
   return chance < 0.9 ? 'SIGKILL' : 'SIGSTOP';
 }
 
-async function befall(node: AttuneProcess, fate: ReturnType<typeof fateOf>): Promise<void> {
-  node.kill(fate);
+/** A worker of the process in half of the cases in which it has some. */
+function pick(workers: readonly number[], chance: number): number | undefined {
+  return workers[Math.floor(chance * 2 * workers.length)];
+}
+
+/** What happened to whom. */
+interface Befallen {
+  readonly name: string;
+  /** Whether the process of the server or trainer is gone. */
+  readonly hasEnded: boolean;
+}
+
+/** Kills or stops the process, or one of its workers; whoever is stopped goes on after a minute. */
+async function befall(node: AttuneProcess, fate: Fate, chance: number): Promise<Befallen> {
+  const worker = fate === 'SIGTERM' ? undefined : pick(await node.workers(), chance);
+  const send = (signal: NodeJS.Signals) =>
+    worker === undefined ? node.kill(signal) : signalTo(worker, signal);
+  send(fate);
+  const hasEnded = worker === undefined && fate !== 'SIGSTOP';
+  if (hasEnded) await node.exit();
   if (fate === 'SIGSTOP') {
     await systemClock.sleep(STOPPED_MS);
-    node.kill('SIGCONT');
-  } else {
-    await node.exit();
+    send('SIGCONT');
+  }
+  return { name: worker === undefined ? fate : `${fate} of a worker`, hasEnded };
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    // a trainer that has done its work, or an engine that was given up meanwhile
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 
@@ -129,13 +161,14 @@ async function joined(urls: readonly string[], number: number): Promise<RoamingD
   return device;
 }
 
-/** Pushes one mail after the other; returns how many. Throws when a push fails twice. */
+/** Pushes one mail after the other, with a question now and then; returns how many pushes. Throws when something fails twice. */
 async function pushUntil(device: RoamingDevice, signal: AbortSignal): Promise<number> {
   const mails = readMailbox();
   let count = 0;
   while (!signal.aborted) {
     const mail = must(mails[count % mails.length], 'a mail');
     await device.push([{ ...mail, recordId: `more-${count % RECORDS}`, kind: 'UPSERT' }]);
+    if (count % PUSHES_PER_QUESTION === 0) await device.ask(MODE, { body: mail.data.body });
     count += 1;
     await systemClock.sleep(PAUSE_MS);
   }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { must } from '../../src/lib/errors.ts';
 
@@ -62,10 +63,19 @@ export class AttuneProcess {
 
   /** The ids of the processes that this one has started and that still run. */
   async children(): Promise<readonly number[]> {
-    const { readFile } = await import('node:fs/promises');
     const list = await readFile(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8').catch(
       () => '',
     );
     return list.split(' ').filter(Boolean).map(Number);
+  }
+
+  /** Those of them that answer or train: its engine and its trainers. */
+  async workers(): Promise<readonly number[]> {
+    const workers: number[] = [];
+    for (const pid of await this.children()) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (/(engine|trainer)-process\.[jt]s/.test(command)) workers.push(pid);
+    }
+    return workers;
   }
 }

@@ -11,12 +11,16 @@ const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) 
 const FOLLOW = `subscription ($after: Cursor) { adapterEvents(after: $after) { __typename
   ... on AdapterReady { cursor } ... on AdapterRevoked { cursor } ... on ResyncRequired { reason } } }`;
 
+const ASK = `mutation ($input: CompleteInput!) { complete(input: $input) { text } }`;
+
+/** A server that does not answer for so long is given up, as a phone does. */
+const PATIENCE_MS = 20_000;
 /** Between a connection that broke and the next one. */
 const PAUSE_MS = 100;
 
 /** One device of one user. */
 export class RoamingDevice {
-  /** Pushes that the first server did not answer. */
+  /** What the first server did not answer, or not well. */
   retries = 0;
   /** The cursor of every event that came, in order. */
   readonly cursors: string[] = [];
@@ -42,19 +46,27 @@ export class RoamingDevice {
       this.#mutationId += 1;
       return { ...change, mutationId: this.#mutationId };
     });
-    const send = () => this.query(PUSH, { input: { deviceId: 'device', changes: numbered } });
+    await this.#mutate(PUSH, { deviceId: 'device', changes: numbered });
+  }
+
+  /** Has a mode answer; once more at another server if need be. Throws when that one does not answer either. */
+  async ask(mode: string, input: unknown): Promise<void> {
+    await this.#mutate(ASK, { mode, input, maxTokens: 8 });
+  }
+
+  async #mutate(document: string, input: unknown): Promise<void> {
     try {
-      await send();
+      await this.#send(document, input);
     } catch {
       this.retries += 1;
       this.#at += 1;
-      await send();
+      await this.#send(document, input);
     }
   }
 
-  /** Asks the server of the moment. */
-  query<T>(document: string, variables: Record<string, unknown> = {}): Promise<T> {
-    return this.#phone().query<T>(document, variables);
+  #send(document: string, input: unknown): Promise<unknown> {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    return this.#phone().query(document, { input }, signal);
   }
 
   /** Follows the feed from its beginning, wherever it is served, until the signal aborts. */
