@@ -15,15 +15,17 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { perform, restoreBackup } from '../../src/operations/operate.ts';
 import { type App, startApp } from '../../src/start/app.ts';
+import { newDataFolder } from '../support/databases.ts';
 import { rowsOf } from '../support/rows-of.ts';
 
 let folder: string;
+const places: string[] = [];
 let config: Config;
 let app: App;
 let phone: Phone;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-online-'));
-  config = configOf('served');
+  config = await newPlace();
   const options = { logger: pino({ level: 'silent' }), trains: false };
   app = await startApp(config, { ...options, signal: new AbortController().signal });
   const token = await issueToken(config.dataDir, 'ann', systemClock);
@@ -33,12 +35,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await phone.close();
   await app.close();
-  await rm(folder, { recursive: true });
+  for (const place of [folder, ...places]) await rm(place, { recursive: true });
 });
 
-/** Settings of a place whose keys are those of the served one. */
-function configOf(name: string): Config {
-  const dirs = { dataDir: join(folder, name), keysDir: join(folder, 'served') };
+/** Settings of an empty place, with its own keys or those of another one. */
+async function newPlace(keysOf?: Config): Promise<Config> {
+  const dataDir = await newDataFolder();
+  places.push(dataDir);
+  const dirs = { dataDir, keysDir: keysOf?.dataDir ?? dataDir, cacheDir: join(folder, 'cache') };
   return readConfig({ ...dirs, model: 'tiny', modes: 'subject', port: '0' }, {});
 }
 
@@ -87,7 +91,7 @@ it('says who has the folder where that is no server, also after one was killed',
 });
 
 it('fails with what went wrong at the server', async () => {
-  const other = { ...configOf('other'), keysDir: undefined };
+  const other = await newPlace();
   const server = await startApp(other, {
     ...{ logger: pino({ level: 'silent' }), trains: false },
     signal: new AbortController().signal,
@@ -102,7 +106,7 @@ it('fails with what went wrong at the server', async () => {
 }, 60_000);
 
 async function restoredRows(name: string): Promise<readonly string[]> {
-  const place = configOf(`from-${name}`);
+  const place = await newPlace(config);
   await restoreBackup(place, join(folder, name));
   return rowsIn(place);
 }
