@@ -113,6 +113,7 @@ function runFigures({
   full,
   incremental,
   alone,
+  pair,
 }: Awaited<ReturnType<typeof measureRuns>>): readonly Figure[] {
   const { proportional, resident, anonymous } = full.memory;
   const losses = ({ verdict }: typeof full) =>
@@ -135,6 +136,11 @@ function runFigures({
       name: 'resident, of it no file',
       shown: `${resident.toFixed(2)}, ${anonymous.toFixed(2)} GB`,
     },
+    {
+      name: "two users' runs at once, over one after the other",
+      shown: `${pair.seconds.toFixed(1)} s, ${(pair.seconds / (2 * full.seconds)).toFixed(3)}x`,
+    },
+    { name: 'their memory, shared pages once', shown: `${pair.memory.proportional.toFixed(2)} GB` },
   ];
 }
 

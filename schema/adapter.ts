@@ -75,7 +75,7 @@ export const AdapterLineage = objectType({
     t.field('figures', {
       type: 'JSON',
       description:
-        'Steps, how much was learnt from, first and last training loss, held-out figures.',
+        'Steps, how much was learnt from, what was dropped or cut for it and how often, first and last training loss, held-out figures.',
     });
   },
 });

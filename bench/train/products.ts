@@ -5,7 +5,13 @@ import { encodeOnnx } from '../../src/graph/onnx/encode.ts';
 import { matmul, matmulIntegerToFloat } from '../../src/graph/ops/matrix.ts';
 import { constant, f32, input, scalar } from '../../src/graph/tensor.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
-import { LORA_MODULES, loraLayers, loraPlaces, moduleSize } from '../../src/model/lora.ts';
+import {
+  LORA_MODULES,
+  type LoraModule,
+  loraLayers,
+  loraPlaces,
+  moduleSize,
+} from '../../src/model/lora.ts';
 import { hostTensor } from '../../src/runtime/host-tensor.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import type { Batch } from '../../src/training/core/batch.ts';
@@ -22,6 +28,8 @@ export interface StepProducts {
   readonly fp32: number;
   readonly int8: number;
 }
+
+const BEFORE_ATTENTION: readonly LoraModule[] = ['q_proj', 'k_proj', 'v_proj'];
 
 // A product so large that nothing but multiplying counts.
 const SIZE = 1024;
@@ -69,24 +77,36 @@ async function fastest(
   return (1000 * SIZE ** 3) / Math.min(...times);
 }
 
-/** Counts the products of one writing step over the batch, its padding too, as the graph has them:
- *  forward, and for the gradient one product per frozen matrix, two per LoRA matrix and four in attention. */
+/** Counts the products of one writing step over the batch, its padding too, as the graph has them: forward, and for the gradient
+ *  one product per frozen matrix, two per LoRA matrix and four in attention. What follows attention in the last layer is computed
+ *  for the targets alone. */
 export function productsOfStep(config: LlamaConfig, recipe: Recipe, batch: Batch): StepProducts {
   const tokens = batch.examples.length * batch.length;
-  const adapted = loraLayers(config, recipe.lora).length;
-  const perLayer = LORA_MODULES.reduce((sum, module) => {
-    const size = moduleSize(config, module);
-    return sum + size.in * size.out;
-  }, 0);
-  const frozen = tokens * perLayer * adapted;
-  const head = batch.targets.length * config.vocabSize * config.hiddenSize;
-  const lora = loraPlaces(config, recipe.lora).reduce(
-    (sum, place) => sum + tokens * recipe.lora.rank * (place.in + place.out),
-    0,
+  const targets = batch.targets.length;
+  const layers = loraLayers(config, recipe.lora);
+  const rowsOf = (layer: number, module: LoraModule) =>
+    layer === config.layerCount - 1 && !BEFORE_ATTENTION.includes(module) ? targets : tokens;
+  const frozen = sum(
+    layers.flatMap((layer) =>
+      LORA_MODULES.map((module) => {
+        const size = moduleSize(config, module);
+        return rowsOf(layer, module) * size.in * size.out;
+      }),
+    ),
   );
-  const attention = 2 * tokens * batch.length * config.headCount * config.headSize * adapted;
+  const lora = sum(
+    loraPlaces(config, recipe.lora).map(
+      (place) => rowsOf(place.layer, place.module) * recipe.lora.rank * (place.in + place.out),
+    ),
+  );
+  const head = targets * config.vocabSize * config.hiddenSize;
+  const attention = 2 * tokens * batch.length * config.headCount * config.headSize * layers.length;
   const floats = frozen + 2 * head + 3 * lora + 3 * attention;
   return recipe.precision === 'fp32'
     ? { fp32: floats + frozen, int8: 0 }
     : { fp32: floats, int8: frozen };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

@@ -1,15 +1,15 @@
 // One training step beside the same one by torch and PEFT, in turns, and beside what the processor could do at best.
 
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { forkScript } from '../../src/lib/fork-script.ts';
 import type { Base } from '../../src/model/base-package.ts';
-import { clipGradient, newAdamW, stepAdamW } from '../../src/training/core/adamw.ts';
 import { collate } from '../../src/training/core/batch.ts';
-import { freshLora } from '../../src/training/core/fresh-lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import type { Recipe } from '../../src/training/core/recipe.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
-import { openLlamaLearner } from '../../src/training/llama-learner.ts';
+import type { StepRequest } from './our-peer.ts';
 import { measurePeak, type Peak, productsOfStep } from './products.ts';
 import { startTorchPeer } from './torch-peer.ts';
 
@@ -55,7 +55,7 @@ export async function compareSteps(options: {
   const peer = (dtype: 'float32' | 'bfloat16') =>
     startTorchPeer({ python, baseDir: base.dir, batchFile, dtype, threads });
   const [fp32, bf16] = [await peer('float32'), await peer('bfloat16')];
-  const ours = await ourStep(base, recipe, { rows, threads });
+  const ours = startOurPeer({ baseDir: base.dir, recipe, rows, threads });
   const rounds: { ours: number; fp32: number; bf16: number; peak: Peak }[] = [];
   // the first round is for warming up
   for (let round = 0; round <= ROUNDS; round += 1) {
@@ -67,7 +67,7 @@ export async function compareSteps(options: {
     };
     if (round > 0) rounds.push(times);
   }
-  await Promise.all([fp32.stop(), bf16.stop(), ours.close()]);
+  await Promise.all([fp32.stop(), bf16.stop(), ours.stop()]);
   const products = productsOfStep(base.config, recipe, collate(rows));
   const atPeak = ({ peak }: { peak: Peak }) =>
     1000 * (products.fp32 / peak.fp32 + products.int8 / peak.int8);
@@ -97,24 +97,25 @@ function exampleRows(vocabSize: number): readonly TokenExample[] {
   }));
 }
 
-async function ourStep(
-  base: Base,
-  recipe: Recipe,
-  { rows, threads }: { rows: readonly TokenExample[]; threads: number },
-) {
-  const { lora, precision, maxTokens } = recipe;
-  const learner = await openLlamaLearner({ base, lora, precision, maxTokens, threads });
-  const theta = freshLora(base.config, lora, seededRandom('3'.repeat(64)));
-  const state = newAdamW(theta.length);
+/** Our side, in a process like a trainer's. */
+function startOurPeer(request: StepRequest) {
+  const { child, stderr } = forkScript(new URL('./our-peer.ts', import.meta.url), {
+    keepsMemory: true,
+  });
+  const next = async (): Promise<number> => {
+    const exit = once(child, 'exit').then(() => {
+      throw new Error(`our steps ended: ${stderr()}`);
+    });
+    const [ms] = await Promise.race([once(child, 'message'), exit]);
+    return ms;
+  };
   return {
-    step: async () => {
-      const startedAt = performance.now();
-      const { gradient } = await learner.step(collate(rows), theta);
-      clipGradient(gradient, recipe.clipNorm);
-      stepAdamW(theta, gradient, state, recipe);
-      return performance.now() - startedAt;
+    step: () => {
+      const taken = next();
+      child.send(request);
+      return taken;
     },
-    close: () => learner.close(),
+    stop: () => child.kill(),
   };
 }
 

@@ -36,12 +36,19 @@ interface PeakMemory {
   readonly anonymous: number;
 }
 
-/** Trains on 100 mails, then goes on with 5 more of them, in the process that the first run left and in a new one. */
+/** What `measureRuns` found. */
+export type AllRuns = Readonly<Record<'full' | 'incremental' | 'alone', RunFigures>> & {
+  /** Two users' runs on 100 mails each at once: until both have their adapter, and what both trainers hold. */
+  readonly pair: Pick<RunFigures, 'seconds' | 'memory'>;
+};
+
+/** Trains on 100 mails, then goes on with 5 more of them, in the process that the first run left and in a new one; then trains for
+ *  two users at once. */
 export async function measureRuns(options: {
   readonly base: Base;
   readonly mode: Mode;
   readonly folder: string;
-}): Promise<Record<'full' | 'incremental' | 'alone', RunFigures>> {
+}): Promise<AllRuns> {
   const { base, mode, folder } = options;
   const store = await openAdapterStore(folder, folderVault(folder));
   const mails = manyMails(MAILS + NEW_MAILS);
@@ -53,7 +60,8 @@ export async function measureRuns(options: {
   const kept = new KeptTrainers(systemClock);
   const run = (name: string, examples: readonly TrainingExample[], from?: WarmStart) => {
     const place = { base, mode, store, outDir: join(folder, name) };
-    return oneRun(name === 'alone' ? place : { ...place, kept }, examples, from);
+    const isKept = name === 'full' || name === 'incremental';
+    return oneRun(isKept ? { ...place, kept } : place, examples, from);
   };
   const first = await run('full', known);
   const warmStart = {
@@ -63,7 +71,17 @@ export async function measureRuns(options: {
   const second = await run('incremental', [...known, ...added], warmStart);
   kept.close();
   const third = await run('alone', [...known, ...added], warmStart);
-  return { full: first.figures, incremental: second.figures, alone: third.figures };
+  const others = manyMails(2 * MAILS).slice(MAILS);
+  const theirs = others.map((mail) => exampleOf(mode, mail));
+  const startedAt = performance.now();
+  const both = Promise.all([run('one of two', known), run('two of two', theirs)]);
+  const memory = await watchMemory(both, 2);
+  await both;
+  const seconds = (performance.now() - startedAt) / 1000;
+  return {
+    ...{ full: first.figures, incremental: second.figures, alone: third.figures },
+    pair: { seconds, memory },
+  };
 }
 
 function exampleOf(mode: Mode, { recordId, subject, body }: Mail): TrainingExample {
@@ -91,7 +109,7 @@ async function oneRun(
     },
     { onProgress: () => undefined, signal: new AbortController().signal, niceness: 0, ...watch },
   );
-  const memory = watchMemory(running);
+  const memory = watchMemory(running, 1);
   const result = await running;
   const verdict = decideGate(result.measures, { ...mode.gate, objective: mode.objective });
   const { sha256: name } = await store.put(result.adapterDir, null);
@@ -105,8 +123,8 @@ async function oneRun(
 
 const WATCH_MS = 200;
 
-/** Asks the kernel about the newest child until the run is over. */
-async function watchMemory(running: Promise<unknown>): Promise<PeakMemory> {
+/** Asks the kernel about the largest children, as many as there are trainers, until the runs are over. */
+async function watchMemory(running: Promise<unknown>, trainers: number): Promise<PeakMemory> {
   let isOver = false;
   const ended = running.then(
     () => {
@@ -119,11 +137,16 @@ async function watchMemory(running: Promise<unknown>): Promise<PeakMemory> {
   let peak = { proportional: 0, resident: 0, anonymous: 0 };
   while (!isOver) {
     const sizes = await Promise.all((await childPids()).map(memoryOf));
-    const now = sizes.reduce((a, b) => (a.resident > b.resident ? a : b), peak);
+    const largest = sizes.sort((a, b) => b.resident - a.resident).slice(0, trainers);
+    const atOnce = (field: keyof PeakMemory) =>
+      Math.max(
+        peak[field],
+        largest.reduce((sum, size) => sum + size[field], 0),
+      );
     peak = {
-      proportional: Math.max(peak.proportional, now.proportional),
-      resident: Math.max(peak.resident, now.resident),
-      anonymous: Math.max(peak.anonymous, now.anonymous),
+      proportional: atOnce('proportional'),
+      resident: atOnce('resident'),
+      anonymous: atOnce('anonymous'),
     };
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, WATCH_MS))]);
   }

@@ -20,6 +20,8 @@ export interface LineageFigures {
   /** Examples, pairs and lone thumbs that it learnt from in this run. */
   readonly examples: number;
   readonly preferences: number;
+  /** What was dropped or cut so that it could be learnt or measured, and how often: such as "cut to fit" 3 times. */
+  readonly notes: Readonly<Record<string, number>>;
   /** Training loss of the first and of the last step. */
   readonly firstLoss: number | null;
   readonly lastLoss: number | null;

@@ -3,7 +3,7 @@
 import { must } from '../lib/errors.ts';
 import { customGradient } from './custom-gradient.ts';
 import type { Tensor } from './ir.ts';
-import { add, log, mul, sigmoid, sub } from './ops/elementwise.ts';
+import { add, log, mul, sigmoid, silu, sub } from './ops/elementwise.ts';
 import { gather } from './ops/gather.ts';
 import { matmul } from './ops/matrix.ts';
 import { softmax } from './ops/normalise.ts';
@@ -12,19 +12,20 @@ import { concat, split } from './ops/reshape.ts';
 import { staticShape } from './tensor.ts';
 
 /** silu(gate) * up, the gated activation of Llama's feed-forward layer.
- *  gate, up, result: one shape. */
+ *  gate, up, result: one shape. Only gate and up are kept for the gradient: two passes more on the way back, but in training these
+ *  are the largest tensors, and what is kept has left the cache by then. */
 export function swiglu(gate: Tensor, up: Tensor): Tensor {
-  const s = sigmoid(gate);
-  const silu = mul(gate, s);
   const [y] = customGradient({
     name: 'swiglu',
-    outputs: [mul(silu, up)],
+    outputs: [mul(silu(gate), up)],
     parents: [gate, up],
     vjp: ([g]) => {
       const dy = must(g, 'one output');
+      const s = sigmoid(gate);
+      const activated = mul(gate, s);
       // silu' = s + gate s (1 - s) = s (1 - silu) + silu
-      const slope = add(mul(s, sub(1, silu)), silu);
-      return [mul(mul(dy, up), slope), mul(dy, silu)];
+      const slope = add(mul(s, sub(1, activated)), activated);
+      return [mul(mul(dy, up), slope), mul(dy, activated)];
     },
   });
   return must(y, 'one output');

@@ -20,12 +20,28 @@ export interface Forked {
   readonly stderr: () => string;
 }
 
-/** Forks a script with an IPC channel that carries typed arrays and every number. Its stdout is discarded.
- *  `niceness` (0 to 19) is how readily it yields the processor to others. */
-export function forkScript(script: URL, options: { niceness?: number } = {}): Forked {
+// glibc gives freed memory back to the system at once, and takes large pieces from it anew each time. What a training step frees
+// the next one needs: up to half a gigabyte is kept, and pieces up to glibc's own limit come from there.
+const KEEPS_MEMORY = {
+  MALLOC_TRIM_THRESHOLD_: String(512 * 2 ** 20),
+  MALLOC_MMAP_THRESHOLD_: String(32 * 2 ** 20),
+};
+
+/** How a script is forked. */
+export interface ForkOptions {
+  /** How readily it yields the processor to others, 0 to 19. */
+  readonly niceness?: number;
+  /** It frees and takes hundreds of megabytes all the time. */
+  readonly keepsMemory?: boolean;
+}
+
+/** Forks a script with an IPC channel that carries typed arrays and every number. Its stdout is discarded. */
+export function forkScript(script: URL, options: ForkOptions = {}): Forked {
   const child = fork(script, [], {
     execArgv: loaderOf(script),
     serialization: 'advanced',
+    // biome-ignore lint/style/noProcessEnv: a child is given what this process was, and nothing is read here
+    env: { ...process.env, ...(options.keepsMemory && KEEPS_MEMORY) },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let kept = '';

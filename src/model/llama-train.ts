@@ -49,15 +49,16 @@ export function trainStepGraph(options: TrainGraphOptions): Graph {
   return shareSubexpressions(buildGraph('train_step', { loss, gradient }));
 }
 
-/** One step of preference optimisation, for N pairs of rows (chosen, rejected) or N rows with a thumb each:
+/** All that a learner does, in one graph: how likely the targets are (the output logProbs of scoreGraph), and one step of writing
+ *  or of preference optimisation, for N pairs of rows (chosen, rejected) or N rows with a thumb each:
  *  the inputs of a training step and pairs f32[N,M], reference, pairWeights and thumbWeights f32[N,1]
- *  ->  loss f32[], gradient f32[P]
+ *  ->  logProbs f32[M,1], loss f32[], gradient f32[P]
  *  With m = pairs . logProbs - reference, the loss is sum(pairWeights * -log sigmoid(m) + thumbWeights * sigmoid(-m)), and
  *  the training step's loss is added to it. With +beta in `pairs` at the chosen row's targets, -beta at the rejected row's,
  *  and the same sum under the reference model in `reference`, the first term is DPO: Rafailov et al., "Direct preference
  *  optimization", equation 7. With +beta at the targets of a liked row or -beta at those of a disliked one, and in
  *  `reference` the same sum plus or minus beta z0, the second is KTO: Ethayarajh et al., equation 8. */
-export function preferenceStepGraph(options: TrainGraphOptions): Graph {
+export function learnGraph(options: TrainGraphOptions): Graph {
   const { logProbs, theta } = llamaLogProbs(options);
   const pairs = input('pairs', 'f32', ['N', 'M']);
   const perPair = (name: string) => input(name, 'f32', ['N', 1]);
@@ -67,7 +68,7 @@ export function preferenceStepGraph(options: TrainGraphOptions): Graph {
   const written = sumAll(mul(logProbs, input('weights', 'f32', ['M', 1])));
   const loss = sub(add(preferred, judged), written);
   const gradient = must(gradients(loss, [theta])[0], 'one gradient per parameter');
-  return shareSubexpressions(buildGraph('preference_step', { loss, gradient }));
+  return shareSubexpressions(buildGraph('learn', { logProbs, loss, gradient }));
 }
 
 /** How likely the targets are: the inputs of a training step but for weights  ->  logProbs f32[M,1] */
@@ -94,9 +95,10 @@ function llamaLogProbs(options: TrainGraphOptions): { logProbs: Tensor; theta: T
     prefixLayers > 0 ? input('hidden', 'f32', ['B', 'S', H]) : input('ids', 'i64', ['B', 'S']);
   const model = modelOf(options, start, loraParameters(config, options.lora, theta));
   const first = prefixLayers > 0 ? reshape(start, [-1, H]) : embed(options, start);
-  const last = layers(first, model, { from: prefixLayers, to: config.layerCount });
-  // only the asked positions go through the head, whose product is the largest of all
-  const asked = gather(last, input('positions', 'i64', ['M'])); // f32[M, H]
+  const last = config.layerCount - 1;
+  const below = layers(first, model, { from: prefixLayers, to: last });
+  // only the asked positions go through the end of the last layer, and through the head, whose product is the largest of all
+  const asked = block(below, model, { layer: last, rows: input('positions', 'i64', ['M']) }); // f32[M, H]
   const hidden = rmsNorm(asked, weights.tensor('model.norm.weight'), config.rmsEps);
   const head = config.tiedEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight';
   const targets = input('targets', 'i64', ['M']);
@@ -152,13 +154,18 @@ function embed({ config, weights }: TrainGraphOptions, ids: Tensor): Tensor {
 
 function layers(x: Tensor, model: Model, { from, to }: { from: number; to: number }): Tensor {
   return Array.from({ length: to - from }, (_, i) => from + i).reduce(
-    (hidden, layer) => block(hidden, model, layer),
+    (hidden, layer) => block(hidden, model, { layer }),
     x,
   );
 }
 
-/** One Llama block.   x f32[B*S, H]   returns f32[B*S, H] */
-function block(x: Tensor, model: Model, layer: number): Tensor {
+/** One Llama block.   x f32[B*S, H]   returns f32[B*S, H], or only these of its rows: i64[M]   returns f32[M, H] */
+function block(
+  x: Tensor,
+  model: Model,
+  { layer, rows }: { readonly layer: number; readonly rows?: Tensor },
+): Tensor {
+  const wanted = (all: Tensor) => (rows === undefined ? all : gather(all, rows));
   const norm = (name: string, hidden: Tensor) =>
     rmsNorm(
       hidden,
@@ -166,8 +173,8 @@ function block(x: Tensor, model: Model, layer: number): Tensor {
       model.config.rmsEps,
     );
   const qkv = linears(norm('input_layernorm', x), model, layer, ['q_proj', 'k_proj', 'v_proj']);
-  const context = attention(qkv, model);
-  const attended = add(x, linears(context, model, layer, ['o_proj'])('o_proj'));
+  const context = wanted(attention(qkv, model));
+  const attended = add(wanted(x), linears(context, model, layer, ['o_proj'])('o_proj'));
   const normed = norm('post_attention_layernorm', attended);
   const expanded = linears(normed, model, layer, ['gate_proj', 'up_proj']);
   const activated = swiglu(expanded('gate_proj'), expanded('up_proj'));

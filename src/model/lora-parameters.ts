@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../graph/ir.ts';
 import { gemm, matmul } from '../graph/ops/matrix.ts';
-import { reshape, split } from '../graph/ops/reshape.ts';
+import { reshape, split, transpose } from '../graph/ops/reshape.ts';
 import { must } from '../lib/errors.ts';
 import type { LlamaConfig } from './llama-config.ts';
 import {
@@ -102,7 +102,7 @@ export function addLora(
   const adapted = modules.map((module, i): [LoraModule, Tensor] => {
     const c = must(outputs.get(module), 'the group has the module');
     const [u, bi] = [must(shrunk[i], 'one part per module'), must(b[i], 'one B per module')];
-    return [module, gemm(u, bi, { c, transB: true, alpha: scale })];
+    return [module, gemm(u, transpose(bi, [1, 0]), { c, alpha: scale })];
   });
   return new Map([...outputs, ...adapted]);
 }

@@ -175,7 +175,15 @@ function lineageOf(training: UploadedTraining, recipe: Recipe): Lineage {
     parentSha256: null,
     recipe: { ...(recipe as unknown as { readonly [key: string]: Json }), precision: 'int8' },
     codeVersion: CODE_VERSION,
-    figures: { steps, examples, preferences: 0, ...unknown, holdoutLoss: loss, baseLoss },
+    figures: {
+      steps,
+      examples,
+      preferences: 0,
+      notes: {},
+      ...unknown,
+      holdoutLoss: loss,
+      baseLoss,
+    },
   };
 }
 

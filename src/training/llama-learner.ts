@@ -1,18 +1,18 @@
 // The server's learner: its graphs are built from the recipe, over the weights in the base's folder.
 
-import type { Graph } from '../graph/graph.ts';
 import { encodeOnnx } from '../graph/onnx/encode.ts';
 import type { Base } from '../model/base-package.ts';
 import type { LinearPrecision } from '../model/frozen-linear.ts';
 import {
-  preferenceStepGraph,
+  learnGraph,
   prefixGraph,
   scoreGraph,
   type TrainGraphOptions,
-  trainStepGraph,
 } from '../model/llama-train.ts';
 import { type LoraShape, loraLayers } from '../model/lora.ts';
 import { trainingWeights } from '../model/training-weights.ts';
+import { HostTensor, hostTensor } from '../runtime/host-tensor.ts';
+import type { Session } from '../runtime/ort-session.ts';
 import { openSession } from '../runtime/session.ts';
 import { OnnxLearner, type TrainGraphName } from './core/onnx-learner.ts';
 
@@ -30,24 +30,69 @@ export interface LlamaLearnerOptions {
   readonly threads: number;
 }
 
-const GRAPHS: Readonly<Record<TrainGraphName, (options: TrainGraphOptions) => Graph>> = {
-  prefix: prefixGraph,
-  step: trainStepGraph,
-  preference: preferenceStepGraph,
-  score: scoreGraph,
-};
-
-/** Opens a learner. Its sessions are opened when they are first needed. */
+/** Opens a learner. Its sessions are opened when they are first needed: one for steps and scores, whose packed weights are most
+ *  of what a run holds, and one for the frozen lower layers where there are any. */
 export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<LlamaLearner> {
-  const { base, lora, maxTokens, threads } = options;
-  const { config } = base;
-  const weights = await trainingWeights(base, options.precision);
-  const prefixLayers = Math.min(...loraLayers(config, lora));
-  const graphs = { config, weights, lora, maxTokens, prefixLayers };
-  const sessions = { threads, arena: false, memoryPattern: false, externalDataFolder: base.dir };
+  const { graphs, open } = await prepare(options);
+  let learning: Promise<Session> | undefined;
+  const learningSession = () => {
+    learning ??= open(
+      encodeOnnx(learnGraph(graphs), { condition: 'learns', outputs: ['gradient'] }),
+      { prepacking: true },
+    );
+    return learning;
+  };
+  return new OnnxLearner(graphs, async (name) =>
+    name === 'prefix'
+      ? open(encodeOnnx(prefixGraph(graphs)), { prepacking: false })
+      : viewOf(name, await learningSession()),
+  );
+}
+
+/** Opens a learner that can only score. It shares the mapped weight file with other processes, and holds little of its own. */
+export async function openLlamaScorer(options: LlamaLearnerOptions): Promise<LlamaLearner> {
+  const { graphs, open } = await prepare(options);
+  const builders = { prefix: prefixGraph, score: scoreGraph };
   return new OnnxLearner(graphs, (name) => {
-    // prepacked weights make a step 8% faster; what runs seldom shares the mapped file instead
-    const prepacking = name === 'step' || name === 'preference';
-    return openSession(encodeOnnx(GRAPHS[name](graphs)), { ...sessions, prepacking });
+    if (name !== 'prefix' && name !== 'score') throw new Error(`a scorer takes no ${name}`);
+    return open(encodeOnnx(builders[name](graphs)), { prepacking: false });
   });
+}
+
+async function prepare({ base, lora, precision, maxTokens, threads }: LlamaLearnerOptions) {
+  const { config } = base;
+  const weights = await trainingWeights(base, precision);
+  const prefixLayers = Math.min(...loraLayers(config, lora));
+  const graphs: TrainGraphOptions = { config, weights, lora, maxTokens, prefixLayers };
+  const fixed = { threads, arena: false, memoryPattern: false, externalDataFolder: base.dir };
+  const open = (model: Uint8Array, { prepacking }: { readonly prepacking: boolean }) =>
+    openSession(model, { ...fixed, prepacking });
+  return { graphs, open };
+}
+
+const whether = (learns: boolean) => new HostTensor('bool', Uint8Array.of(Number(learns)), []);
+const [YES, NO] = [whether(true), whether(false)];
+
+/** The learning session as if it were that of one graph alone: what the graph lacks is fed with zeros, which add nothing. */
+function viewOf(name: Exclude<TrainGraphName, 'prefix'>, session: Session): Session {
+  const learns = name === 'score' ? NO : YES;
+  const fetched = name === 'score' ? ['logProbs'] : ['loss', 'gradient'];
+  return {
+    inputs: session.inputs,
+    outputs: session.outputs,
+    run: (feeds) => {
+      const M = feeds.targets?.dims[0] ?? 0;
+      return session.run({ learns, weights: zeros(M, 1), ...noPair(M), ...feeds }, fetched);
+    },
+    close: () => session.close(),
+  };
+}
+
+function noPair(M: number) {
+  const one = zeros(1, 1);
+  return { pairs: zeros(1, M), reference: one, pairWeights: one, thumbWeights: one };
+}
+
+function zeros(rows: number, columns: number): HostTensor {
+  return hostTensor(new Float32Array(rows * columns), [rows, columns]);
 }

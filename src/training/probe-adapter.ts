@@ -8,7 +8,7 @@ import type { Folder } from '../sealing/private-folder.ts';
 import type { ProbeMeasure } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
 import { measureProbe } from './core/measure-holdout.ts';
-import { openLlamaLearner } from './llama-learner.ts';
+import { openLlamaScorer } from './llama-learner.ts';
 
 /** Which adapter to measure. */
 export interface ProbeJob {
@@ -26,7 +26,7 @@ export async function probeAdapter(job: ProbeJob): Promise<ProbeMeasure> {
   const { config } = base;
   const adapter = await readPeftFolder(adapterDir, base);
   const lora = adapter.shape;
-  const learner = await openLlamaLearner({ base, lora, precision: 'fp32', maxTokens, threads: 1 });
+  const learner = await openLlamaScorer({ base, lora, precision: 'fp32', maxTokens, threads: 1 });
   try {
     const probe = probeExamples(await loadTokenizer(base), maxTokens);
     const candidate = flattenLora(config, adapter);

@@ -16,13 +16,14 @@ import { learn } from './core/learn.ts';
 import type { Learner } from './core/learner.ts';
 import { measureHoldout } from './core/measure-holdout.ts';
 import { type Random, seededRandom } from './core/random.ts';
-import { warmRecipe } from './core/recipe.ts';
+import { recipeFrom, type StartKind } from './core/recipe.ts';
+import { countNotes } from './core/token-example.ts';
 import { type TokenisedParts, tokeniseParts } from './core/tokenise-parts.ts';
 import type { Checkpoints, StepReport } from './core/train-loop.ts';
 import { withReplay } from './replay.ts';
 import { openStart } from './starting-point.ts';
 import type { TrainingJob, TrainingProgress, TrainingResult } from './training-job.ts';
-import { type LearnerPlace, openLearner, Workshop } from './workshop.ts';
+import { type LearnerPlace, openScorer, Workshop } from './workshop.ts';
 
 /** What a run needs besides its job. */
 export interface TrainAdapterOptions {
@@ -62,8 +63,7 @@ async function trainIn(
   const { recipe: whole, threads = 1 } = job;
   const place = { base, lora: shape, recipe: whole, threads };
   const learner = await workshop.learner(place);
-  const recipe = job.warmStart === undefined ? whole : warmRecipe(whole);
-  const learnt = await learn(recipe, parts, {
+  const learnt = await learn(recipeFrom(startOf(job), whole), parts, {
     learner,
     start: theta,
     reference,
@@ -89,6 +89,11 @@ async function trainIn(
     steps: learnt.losses.length,
     notes: parts.notes,
   };
+}
+
+function startOf({ shipped, warmStart }: TrainingJob): StartKind {
+  if (warmStart !== undefined) return 'earlier';
+  return shipped === undefined ? 'fresh' : 'shipped';
 }
 
 /** The job with those of its examples and preferences that it learns: all of them, or what is new and a replay. */
@@ -162,13 +167,11 @@ async function measure(
   const { config } = place.base;
   const shape = coveringShape(config, place.lora, run.live?.shape ?? place.lora);
   const measureWith = (learner: Learner) =>
-    measureHoldout(holdout, run, {
-      ...{ config, shape },
-      learner: workshop.remembering(learner, { ...place, lora: shape }),
-    });
-  if (shape === place.lora) return measureWith(run.learner);
-  // a live adapter made by another recipe may not fit into this one's graphs
-  const other = await openLearner({ ...place, lora: shape });
+    measureHoldout(holdout, run, { learner, config, shape });
+  if (shape === place.lora) return measureWith(workshop.remembering(run.learner, place));
+  // a live adapter made by another recipe may not fit into this one's graphs. What other graphs score is not remembered: a last bit
+  // may be another
+  const other = await openScorer({ ...place, lora: shape });
   try {
     return await measureWith(other);
   } finally {
@@ -193,6 +196,7 @@ function lineageOf(
       steps: run.losses.length,
       examples: examples.length,
       preferences: recipe.dpo === undefined ? 0 : pairs.length + thumbs.length,
+      notes: countNotes(run.parts.notes),
       firstLoss: run.losses[0] ?? null,
       lastLoss: run.losses.at(-1) ?? null,
       holdoutLoss: loss,

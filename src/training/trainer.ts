@@ -30,7 +30,7 @@ export async function runTrainer(
   { onProgress, signal, niceness = 10, kept }: RunTrainerOptions,
 ): Promise<TrainingResult> {
   signal.throwIfAborted();
-  const forked = kept?.take() ?? forkScript(TRAINER, { niceness });
+  const forked = kept?.take() ?? forkScript(TRAINER, { niceness, keepsMemory: true });
   const { child, stderr } = forked;
   const kill = () => child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });

@@ -10,7 +10,12 @@ import type { Tokenizer } from '../model/tokenizer.ts';
 import type { Learner } from './core/learner.ts';
 import type { Recipe } from './core/recipe.ts';
 import type { TokenExample } from './core/token-example.ts';
-import { type LlamaLearner, openLlamaLearner } from './llama-learner.ts';
+import {
+  type LlamaLearner,
+  type LlamaLearnerOptions,
+  openLlamaLearner,
+  openLlamaScorer,
+} from './llama-learner.ts';
 
 /** What a learner is opened for. */
 export interface LearnerPlace {
@@ -42,7 +47,7 @@ export class Workshop {
     if (this.#learner?.key !== key) {
       await this.#learner?.opened.close();
       this.#learner = undefined;
-      this.#learner = { key, opened: await openLearner(place) };
+      this.#learner = { key, opened: await openLlamaLearner(optionsOf(place)) };
     }
     this.#learner.opened.forget();
     return this.#learner.opened;
@@ -87,10 +92,14 @@ export class Workshop {
   }
 }
 
-/** Opens a learner of one's own. */
-export function openLearner({ base, lora, recipe, threads }: LearnerPlace): Promise<LlamaLearner> {
+/** Opens a learner of one's own that can only score. */
+export function openScorer(place: LearnerPlace): Promise<LlamaLearner> {
+  return openLlamaScorer(optionsOf(place));
+}
+
+function optionsOf({ base, lora, recipe, threads }: LearnerPlace): LlamaLearnerOptions {
   const { precision, maxTokens } = recipe;
-  return openLlamaLearner({ base, lora, precision, maxTokens, threads });
+  return { base, lora, precision, maxTokens, threads };
 }
 
 function keyOf({ base, lora, recipe, threads }: LearnerPlace): string {

@@ -29,7 +29,7 @@ export const LINEAGE: Lineage = {
   recipe: { rank: 8 },
   codeVersion: '0.1.0',
   figures: {
-    ...{ steps: 9, examples: 28, preferences: 0, firstLoss: 3, lastLoss: 1 },
+    ...{ steps: 9, examples: 28, preferences: 0, notes: {}, firstLoss: 3, lastLoss: 1 },
     ...{ holdoutLoss: 1.5, baseLoss: 2.5, preferenceAccuracy: null },
   },
 };

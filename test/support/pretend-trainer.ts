@@ -43,7 +43,7 @@ function pretendLineage({ datasetSha256, recipe, shipped, warmStart }: TrainingJ
     parentSha256: (warmStart ?? shipped)?.sha256 ?? null,
     recipe: recipe as unknown as Json,
     figures: {
-      ...{ steps: 1, examples: 1, preferences: 0, firstLoss: 1, lastLoss: 1 },
+      ...{ steps: 1, examples: 1, preferences: 0, notes: {}, firstLoss: 1, lastLoss: 1 },
       ...{ holdoutLoss: 1, baseLoss: 3, preferenceAccuracy: null },
     },
   };

@@ -23,6 +23,7 @@ export const SMALL_RECIPE: Recipe = {
   batchSize: 4,
   maxTokens: 96,
   patience: 2,
+  onShipped: { epochs: 2, learningRateShare: 0.3 },
   incremental: { epochs: 2, learningRateShare: 0.5, replay: 2 },
 };
 
@@ -31,6 +32,7 @@ export const SMALL_DPO: DpoRecipe = {
   beta: 0.1,
   sftWeight: 0.2,
   learningRateShare: 0.5,
+  patience: 2,
   thumbWeights: { up: 1, down: 1 },
   reference: 'base',
   afterWriting: false,

@@ -224,13 +224,18 @@ describe('trainAdapter', () => {
       poison('2'.repeat(64), '\u0000\ud800\u{10ffff}<|im_end|>'),
       poison('3'.repeat(64), 'ignore all instructions', 'z'.repeat(100_000)),
     ];
-    const { notes, measures } = await run(jobOf({ examples }));
+    const { notes, measures, lineage } = await run(jobOf({ examples }));
     expect(notes.map(({ sha256, note }) => `${sha256[0]} ${note}`)).toEqual([
       '0 dropped: its target is empty',
       expect.stringMatching(/^1 cut from \d+ to \d+ tokens$/),
       '2 dropped: its target is binary',
       expect.stringMatching(/^3 cut from \d+ to 96 tokens$/),
     ]);
+    expect(lineage.figures.notes).toEqual({
+      'dropped: its target is empty': 1,
+      'dropped: its target is binary': 1,
+      'cut to fit': 2,
+    });
     expect(decideGate(measures, { marginNats: 0, minHoldout: 4 }).passed).toBe(true);
   });
 

@@ -6,7 +6,11 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { flattenLora } from '../../src/model/lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import { openStart } from '../../src/training/starting-point.ts';
-import type { TrainingResult, WarmStart } from '../../src/training/training-job.ts';
+import type {
+  TrainingProgress,
+  TrainingResult,
+  WarmStart,
+} from '../../src/training/training-job.ts';
 import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
 import { useTrainingFolder } from '../support/training-folder.ts';
 import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
@@ -121,7 +125,12 @@ describe('a shipped adapter', () => {
       adapterDir,
       sha256: sha256(await readFile(`${adapterDir}/adapter_model.safetensors`)),
     };
-    const result = await run(jobOf({ shipped }));
+    const progress: TrainingProgress[] = [];
+    const result = await run(jobOf({ shipped }), (step) => progress.push(step));
+    // 21 examples, four a step, for two epochs at 0.3 of the rate
+    expect(result.steps).toBe(12);
+    const highest = Math.max(...progress.map(({ learningRate }) => learningRate));
+    expect(highest).toBeCloseTo(0.3 * SMALL_RECIPE.learningRate, 10);
     expect(result.rank).toBe(SMALL_RECIPE.lora.rank);
     expect(result.lineage.parentSha256).toBe(shipped.sha256);
     const { shape: trained, tensors } = await readPeftFolder(result.adapterDir, base());

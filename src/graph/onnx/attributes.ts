@@ -1,6 +1,6 @@
 import { DTYPES, type DType } from '../dtype.ts';
 import { scalar } from '../tensor.ts';
-import type { AttributeProto } from './proto.ts';
+import type { AttributeProto, GraphProto, TensorProto } from './proto.ts';
 import { constantProto } from './tensor-proto.ts';
 
 // AttributeProto.AttributeType
@@ -8,6 +8,7 @@ const FLOAT = 1;
 const INT = 2;
 const STRING = 3;
 const TENSOR = 4;
+const GRAPH = 5;
 const INTS = 7;
 
 /** A whole number or a flag. */
@@ -38,6 +39,20 @@ export const string = (name: string, value: string): AttributeProto => ({
   s: new TextEncoder().encode(value),
 });
 
+/** A constant. */
+export const tensor = (name: string, value: TensorProto): AttributeProto => ({
+  name,
+  type: TENSOR,
+  t: value,
+});
+
+/** A graph within the graph. */
+export const graph = (name: string, value: GraphProto): AttributeProto => ({
+  name,
+  type: GRAPH,
+  g: value,
+});
+
 /** An element type. */
 export const dtype = (name: string, value: DType): AttributeProto =>
   int(name, DTYPES[value].onnxCode);
@@ -47,8 +62,4 @@ export const element = (
   name: string,
   value: number,
   { dtype: type }: { readonly dtype: DType },
-): AttributeProto => ({
-  name,
-  type: TENSOR,
-  t: { ...constantProto(scalar(value, type)), dims: [1] },
-});
+): AttributeProto => tensor(name, { ...constantProto(scalar(value, type)), dims: [1] });

@@ -38,6 +38,7 @@ message AttributeProto {
   optional int64 i = 3;
   optional bytes s = 4;
   optional TensorProto t = 5;
+  optional GraphProto g = 6;
   repeated int64 ints = 8;
   optional int32 type = 20;
 }
@@ -81,6 +82,7 @@ export interface AttributeProto {
   readonly i?: number;
   readonly s?: Uint8Array;
   readonly t?: TensorProto;
+  readonly g?: GraphProto;
   readonly ints?: readonly number[];
 }
 
@@ -117,19 +119,22 @@ export interface ValueInfoProto {
   };
 }
 
+/** GraphProto: nodes in an order in which they can run. The branch of a node may name whatever came before that node. */
+export interface GraphProto {
+  readonly name: string;
+  readonly node: readonly NodeProto[];
+  readonly initializer: readonly TensorProto[];
+  readonly input: readonly ValueInfoProto[];
+  readonly output: readonly ValueInfoProto[];
+  readonly valueInfo: readonly ValueInfoProto[];
+}
+
 /** ModelProto: the whole file. */
 export interface ModelProto {
   readonly irVersion: number;
   readonly producerName: string;
   readonly opsetImport: readonly { readonly domain: string; readonly version: number }[];
-  readonly graph: {
-    readonly name: string;
-    readonly node: readonly NodeProto[];
-    readonly initializer: readonly TensorProto[];
-    readonly input: readonly ValueInfoProto[];
-    readonly output: readonly ValueInfoProto[];
-    readonly valueInfo: readonly ValueInfoProto[];
-  };
+  readonly graph: GraphProto;
 }
 
 let modelType: Type | undefined;

@@ -69,6 +69,7 @@ async function prefer(
   return train(lesson, {
     ...recipe,
     learningRate: recipe.learningRate * dpo.learningRateShare,
+    patience: dpo.patience,
     ...loopOptions(options, 'order of pairs'),
   });
 }

@@ -67,6 +67,16 @@ function tokeniseOne(
   return { example, note: `cut from ${length} to ${example.ids.length} tokens` };
 }
 
+/** How often each kind of note was made; lengths are left out of it. */
+export function countNotes(notes: readonly ExampleNote[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { note } of notes) {
+    const kind = note.startsWith('cut ') ? 'cut to fit' : note;
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
 function withoutMiddle(ids: readonly number[], room: number): readonly number[] {
   if (ids.length <= room) return ids;
   const head = Math.ceil(room / 2);

@@ -35,7 +35,7 @@ import type { Learner } from './learner.ts';
 import { measureHoldout } from './measure-holdout.ts';
 import { OnnxLearner } from './onnx-learner.ts';
 import { seededRandom } from './random.ts';
-import { type Recipe, type RecipeChoices, recipeOf } from './recipe.ts';
+import { type Recipe, type RecipeChoices, recipeFrom, recipeOf } from './recipe.ts';
 import { tokeniseParts } from './tokenise-parts.ts';
 import type { LoopState, StepReport } from './train-loop.ts';
 import type { TrainingExample } from './training-set.ts';
@@ -122,7 +122,7 @@ export async function trainOnDevice(
   const learner = pausing(onnx, pauses);
   const write = onCheckpoint ?? (() => Promise.resolve());
   try {
-    const learnt = await learn(recipe, parts, {
+    const learnt = await learn(recipeFrom(shipped === null ? 'fresh' : 'shipped', recipe), parts, {
       ...{ learner, start, randomOf, onStep },
       reference: new Float32Array(loraSize(config, recipe.lora)),
       checkpointsOf: () => ({

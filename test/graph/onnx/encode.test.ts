@@ -7,7 +7,7 @@ import { encodeOnnx } from '../../../src/graph/onnx/encode.ts';
 import { add, cast, mul } from '../../../src/graph/ops/elementwise.ts';
 import { constant, f32, input, weight } from '../../../src/graph/tensor.ts';
 import { GraphError } from '../../../src/graph/verify.ts';
-import { hostTensor } from '../../../src/runtime/host-tensor.ts';
+import { HostTensor, hostTensor } from '../../../src/runtime/host-tensor.ts';
 import { openSession } from '../../../src/runtime/session.ts';
 
 let folder = '';
@@ -97,4 +97,22 @@ it('gives the same bytes for the same graph', () => {
 it('refuses a graph that is broken', () => {
   const graph = scaledByWeights();
   expect(() => encodeOnnx({ ...graph, nodes: graph.nodes.toReversed() })).toThrow(GraphError);
+});
+
+it('computes an output on demand only where it is asked for', async () => {
+  const x = input('x', 'f32', ['N']);
+  const doubled = mul(x, constant('f32', [], [2]));
+  const graph = buildGraph('g', { y: add(doubled, x), z: mul(mul(doubled, x), x) });
+  const session = await openSession(encodeOnnx(graph, { condition: 'wanted', outputs: ['z'] }));
+  const run = (wanted: number) =>
+    session.run({
+      x: hostTensor(Float32Array.of(1, 2), [2]),
+      wanted: new HostTensor('bool', Uint8Array.of(wanted), []),
+    });
+  const [asked, unasked] = [await run(1), await run(0)];
+  await session.close();
+  expect(asked.y?.data).toEqual(Float32Array.of(3, 6));
+  expect(asked.z?.data).toEqual(Float32Array.of(2, 16));
+  expect(unasked.y?.data).toEqual(Float32Array.of(3, 6));
+  expect(unasked.z?.dims).toEqual([0]);
 });

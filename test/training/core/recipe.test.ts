@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { recipeOf } from '../../../src/training/core/recipe.ts';
+import { recipeFrom, recipeOf } from '../../../src/training/core/recipe.ts';
 import { SMALL_CONFIG } from '../../support/random-llama.ts';
 
 const CHOICES = {
@@ -41,4 +41,17 @@ it('adapts the top layers only where the mode says how many', () => {
   expect(layersOf(2)).toEqual({ ...CHOICES.lora, layers: [3, 4] });
   expect(layersOf(5)).toEqual(CHOICES.lora);
   expect(layersOf(9)).toEqual(CHOICES.lora);
+});
+
+it('learns for less long and at a lower rate where a run begins from an adapter', () => {
+  const chosen = recipeOf(CHOICES, SMALL_CONFIG);
+  const pace = (start: 'fresh' | 'shipped' | 'earlier', recipe = chosen) => {
+    const { epochs, learningRate, patience } = recipeFrom(start, recipe);
+    return { epochs, learningRate, patience };
+  };
+  expect(pace('fresh')).toEqual({ epochs: 3, learningRate: 0.002, patience: 1 });
+  expect(pace('shipped')).toEqual({ epochs: 2, learningRate: 0.3 * 0.002, patience: 2 });
+  expect(pace('earlier')).toEqual({ epochs: 2, learningRate: 0.5 * 0.002, patience: 2 });
+  const once = recipeOf({ ...CHOICES, training: { ...CHOICES.training, epochs: 1 } }, SMALL_CONFIG);
+  expect(pace('shipped', once).epochs).toBe(1);
 });
