@@ -47,7 +47,7 @@ export class Workshop {
     if (this.#learner?.key !== key) {
       await this.#learner?.opened.close();
       this.#learner = undefined;
-      this.#learner = { key, opened: await openLlamaLearner(optionsOf(place)) };
+      this.#learner = { key, opened: await openLearner(place) };
     }
     this.#learner.opened.forget();
     return this.#learner.opened;
@@ -90,6 +90,11 @@ export class Workshop {
     await this.#learner?.opened.close();
     this.#learner = undefined;
   }
+}
+
+/** Opens a learner of one's own. */
+export function openLearner(place: LearnerPlace): Promise<LlamaLearner> {
+  return openLlamaLearner(optionsOf(place));
 }
 
 /** Opens a learner of one's own that can only score. */
