@@ -3,7 +3,7 @@
 import { type Clock, rest } from '../lib/clock.ts';
 import type { Forked } from '../lib/fork-script.ts';
 
-/** An idle trainer holds half a gigabyte; a burst is over in a minute. */
+/** An idle trainer holds a gigabyte and more; a burst is over in a minute. */
 const IDLE_MS = 60_000;
 
 interface Idle {
