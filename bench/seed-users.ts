@@ -12,7 +12,13 @@ import { openDatabase } from '../src/db/database.ts';
 import { lockUser } from '../src/db/user-row.ts';
 import type { AdapterFolder } from '../src/inference/engine-protocol.ts';
 import type { Base } from '../src/model/base-package.ts';
-import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../src/model/lora.ts';
+import {
+  LORA_MODULES,
+  type LoraAdapter,
+  type LoraShape,
+  loraSize,
+  unflattenLora,
+} from '../src/model/lora.ts';
 import { folderVault } from '../src/sealing/vault.ts';
 
 const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };
@@ -20,24 +26,45 @@ const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };
 /** Small enough that answers stay sentences. */
 const SPREAD = 0.002;
 
+/** An adapter that a user is given. */
+export interface SeededAdapter {
+  /** The user, as tokens name them. */
+  readonly subject: string;
+  readonly mode: string;
+  readonly adapter: LoraAdapter;
+}
+
 /** Gives each user a live adapter of the mode with bytes of its own: rank 8, all linears, all layers. Returns where the
  *  server keeps each user's. */
-export async function seedUsers(
+export function seedUsers(
   dataDir: string,
   base: Base,
   { mode, users }: { mode: string; users: readonly string[] },
 ): Promise<readonly AdapterFolder[]> {
-  const adapters: AdapterFolder[] = [];
+  const adapters = users.map((subject, i) => ({
+    ...{ subject, mode },
+    adapter: randomAdapter(base, i + 1),
+  }));
+  return seedAdapters(dataDir, base, adapters);
+}
+
+/** Makes each adapter its user's live one in its mode. Returns where the server keeps each. */
+export async function seedAdapters(
+  dataDir: string,
+  base: Base,
+  adapters: readonly SeededAdapter[],
+): Promise<readonly AdapterFolder[]> {
+  const places: AdapterFolder[] = [];
   const database = await openDatabase({ dataDir });
   const store = await openAdapterStore(dataDir, folderVault(dataDir));
   const scratch = await mkdtemp(join(tmpdir(), 'attune-seed-'));
   try {
-    for (const [index, subject] of users.entries()) {
-      const folder = join(scratch, subject);
+    for (const [index, { subject, mode, adapter }] of adapters.entries()) {
+      const folder = join(scratch, String(index));
       const user = await ensureUser(database.kysely, subject, new Date());
-      await writePeftFolder(folder, randomAdapter(base, index + 1), base);
+      await writePeftFolder(folder, adapter, base);
       const { sha256, files } = await store.put(folder, user.id);
-      adapters.push({ sha256, ...(await store.folderOf({ userId: user.id, sha256 })) });
+      places.push({ sha256, ...(await store.folderOf({ userId: user.id, sha256 })) });
       await database.kysely.transaction().execute(async (tx) => {
         await lockUser(tx, user.id);
         await makeLive(tx, {
@@ -45,7 +72,7 @@ export async function seedUsers(
           mode,
           origin: 'SERVER',
           baseSha256: base.sha256,
-          rank: SHAPE.rank,
+          rank: adapter.shape.rank,
           sha256,
           files: JSON.stringify(files),
           createdAt: new Date(),
@@ -56,7 +83,7 @@ export async function seedUsers(
     await rm(scratch, { recursive: true, force: true });
     await database.close();
   }
-  return adapters;
+  return places;
 }
 
 function randomAdapter({ config }: Base, seed: number) {
