@@ -6,15 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startServerProcess } from '../server.ts';
 import { say } from '../show.ts';
+import { writePhoneModes } from './phone-modes.ts';
 import { startPhonesSite } from './site-files.ts';
 
 /** Where the page is, unless the port is taken. */
 const PORT = 4010;
 
 const dataDir = await mkdtemp(join(tmpdir(), 'attune-phones-'));
-const flags = ['--modes', 'subject', '--log-level', 'warn', ...process.argv.slice(2)];
+const modesDir = join(dataDir, 'modes');
+const modes = await writePhoneModes(modesDir);
+const flags = ['--modes-dir', modesDir, '--modes', modes.join(), '--log-level', 'warn'];
 say('Starting a server with an empty data folder ...');
-const server = await startServerProcess({ dataDir, flags });
+const server = await startServerProcess({
+  dataDir: join(dataDir, 'data'),
+  flags: [...flags, ...process.argv.slice(2)],
+});
 try {
   const site = await startPhonesSite(server.account, PORT);
   say(`Two phones: ${site.url}/phone   (Ctrl-C ends)`);

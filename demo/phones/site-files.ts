@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { readMailbox } from '../mailbox.ts';
-import { type DeviceSite, startDeviceSite } from './site.ts';
+import { type DeviceSite, startDeviceSite, trainerSource } from './site.ts';
+
+/** Of onnxruntime in each Worker. */
+const THREADS = 2;
 
 const textOf = (name: string) => readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8');
 
@@ -12,10 +15,12 @@ export function startPhonesSite(
   const json = (value: unknown) => ({ type: 'application/json', body: JSON.stringify(value) });
   return startDeviceSite(server.url, "import './demo/phones/page/main.ts';", {
     port,
-    threads: 2,
+    threads: THREADS,
+    modules: { '/trainer.js': trainerSource(THREADS) },
     html: textOf('page.html'),
     more: {
       '/phones.css': { type: 'text/css', body: textOf('phones.css') },
+      '/controls.css': { type: 'text/css', body: textOf('controls.css') },
       '/mailbox.json': json(readMailbox()),
       '/token.json': json({ token: server.token }),
     },

@@ -24,6 +24,14 @@ const workerSource = (threads: number) => `
   ort.env.wasm.numThreads = ${threads};
   serveEngine(self, ort);`;
 
+/** The source of a Worker's module that trains. */
+export const trainerSource = (threads: number) => `
+  import * as ort from 'onnxruntime-web/wasm';
+  import { serveTrainer } from './src/client/trainer-worker.ts';
+  ort.env.wasm.wasmPaths = { wasm: '/ort.wasm' };
+  ort.env.wasm.numThreads = ${threads};
+  serveTrainer(self, ort);`;
+
 const EMPTY_PAGE = '<!doctype html><script type="module" src="/page.js"></script>';
 
 interface SiteFile {
@@ -37,6 +45,8 @@ export interface SiteOptions {
   readonly threads?: number;
   /** The source of the Worker's module; left out: the engine alone. */
   readonly worker?: string;
+  /** Sources of further modules, by path. */
+  readonly modules?: Readonly<Record<string, string>>;
   /** The page, which loads /page.js. */
   readonly html?: string;
   /** Further files by path. */
@@ -59,12 +69,13 @@ export async function startDeviceSite(
   {
     threads = 1,
     worker = workerSource(threads),
+    modules = {},
     html = EMPTY_PAGE,
     more = {},
     port: wanted = 0,
   }: SiteOptions = {},
 ): Promise<DeviceSite> {
-  const files: Readonly<Record<string, SiteFile>> = {
+  const files: Record<string, SiteFile> = {
     '/phone': {
       type: 'text/html',
       body: html,
@@ -73,6 +84,8 @@ export async function startDeviceSite(
     ...more,
     '/worker.js': { type: 'text/javascript', body: await bundle(worker) },
   };
+  for (const [path, source] of Object.entries(modules))
+    files[path] = { type: 'text/javascript', body: await bundle(source) };
   const server = createServer((incoming, response) => {
     const path = new URL(incoming.url ?? '/', target).pathname;
     const file = files[path];
@@ -114,7 +127,10 @@ function handOn(target: string, incoming: IncomingMessage, response: ServerRespo
     response.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...ISOLATION });
     answer.pipe(response);
   });
-  onward.on('error', () => response.destroy());
+  onward.on('error', () => {
+    if (response.headersSent) response.destroy();
+    else response.writeHead(502, ISOLATION).end();
+  });
   incoming.pipe(onward);
 }
 

@@ -7,6 +7,7 @@ import type {
   AdapterMessage,
   FeedAnswer,
   PushAnswer,
+  RatingMessage,
   ReportMessage,
 } from '../sync/protocol.ts';
 import type { NumberedChange } from './outbox.ts';
@@ -75,6 +76,7 @@ const DOCUMENTS = {
     ... on ResyncRequired { code reason } } } }`,
   Acknowledge: `mutation Acknowledge($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }`,
   Report: `mutation Report($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }`,
+  Rate: `mutation Rate($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }`,
   Modes: `query Modes { viewer { modes { key definition trainingFiles { name url sizeBytes sha256 } } } }`,
   Base: `query Base { viewer { modes { base { name sha256 ${FILES} } } } }`,
   BeginUpload: `mutation BeginUpload($input: BeginAdapterUploadInput!) { beginAdapterUpload(input: $input) {
@@ -126,8 +128,19 @@ export class Api {
     await this.ask('Acknowledge', { input: { deviceId, ...word } }, signal);
   }
 
-  async report(deviceId: string, report: ReportMessage, signal: AbortSignal): Promise<void> {
-    await this.ask('Report', { input: { deviceId, ...report } }, signal);
+  /** Returns the server's name of the answer. */
+  async report(deviceId: string, report: ReportMessage, signal: AbortSignal): Promise<string> {
+    type Answer = { reportCompletion: { id: string } };
+    const { reportCompletion } = await this.ask<Answer>(
+      'Report',
+      { input: { deviceId, ...report } },
+      signal,
+    );
+    return reportCompletion.id;
+  }
+
+  async rate(input: RatingMessage, signal: AbortSignal): Promise<void> {
+    await this.ask('Rate', { input }, signal);
   }
 
   /** Sends an operation and returns its data. Throws ApiError, or the signal's reason. */

@@ -16,6 +16,7 @@ import {
   LocalAnswers,
 } from './local-answers.ts';
 import type { RejectedChange } from './outbox.ts';
+import type { RatedAnswer, Rating } from './ratings.ts';
 import { forgetFailures } from './shelf.ts';
 import { syncOnce } from './sync-once.ts';
 import type { SyncParts } from './sync-parts.ts';
@@ -142,6 +143,12 @@ export class AttuneClient {
     await this.#parts.reports.add({ clientId, ...report });
     this.#bell.ring();
     return clientId;
+  }
+
+  /** Keeps what the user thought of an answer that complete() gave; a later rating of it takes the place of this one. */
+  async rate(answer: RatedAnswer, rating: Rating): Promise<void> {
+    await this.#parts.ratings.add(answer, rating);
+    this.#bell.ring();
   }
 
   /** Answers on this device where it can, else in the cloud with the adapter that this device holds, if it holds one.

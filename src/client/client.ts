@@ -8,6 +8,7 @@ import { verifyByWebCrypto } from './check-manifest.ts';
 import type { ClientOptions } from './client-options.ts';
 import type { TrainHooks, TrainOutcome } from './device-training.ts';
 import type { Answer, CompleteHooks, CompleteRequest } from './local-answers.ts';
+import type { RatedAnswer, Rating } from './ratings.ts';
 import { forgetFailures } from './shelf.ts';
 import { createSyncParts } from './sync-parts.ts';
 import type { Trained } from './trained.ts';
@@ -19,6 +20,8 @@ export type {
   CompleteHooks,
   CompleteRequest,
   InstalledAdapter,
+  RatedAnswer,
+  Rating,
   Trained,
   TrainHooks,
   TrainOutcome,

@@ -6,6 +6,13 @@ import { ApiError } from './api.ts';
 import type { DeviceStorage } from './storage.ts';
 
 const REPORTS = 'report/';
+const REPORTED = 'reported';
+
+/** So many answers can still be rated after they were reported. */
+const MOST_REPORTED = 500;
+
+/** A reported answer, and the server's name of it. */
+type Reported = readonly [clientId: string, id: string];
 
 /** The durable queue of reports; their clientIds are their names, so a repeated report is the same one. */
 export class Reports {
@@ -20,20 +27,40 @@ export class Reports {
     await this.#storage.write([[REPORTS + report.clientId, report as unknown as Json]]);
   }
 
-  /** Hands every report to `send`, and lets go of those that were sent or will never be taken. */
-  async sendAll(send: (report: ReportMessage) => Promise<void>): Promise<void> {
+  /** Whether the answer was given here, and the server has it or will. */
+  async knows(clientId: string): Promise<boolean> {
+    const isWaiting = (await this.#storage.get(REPORTS + clientId)) !== undefined;
+    return isWaiting || (await this.idOf(clientId)) !== null;
+  }
+
+  /** The server's name of an answer; null: it has not been reported, or long ago. */
+  async idOf(clientId: string): Promise<string | null> {
+    return (await this.#reported()).find(([one]) => one === clientId)?.[1] ?? null;
+  }
+
+  /** Hands every report to `send`, which gives the server's name of it, and lets go of those that were sent or will never
+   *  be taken. */
+  async sendAll(send: (report: ReportMessage) => Promise<string>): Promise<void> {
     for (const [key, value] of await this.#storage.list(REPORTS)) {
-      try {
-        await send(value as unknown as ReportMessage);
-      } catch (error) {
-        if (!(error instanceof ApiError) || !isHopeless(error)) throw error;
-      }
-      await this.#storage.write([[key, undefined]]);
+      const { clientId } = value as unknown as ReportMessage;
+      const id = await send(value as unknown as ReportMessage).catch((error: unknown) => {
+        if (!isHopeless(error)) throw error;
+        return null;
+      });
+      const reported = [...(await this.#reported()), ...(id === null ? [] : [[clientId, id]])];
+      await this.#storage.write([
+        [key, undefined],
+        [REPORTED, reported.slice(-MOST_REPORTED) as Json],
+      ]);
     }
+  }
+
+  async #reported(): Promise<readonly Reported[]> {
+    return ((await this.#storage.get(REPORTED)) ?? []) as unknown as readonly Reported[];
   }
 }
 
-/** The mode, the adapter or the input is none of the server's any more. */
-function isHopeless({ code }: ApiError): boolean {
-  return code === 'NOT_FOUND' || code === 'BAD_INPUT' || code === 'CONFLICT';
+/** The mode, the adapter or the input is none of the server's any more: it will say so whenever it is asked. */
+export function isHopeless(error: unknown): boolean {
+  return error instanceof ApiError && ['NOT_FOUND', 'BAD_INPUT', 'CONFLICT'].includes(error.code);
 }

@@ -24,7 +24,7 @@ import { uploadTrained } from './upload-trained.ts';
 
 /** Makes device and server agree. Throws ApiError, or the signal's reason. */
 export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<void> {
-  const { api, device, outbox, reports } = parts;
+  const { api, device, outbox, ratings, reports } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
   await outbox.register(lastMutationId);
   await parts.modes.refresh(api, signal);
@@ -35,6 +35,7 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   await parts.shelf.update((now) => reconcile(now, heldIds));
   await sendWords(parts, signal);
   await reports.sendAll((report) => api.report(device.deviceId, report, signal));
+  await ratings.sendAll((rating) => api.rate(rating, signal));
   await installWanted(parts, signal);
   await installBase(parts, signal);
   await removeUnused(parts);

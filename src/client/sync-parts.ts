@@ -3,6 +3,7 @@ import type { OnProgress } from './download.ts';
 import { KnownModes } from './known-modes.ts';
 import { LocalRecords } from './local-records.ts';
 import { Outbox } from './outbox.ts';
+import { Ratings } from './ratings.ts';
 import { Reports } from './reports.ts';
 import { ShelfKeeper } from './shelf-keeper.ts';
 import type { DeviceStorage } from './storage.ts';
@@ -18,6 +19,7 @@ export interface SyncParts {
   readonly outbox: Outbox;
   readonly shelf: ShelfKeeper;
   readonly reports: Reports;
+  readonly ratings: Ratings;
   readonly base: WantedBase;
   readonly trust: Trust;
   readonly modes: KnownModes;
@@ -40,13 +42,15 @@ export function createSyncParts(
   },
 ): SyncParts {
   const api = new Api(access);
+  const reports = new Reports(storage);
   return {
     device,
     api,
     storage,
     outbox: new Outbox(storage),
     shelf: new ShelfKeeper(storage),
-    reports: new Reports(storage),
+    reports,
+    ratings: new Ratings(storage, reports),
     base: new WantedBase(storage),
     trust: new Trust(storage, api, trust),
     modes: new KnownModes(storage),

@@ -98,6 +98,14 @@ export interface Acknowledgement {
   readonly detail: string | null;
 }
 
+/** What the user thought of an answer, by the server's names. */
+export interface RatingMessage {
+  readonly completionId: string;
+  readonly verdict?: 'UP' | 'DOWN';
+  readonly better?: string;
+  readonly preferredCompletionId?: string;
+}
+
 /** An answer that a device gave by itself. */
 export interface ReportMessage {
   /** The device's own name of the answer. */

@@ -8,6 +8,24 @@ import {
 /** The bytes of a chunk that a body comes in. */
 const CHUNK_BYTES = 4;
 
+/** What becomes of one request. */
+export type Fault =
+  | 'none'
+  /** It never arrives. */
+  | 'lost-request'
+  /** It is done, and nobody hears of it. */
+  | 'lost-reply'
+  /** It is done twice; the second answer arrives. */
+  | 'twice'
+  /** It counts as lost, and is done after the next request. */
+  | 'late'
+  /** The server is busy. */
+  | 'busy'
+  /** A body ends in the middle. */
+  | 'cut'
+  /** A byte of a body is another one. */
+  | 'flipped';
+
 export interface OracleDevice {
   readonly answers: { payload: string; answer: ChangeAnswer }[];
   readonly held: Map<string, string>;
@@ -41,8 +59,30 @@ export function statementOf(adapter: AdapterMessage): AdapterStatement {
   };
 }
 
+/** The bytes of a file, or what is left of them where the range fits. */
+export function sendFile(
+  bytes: Uint8Array,
+  { headers }: RequestInit,
+  how: {
+    readonly etag: string;
+    readonly fault: Fault;
+    readonly onSent: (byteCount: number) => void;
+  },
+): Response {
+  const asked = new Headers(headers as Record<string, string>);
+  const from = asked.get('if-range') === how.etag ? asked.get('range') : null;
+  const start = Number(/^bytes=(\d+)-$/.exec(from ?? '')?.[1] ?? 0);
+  const body = Uint8Array.from(bytes.subarray(start));
+  if (how.fault === 'flipped') body[0] = (body[0] ?? 0) ^ 1;
+  const range = { 'content-range': `bytes ${start}-${bytes.length}/${bytes.length}` };
+  return new Response(streamOf(body, how.fault === 'cut', how.onSent), {
+    status: start > 0 ? 206 : 200,
+    headers: start > 0 ? range : {},
+  });
+}
+
 /** A body in chunks; a cut one breaks off in its middle. */
-export function streamOf(
+function streamOf(
   body: Uint8Array,
   isCut: boolean,
   onSent: (byteCount: number) => void,

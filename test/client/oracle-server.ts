@@ -7,26 +7,15 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { makeManifestKey, type PrivateKey, signStatement } from '../../src/sync/manifest-keys.ts';
 import type { ChangeAnswer, ChangeMessage, PushAnswer } from '../../src/sync/protocol.ts';
 import { checksumOfLive, OracleFeed } from './oracle-feed.ts';
-import { type OracleAdapter, type OracleDevice, statementOf, streamOf } from './oracle-files.ts';
+import {
+  type Fault,
+  type OracleAdapter,
+  type OracleDevice,
+  sendFile,
+  statementOf,
+} from './oracle-files.ts';
 import { KEEPER } from './oracle-modes.ts';
-
-/** What becomes of one request. */
-export type Fault =
-  | 'none'
-  /** It never arrives. */
-  | 'lost-request'
-  /** It is done, and nobody hears of it. */
-  | 'lost-reply'
-  /** It is done twice; the second answer arrives. */
-  | 'twice'
-  /** It counts as lost, and is done after the next request. */
-  | 'late'
-  /** The server is busy. */
-  | 'busy'
-  /** A body ends in the middle. */
-  | 'cut'
-  /** A byte of a body is another one. */
-  | 'flipped';
+import { OracleUploads } from './oracle-uploads.ts';
 
 type Variables = Readonly<Record<string, never>> & { readonly input: never };
 
@@ -41,6 +30,14 @@ export class OracleServer {
   readonly sources = new Set<string>();
   readonly adapters: OracleAdapter[] = [];
   readonly reports = new Map<string, Json>();
+  /** The verdicts on reported answers. */
+  readonly ratings = new Map<string, string>();
+  /** Devices that are turned away; a device's token is its id. */
+  readonly revoked = new Set<string>();
+  readonly uploads = new OracleUploads({
+    liveId: (mode) => this.live(mode)?.id ?? null,
+    publish: (mode, content) => this.publish(mode, content).id,
+  });
   readonly words: string[] = [];
   readonly blobs = new Map<string, Uint8Array>();
   readonly faults: Fault[] = [];
@@ -168,6 +165,10 @@ export class OracleServer {
 
   #serve(url: string, init: RequestInit, fault: Fault): Response {
     const { pathname } = new URL(url);
+    const token = new Headers(init.headers).get('authorization')?.slice('Bearer '.length) ?? '';
+    if (this.revoked.has(token)) return new Response('revoked', { status: 403 });
+    if (pathname.startsWith('/uploads/'))
+      return this.uploads.put(pathname.slice('/uploads/'.length), init, fault === 'cut');
     if (pathname.startsWith('/manifests/')) return this.#manifest(pathname, fault);
     if (pathname === '/.well-known/attune-keys.json') {
       const { d: _private, ...shown } = this.key;
@@ -207,8 +208,15 @@ export class OracleServer {
       this.#acknowledge(input),
     Report: ({ clientId, text }: { clientId: string; text: string }) => {
       if (!this.reports.has(clientId)) this.reports.set(clientId, text);
-      return { reportCompletion: { id: clientId } };
+      return { reportCompletion: { id: `answer ${clientId}` } };
     },
+    Rate: ({ completionId, verdict }: { completionId: string; verdict: string }) => {
+      if (!this.reports.has(completionId.slice('answer '.length))) return 'NOT_FOUND';
+      this.ratings.set(completionId, verdict);
+      return { rateCompletion: { id: completionId } };
+    },
+    BeginUpload: (plan: Parameters<OracleUploads['begin']>[0]) => this.uploads.begin(plan),
+    Publish: (input: Parameters<OracleUploads['publish']>[0]) => this.uploads.publish(input),
   };
 
   #device(deviceId: string): OracleDevice {
@@ -269,27 +277,14 @@ export class OracleServer {
     return Response.json(fault === 'flipped' ? { ...envelope, signatures: [] } : envelope);
   }
 
-  #file(sha: string, { headers }: RequestInit, fault: Fault): Response {
+  #file(sha: string, init: RequestInit, fault: Fault): Response {
     const isReadable = this.adapters.some(
       (one) => one.status !== 'REVOKED' && one.files.some((file) => file.sha256 === sha),
     );
     const bytes = this.blobs.get(sha);
     if (!isReadable || bytes === undefined) return new Response('gone', { status: 404 });
-    const asked = new Headers(headers as Record<string, string>);
-    const from = asked.get('if-range') === `"${sha}"` ? asked.get('range') : null;
-    const start = Number(/^bytes=(\d+)-$/.exec(from ?? '')?.[1] ?? 0);
-    const body = Uint8Array.from(bytes.subarray(start));
-    if (fault === 'flipped') body[0] = (body[0] ?? 0) ^ 1;
-    return new Response(
-      streamOf(body, fault === 'cut', (n) => {
-        this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + n);
-      }),
-      {
-        status: start > 0 ? 206 : 200,
-        headers:
-          start > 0 ? { 'content-range': `bytes ${start}-${bytes.length}/${bytes.length}` } : {},
-      },
-    );
+    const onSent = (n: number) => this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + n);
+    return sendFile(bytes, init, { etag: `"${sha}"`, fault, onSent });
   }
 }
 

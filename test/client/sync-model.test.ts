@@ -1,5 +1,6 @@
 // Random lives of up to four devices of one user: changes, crashes, lost, doubled, late and broken messages, expired
-// cursors, wrong clocks, leases that run out, wiped and forgetful disks. Whatever happened, the devices agree with the server once the trouble is over.
+// cursors, wrong clocks, leases that run out, wiped and
+// forgetful disks, devices that are turned away, train and upload, answers that are rated. Whatever happened, the devices agree with the server once the trouble is over.
 // `npm run soak` runs 10,000 of them; SEED repeats a run.
 
 import fc from 'fast-check';
@@ -9,121 +10,12 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { announceSeed } from '../support/seed.ts';
 import { soakRuns } from '../support/soak.ts';
-import { LEASE_MS } from './oracle-feed.ts';
-import { type Fault, OracleServer } from './oracle-server.ts';
+import { OracleServer } from './oracle-server.ts';
+import { type Action, action, type Fate, MODES, SOURCE_OF } from './sync-actions.ts';
 import { changeNamed, TestDevice } from './test-device.ts';
 
-const MODES = ['subject', 'reply'];
-
-/** What becomes of a change: it is applied, refused, or for no server at all. */
-const SOURCE_OF = { applied: 'notes', refused: 'unknown', kept: 'diary' } as const;
-type Fate = keyof typeof SOURCE_OF;
-const FATES = Object.keys(SOURCE_OF) as Fate[];
-
-const device = fc.nat(3);
-const mode = fc.constantFrom(...MODES);
-const fault: fc.Arbitrary<Fault> = fc.constantFrom(
-  ...([
-    'none',
-    'none',
-    'none',
-    'none',
-    'none',
-    'none',
-    'lost-request',
-    'lost-reply',
-    'twice',
-    'late',
-  ] as const),
-  ...(['busy', 'cut', 'flipped'] as const),
-);
-
-const fileFault: fc.Arbitrary<Fault> = fc.constantFrom('none', 'cut', 'flipped', 'busy');
-
-type Action =
-  | { kind: 'change'; device: number; count: number; fate: Fate }
-  | { kind: 'sync'; device: number; faults: Fault[]; fileFaults: Fault[] }
-  | { kind: 'crash'; device: number; afterSteps: number; whole: boolean }
-  | { kind: 'wipe'; device: number }
-  | { kind: 'report'; device: number }
-  | { kind: 'publish'; mode: string; content: string }
-  | { kind: 'revoke'; mode: string }
-  | { kind: 'ship'; mode: string; content: string | null }
-  | { kind: 'rollback'; mode: string }
-  | { kind: 'expire' }
-  | { kind: 'pass'; ms: number }
-  | { kind: 'clock'; device: number; ms: number }
-  | { kind: 'forget'; device: number; mode: string };
-
-const action: fc.Arbitrary<Action> = fc.oneof(
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('change' as const),
-      device,
-      count: fc.integer({ min: 1, max: 3 }),
-      fate: fc.constantFrom(...FATES),
-    }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: fc.constant('sync' as const),
-      device,
-      faults: fc.array(fault, { maxLength: 10 }),
-      fileFaults: fc.array(fileFault, { maxLength: 3 }),
-    }),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('crash' as const),
-      device,
-      afterSteps: fc.integer({ min: 1, max: 40 }),
-      whole: fc.boolean(),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wipe' as const), device }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('report' as const), device }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({
-      kind: fc.constant('publish' as const),
-      mode,
-      content: fc.constantFrom('', 'one', 'two tensors', 'three tensors of many bytes'),
-    }),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.oneof(
-      fc.record({ kind: fc.constant('revoke' as const), mode }),
-      fc.record({ kind: fc.constant('rollback' as const), mode }),
-      fc.record({
-        kind: fc.constant('ship' as const),
-        mode,
-        content: fc.constantFrom(null, 'one', 'shipped'),
-      }),
-    ),
-  },
-  {
-    weight: 4,
-    arbitrary: fc.oneof(
-      fc.record({ kind: fc.constant('expire' as const) }),
-      // a server's clock may also be set back
-      fc.record({
-        kind: fc.constant('pass' as const),
-        ms: fc.constantFrom(LEASE_MS / 2, LEASE_MS, -LEASE_MS / 2),
-      }),
-      // at one of these times every manifest has expired
-      fc.record({
-        kind: fc.constant('clock' as const),
-        device,
-        ms: fc.constantFrom(-1, 0, Date.parse('2030-01-01')),
-      }),
-      fc.record({ kind: fc.constant('forget' as const), device, mode }),
-    ),
-  },
-);
+/** The user's rating never got to the server. */
+const NO_RATING = 'none';
 
 /** The world of one run: what happened, and what must be true of it. */
 class World {
@@ -132,6 +24,8 @@ class World {
   /** What each device was asked to keep, in order; `isSure` when it said that it had. */
   readonly #asked: { device: TestDevice; recordId: string; isSure: boolean; fate: Fate }[] = [];
   readonly #reports: { device: TestDevice; clientId: string; isSure: boolean }[] = [];
+  /** What each answer's rating may be; the last word for sure alone. */
+  readonly #ratings = new Map<string, { device: TestDevice; verdicts: Set<string> }>();
 
   constructor(deviceCount: number) {
     this.devices = Array.from({ length: deviceCount }, (_, n) => {
@@ -157,6 +51,9 @@ class World {
     if (step.kind === 'clock') on.now = step.ms;
     if (step.kind === 'forget') await this.#forget(on, step.mode);
     if (step.kind === 'report') await this.#report(on);
+    if (step.kind === 'rate') await this.#rate(on, step.verdict);
+    if (step.kind === 'train') await this.#train(on, step);
+    if (step.kind === 'turn-away') this.server.revoked.add(on.id);
     if (step.kind === 'sync') {
       this.server.faults.push(...step.faults);
       this.server.fileFaults.push(...step.fileFaults);
@@ -185,9 +82,44 @@ class World {
     this.#reports.push({ device: on, clientId, isSure: outcome === 'done' });
   }
 
+  /** Rates the newest answer of the device. */
+  async #rate(on: TestDevice, verdict: 'UP' | 'DOWN') {
+    const rated = this.#reports.findLast(({ device: by, isSure }) => by === on && isSure);
+    if (rated === undefined) return;
+    const { clientId } = rated;
+    const before = this.#ratings.get(clientId)?.verdicts ?? [];
+    const outcome = await on.survive(() =>
+      on.parts.ratings.add({ clientId, id: null }, { verdict }),
+    );
+    const verdicts = new Set(outcome === 'done' ? [verdict] : [...before, verdict, NO_RATING]);
+    this.#ratings.set(clientId, { device: on, verdicts });
+  }
+
+  /** A training that ended on the device, beside the adapter that is in use there. */
+  async #train(on: TestDevice, { mode, content }: { mode: string; content: string }) {
+    const bytes = Buffer.from(content);
+    const held = on.shelf.slots[mode]?.installed ?? null;
+    const trained = {
+      ...{ mode, status: 'TRAINED' as const, reason: null, run: `run of ${content}` },
+      parentId: held === null || held.origin === 'SHIPPED' ? null : held.id,
+      ...{ baseSha256: 'base', datasetSha256: 'dataset', dataThrough: null },
+      result: {
+        ...{ sha256: sha256(bytes), sizeBytes: bytes.length, losses: [2, 1], examples: 9 },
+        verdict: { passed: true } as never,
+      },
+    };
+    await on.survive(async () => {
+      await on.parts.storage.files.remove(trained.result.sha256);
+      await on.parts.storage.files.append(trained.result.sha256, bytes);
+      await on.parts.trained.write(trained);
+    });
+  }
+
   /** What was only on that disk is gone. */
   #wipe(on: TestDevice): void {
     on.wipe();
+    for (const [, { device: by, verdicts }] of this.#ratings)
+      if (by === on) verdicts.add(NO_RATING);
     for (const one of [...this.#asked, ...this.#reports]) if (one.device === on) one.isSure = false;
   }
 
@@ -208,6 +140,9 @@ class World {
       expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
       // DEV-16: not even refused
       expect(this.server.sources).not.toContain('diary');
+      // DEV-19: once on each parent, however often it was asked for
+      const { published } = this.server.uploads;
+      expect(new Set(published).size).toBe(published.length);
       for (const { installed } of Object.values(on.shelf.slots)) {
         for (const file of installed?.files ?? []) {
           expect(sha256(must(on.disk.content.get(file.sha256), 'an installed file'))).toBe(
@@ -223,10 +158,11 @@ class World {
     for (const on of this.devices) {
       on.start(null);
       on.now = 0;
+      this.server.revoked.clear();
       await on.parts.shelf.update(forgetFailures);
-      expect(await on.sync()).toBe('done');
-      expect(await on.sync()).toBe('done');
     }
+    // in the first round devices publish what they trained, which the others hear of in the second
+    for (const on of [...this.devices, ...this.devices]) expect(await on.sync()).toBe('done');
     this.check();
     const applied = new Set(this.server.applied.map(({ recordId }) => recordId));
     for (const { device: on, recordId, isSure, fate } of this.#asked) {
@@ -238,6 +174,8 @@ class World {
     for (const { clientId, isSure } of this.#reports) {
       if (isSure) expect(this.server.reports.get(clientId)).toBe(clientId);
     }
+    for (const [clientId, { verdicts }] of this.#ratings)
+      expect([...verdicts]).toContain(this.server.ratings.get(`answer ${clientId}`) ?? NO_RATING);
     for (const on of this.devices) this.#checkAgreement(on);
   }
 
@@ -251,12 +189,16 @@ class World {
     expect(on.shelf.owed).toEqual([]);
     const files = new Set(live.map((adapter) => adapter.sha256));
     expect([...on.disk.content.keys()].sort()).toEqual([...files].sort());
-    const left = [...on.disk.state.keys()].filter((key) => /^(outbox|report)\//.test(key));
+    const left = [...on.disk.state.keys()].filter((key) => /^(outbox|report|rating)\//.test(key));
     expect(left).toEqual([]);
+    for (const key of MODES) {
+      const trained = on.disk.state.get(`training/${key}`) as { status: string } | undefined;
+      expect(['PUBLISHED', 'CONFLICT', undefined]).toContain(trained?.status);
+    }
   }
 }
 
-it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11, DEV-13, DEV-14, DEV-16)', async () => {
+it('loses nothing, repeats nothing and agrees in the end, whatever happens on the way (DEV-1, DEV-2, DEV-4, DEV-5, DEV-6, DEV-8, DEV-9, DEV-11, DEV-13, DEV-14, DEV-16, DEV-17, DEV-19, DEV-24)', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 2, max: 4 }),

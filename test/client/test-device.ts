@@ -46,7 +46,7 @@ export class TestDevice {
   start(crash: { afterSteps: number; whole: boolean } | null) {
     const storage = this.disk.open(crash);
     const { fetch } = this.#server;
-    const token = () => Promise.resolve('token');
+    const token = () => Promise.resolve(this.id);
     const clock = { ...endlessClock, now: () => this.now };
     const access = { url: 'http://oracle', fetch, token, clock };
     const device = { deviceId: this.id, name: this.id, platform: 'test' };

@@ -23,19 +23,17 @@ export interface TinyApp {
 /** Starting a whole server takes a few seconds, and much longer on a machine that does much else. */
 export const START_MS = 240_000;
 
-/** Starts the server; each of the users has a live adapter in the mode `subject`. `trainsOn`: who trains that mode, when not
- *  the server alone. */
+/** Starts the server; each of the users has a live adapter in the mode `subject`. `given`: who trains
+ *  that mode, when not the server alone, or what writes other modes into a folder and names them. */
 export async function startTinyApp(
   users: readonly string[],
-  trainsOn?: 'device' | 'both',
+  given?: 'device' | 'both' | ((modesDir: string) => Promise<readonly string[]>),
 ): Promise<TinyApp> {
   const folder = await mkdtemp(join(tmpdir(), 'attune-tiny-'));
   const folders = { dataDir: join(folder, 'data'), cacheDir: join(folder, 'cache') };
   const modesDir = join(folder, 'modes');
-  const modes =
-    trainsOn === undefined
-      ? {}
-      : { modesDir, modes: (await writeDeviceModes(modesDir, trainsOn)).join(',') };
+  const write = typeof given === 'string' ? () => writeDeviceModes(modesDir, given) : given;
+  const modes = write === undefined ? {} : { modesDir, modes: (await write(modesDir)).join(',') };
   const config = readConfig({ ...folders, ...modes, model: 'tiny', port: '0' }, {});
   const base = await installBase({ model: 'tiny', cacheDir: folders.cacheDir });
   await seedUsers(config.dataDir, base, { mode: 'subject', users });

@@ -1,14 +1,27 @@
-// The page of `npm run demo:phones`: two phones, each a client of its own with its own storage and Worker.
+// The page of `npm run demo:phones`: two phones, each a client of its own with its own storage and Workers.
 
+import { find } from './dom.ts';
 import { PhoneView } from './phone-view.ts';
 
 const mailbox = (await (await fetch('/mailbox.json')).json()) as [];
 const { token } = (await (await fetch('/token.json')).json()) as { token: string };
-const phones = document.querySelector('#phones');
-if (phones === null) throw new Error('the page has no place for phones');
+const phones = find(document.body, '#phones');
+const tabs = find(document.body, '#tabs');
 for (const name of ['Phone', 'Tablet']) {
   const view = new PhoneView(name, { token, mailbox });
   phones.append(view.element);
-  await view.start();
+  const tab = document.createElement('button');
+  tab.textContent = name;
+  tab.addEventListener('click', () =>
+    view.element.scrollIntoView({ behavior: 'smooth', inline: 'start', block: 'nearest' }),
+  );
+  tabs.append(tab);
+  // on a small screen one phone is seen at a time
+  const seen = ([entry]: IntersectionObserverEntry[]) => {
+    tab.ariaCurrent = String(entry?.isIntersecting ?? false);
+  };
+  new IntersectionObserver(seen, { root: phones, threshold: 0.6 }).observe(view.element);
+  // one that is open in another tab does not hold up the other
+  void view.start();
 }
 document.body.dataset.ready = 'true';

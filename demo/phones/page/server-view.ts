@@ -1,16 +1,18 @@
-// What the page asks the server besides what the SDK does: how training goes, and what the user thinks of an answer.
+// What the page asks the server besides what the SDK does: how training goes there.
 
 /** A training run as the page shows it. */
 export interface Run {
+  readonly id: string;
   readonly status: string;
   readonly step: number;
   readonly totalSteps: number;
   readonly losses: readonly number[];
+  readonly secondsLeft: number | null;
+  readonly reason: string | null;
 }
 
-const LAST_RUN = `query LastRun($mode: String!) { viewer { mode(key: $mode) { runs(first: 1) {
-  edges { node { status step totalSteps losses } } } } } }`;
-const RATE = `mutation Rate($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }`;
+const RUNS = `query Runs($mode: String!) { viewer { mode(key: $mode) { runs(first: 5) {
+  edges { node { id status step totalSteps losses secondsLeft reason } } } } } }`;
 
 export class Server {
   readonly #token: string;
@@ -19,15 +21,11 @@ export class Server {
     this.#token = token;
   }
 
-  /** The newest run of the mode; null: there was none. */
-  async lastRun(mode: string): Promise<Run | null> {
+  /** The newest runs of the mode, the newest first. */
+  async runs(mode: string): Promise<readonly Run[]> {
     type Answer = { viewer: { mode: { runs: { edges: { node: Run }[] } } | null } };
-    const { viewer } = await this.#ask<Answer>(LAST_RUN, { mode });
-    return viewer.mode?.runs.edges[0]?.node ?? null;
-  }
-
-  async rate(completionId: string, verdict: 'UP' | 'DOWN'): Promise<void> {
-    await this.#ask(RATE, { input: { completionId, verdict } });
+    const { viewer } = await this.#ask<Answer>(RUNS, { mode });
+    return (viewer.mode?.runs.edges ?? []).map(({ node }) => node);
   }
 
   async #ask<T>(query: string, variables: Readonly<Record<string, unknown>>): Promise<T> {
