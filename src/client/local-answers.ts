@@ -35,14 +35,15 @@ export interface CompleteHooks {
 }
 
 /** Why the device did not answer: the app asked for the cloud; no engine was handed in; the base or the mode is not
- *  there yet; the prompt shows records, which are the server's; there is too little memory; the last answers took too
- *  long; the engine failed. */
+ *  there yet; the prompt shows records, which are the server's, or of which the server has more than this device; there is
+ *  too little memory; the last answers took too long; the engine failed. */
 export type WhyCloud =
   | 'ASKED'
   | 'NO_ENGINE'
   | 'NO_BASE'
   | 'NO_MODE'
   | 'NEEDS_RECORDS'
+  | 'FEW_RECORDS'
   | 'MEMORY'
   | 'SLOW'
   | 'FAILED';
@@ -81,6 +82,9 @@ interface Asked {
   readonly hooks: CompleteHooks;
   readonly ends: Ends;
 }
+
+/** Reasons for which the cloud would answer better, but not the only one who can. */
+const BETTER_LATE: readonly (WhyCloud | null)[] = ['SLOW', 'FEW_RECORDS'];
 
 /** When not to answer on the device. */
 export interface DeviceLimits {
@@ -130,7 +134,7 @@ export class LocalAnswers {
     const { where = 'auto' } = request;
     const asked = { request, hooks, ends };
     const why = where === 'cloud' ? 'ASKED' : await this.#whyNotHere(request.mode);
-    const isHere = why === null || (why === 'SLOW' && where === 'device');
+    const isHere = why === null || (BETTER_LATE.includes(why) && where === 'device');
     return isHere ? this.#here(asked) : this.#elsewhere(asked, why);
   }
 
@@ -151,7 +155,9 @@ export class LocalAnswers {
     if (flaw !== null) return flaw;
     const known = await this.#parts.modes.find(mode);
     if (known === null) return 'NO_MODE';
-    if (Object.keys(known.definition.context).length > 0) return 'NEEDS_RECORDS';
+    const { context, training } = known.definition;
+    if (Object.keys(context).length > 0 && training?.where !== 'device')
+      return training === undefined ? 'NEEDS_RECORDS' : 'FEW_RECORDS';
     const { minTokensPerSecond = MIN_TOKENS_PER_SECOND } = this.#limits;
     const isSlow = this.#tokensPerSecond !== null && this.#tokensPerSecond < minTokensPerSecond;
     return isSlow ? 'SLOW' : null;
@@ -162,9 +168,9 @@ export class LocalAnswers {
     try {
       return await this.#inCloud(asked, why);
     } catch (error) {
-      // better late than never
+      // better late, or with less to go by, than never
       const isOffline = error instanceof ApiError && error.code === 'OFFLINE';
-      if (why !== 'SLOW' || !isOffline) throw error;
+      if (!(BETTER_LATE.includes(why) && (isOffline || asked.ends.cloud.aborted))) throw error;
       return this.#here(asked);
     }
   }
@@ -196,8 +202,10 @@ export class LocalAnswers {
     const held = await this.#held(request.mode);
     const engine = await keeper.openWith(held);
     const { now } = this.#parts.api.access.clock;
+    const variables = await this.#variables(request, definition);
     const startedAt = now();
-    const said = await engine.answer(questionOf(request, definition, held), hooks);
+    const question = questionOf(request, definition, { variables, held });
+    const said = await engine.answer(question, hooks);
     this.#time(said.completionTokens, now() - startedAt);
     const clientId = crypto.randomUUID();
     const { mode, input } = request;
@@ -211,6 +219,13 @@ export class LocalAnswers {
     const adapter = held && { id: held.id, version: held.version, sha256: held.sha256 };
     const unknown = { whyCloud: null, id: null, dataThrough: null };
     return { origin: 'DEVICE', ...unknown, clientId, text, finishReason, adapter, logprobs };
+  }
+
+  /** What the prompt's templates may name. */
+  async #variables({ input }: CompleteRequest, definition: ModeDefinition) {
+    if (Object.keys(definition.context).length === 0) return { input };
+    const { localContext } = await import('./local-context.ts');
+    return { ...(await localContext(definition, input, this.#parts.records)), input };
   }
 
   async #inCloud({ request: asked, hooks, ends }: Asked, whyCloud: WhyCloud): Promise<Answer> {
@@ -243,12 +258,12 @@ function anyOf(own: AbortSignal | undefined, end: AbortSignal): AbortSignal {
 function questionOf(
   request: CompleteRequest,
   { prompt, decode, output }: ModeDefinition,
-  held: AdapterMessage | null,
+  { variables, held }: { variables: Readonly<Record<string, Json>>; held: AdapterMessage | null },
 ): EngineQuestion {
-  const { input, maxTokens = decode.maxTokens, topLogprobs } = request;
+  const { maxTokens = decode.maxTokens, topLogprobs } = request;
   const { temperature = 0, topP = 1, seed = null } = request;
   return {
-    prompt: { templates: prompt, variables: { input } },
+    prompt: { templates: prompt, variables },
     adapter: held?.sha256 ?? null,
     output,
     maxTokens: Math.min(maxTokens, decode.maxTokens),

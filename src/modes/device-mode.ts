@@ -4,6 +4,7 @@
 import { Validator } from '@cfworker/json-schema';
 import { jsonFlaw } from '../lib/storable.ts';
 import { refuseBlank } from './check-input.ts';
+import { contextRules } from './context-rules.ts';
 import type { ModeDefinition } from './definition.ts';
 import type { DeviceTraining, ExampleEntry } from './device-training.ts';
 import type { Check, JsonSchema } from './json-schema.ts';
@@ -21,9 +22,7 @@ export function deviceExampleMaker(
       Object.entries(examples).map(([source, rules]) => [source, rules.map(compileRule)]),
     ),
     checkInput: refuseBlank(inputSchema, schemaCheck(inputSchema, 'input')),
-    context: Object.entries(context).map(([name, { source, where, equals }]) => {
-      return { name, source, field: where, equals: compileTemplate(equals) };
-    }),
+    context: contextRules(context),
     prompt: prompt.map(({ role, content }) => ({ role, content: compileTemplate(content) })),
     output:
       outputSchema === undefined
