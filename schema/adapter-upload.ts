@@ -1,5 +1,6 @@
-import { inputObjectType, mutationField, nonNull, objectType } from 'nexus';
+import { idArg, inputObjectType, mutationField, nonNull, objectType } from 'nexus';
 import { loraWireBytes } from '../src/adapters/wire-file.ts';
+import { withdrawAdapter as withdraw } from '../src/adapters/withdraw.ts';
 import { findDevice } from '../src/changes/devices.ts';
 import { AppError } from '../src/lib/errors.ts';
 import { publishUpload } from '../src/runs/publish-upload.ts';
@@ -107,4 +108,14 @@ export const publishAdapter = mutationField('publishAdapter', {
       previousLoss: input.previousLoss ?? null,
     });
   },
+});
+
+/** Takes back what a device trained. */
+export const withdrawAdapter = mutationField('withdrawAdapter', {
+  type: 'Adapter',
+  description:
+    'Revokes an adapter that a device trained, since a record that it learnt from, which only that device has, is deleted. Safe to repeat.',
+  args: { adapterId: nonNull(idArg()) },
+  resolve: (_, { adapterId }, { services, viewer }) =>
+    withdraw(services, viewer.id, ownId('Adapter', adapterId, 'adapterId')),
 });

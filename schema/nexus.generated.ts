@@ -402,6 +402,7 @@ export interface NexusGenFieldTypes {
     rollbackAdapter: NexusGenRootTypes['Adapter']; // Adapter!
     beginAdapterUpload: NexusGenRootTypes['AdapterUpload']; // AdapterUpload!
     publishAdapter: NexusGenRootTypes['Adapter']; // Adapter!
+    withdrawAdapter: NexusGenRootTypes['Adapter']; // Adapter!
     complete: NexusGenRootTypes['Completion']; // Completion!
     rateCompletion: NexusGenRootTypes['Completion']; // Completion!
     reportCompletion: NexusGenRootTypes['Completion']; // Completion!
@@ -684,6 +685,7 @@ export interface NexusGenFieldTypeNames {
     rollbackAdapter: 'Adapter'
     beginAdapterUpload: 'AdapterUpload'
     publishAdapter: 'Adapter'
+    withdrawAdapter: 'Adapter'
     complete: 'Completion'
     rateCompletion: 'Completion'
     reportCompletion: 'Completion'
@@ -822,6 +824,9 @@ export interface NexusGenArgTypes {
     }
     publishAdapter: { // args
       input: NexusGenInputs['PublishAdapterInput']; // PublishAdapterInput!
+    }
+    withdrawAdapter: { // args
+      adapterId: string; // ID!
     }
     complete: { // args
       input: NexusGenInputs['CompleteInput']; // CompleteInput!

@@ -82,6 +82,10 @@ const DOCUMENTS = {
   BeginUpload: `mutation BeginUpload($input: BeginAdapterUploadInput!) { beginAdapterUpload(input: $input) {
     id url receivedBytes } }`,
   Publish: `mutation Publish($input: PublishAdapterInput!) { publishAdapter(input: $input) { id version } }`,
+  Withdraw: `mutation Withdraw($adapterId: ID!) { withdrawAdapter(adapterId: $adapterId) { id } }`,
+  Records: `query Records($source: String!, $after: String) { viewer {
+    records(source: $source, first: 100, after: $after) {
+      edges { node { recordId } } pageInfo { hasNextPage endCursor } } } }`,
   Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
     id text finishReason dataThrough adapter { id version sha256 }
     logprobs { token logprob topLogprobs { token logprob } } } }`,

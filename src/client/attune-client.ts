@@ -9,6 +9,7 @@ import { Bell } from './bell.ts';
 import type { ClientOptions } from './client-options.ts';
 import { type DeviceEvent, type DeviceState, TRANSITIONS } from './device-state.ts';
 import type { DeviceTraining, TrainHooks, TrainOutcome } from './device-training.ts';
+import { forget } from './forget.ts';
 import {
   type Answer,
   type CompleteHooks,
@@ -73,7 +74,7 @@ export class AttuneClient {
   async push(changes: readonly ChangeMessage[]): Promise<void> {
     const { modes, outbox, records } = this.#parts;
     const { sent, writes } = records.sort(changes, (await modes.definitions()) ?? []);
-    await outbox.add(sent, writes);
+    await forget(this.#parts, changes, (besides) => outbox.add(sent, [...writes, ...besides]));
     this.#bell.ring();
   }
 

@@ -1,20 +1,18 @@
 // Training on this device: its own records into a dataset, the dataset and the base into an adapter, the adapter onto the
 // shelf from which the next pass uploads it. Where it was stopped, the next call goes on.
 
-import { datasetSha256, reduce } from '../dataset/core/reduce.ts';
+import { must } from '../lib/errors.ts';
 import { Turns } from '../lib/turns.ts';
 import { isDeviceTrainGraph } from '../model/device-graph-name.ts';
-import { deviceExampleMaker } from '../modes/device-mode.ts';
-import type { DeviceTraining as TrainingDefinition } from '../modes/device-training.ts';
 import type { AdapterMessage, FileMessage } from '../sync/protocol.ts';
 import type { StepReport } from '../training/core/train-loop.ts';
-import { type DeviceTrainJob, deviceRunName } from '../training/core/train-on-device.ts';
+import type { DeviceTrainJob, DeviceTrainResult } from '../training/core/train-on-device.ts';
 import { adapterContent } from './adapter-files.ts';
 import type { DeviceTrainer } from './device-trainer.ts';
 import { fetchChecked } from './fetch-adapter.ts';
-import { contentOf, type InstalledBase, installedBase, textsOf } from './installed-base.ts';
-import type { KnownMode } from './known-modes.ts';
+import { contentOf, textsOf } from './installed-base.ts';
 import { decodeLoopState, encodeLoopState } from './loop-state-file.ts';
+import { fromScratch, type Plan, planTraining } from './plan-training.ts';
 import type { SyncParts } from './sync-parts.ts';
 import { checkpointFile, type Trained } from './trained.ts';
 
@@ -29,16 +27,6 @@ export interface TrainHooks {
 export type TrainOutcome =
   | { readonly kind: 'trained'; readonly trained: Trained }
   | { readonly kind: 'skipped'; readonly reason: 'TOO_LITTLE_DATA' | 'UNCHANGED' };
-
-/** Everything that a run follows from. */
-interface Plan {
-  readonly trained: Trained;
-  readonly known: KnownMode;
-  readonly base: InstalledBase;
-  readonly job: Pick<DeviceTrainJob, 'choices' | 'gate' | 'datasetSha256' | 'examples'>;
-  readonly live: AdapterMessage | null;
-  readonly shipped: AdapterMessage | null;
-}
 
 /** Trains this device's modes, one at a time. */
 export class DeviceTraining {
@@ -56,81 +44,59 @@ export class DeviceTraining {
   train(mode: string, hooks: TrainHooks, signal: AbortSignal): Promise<TrainOutcome> {
     return this.#turns.take(async () => {
       signal.throwIfAborted();
-      const plan = await this.#plan(mode);
+      const plan = await planTraining(this.#parts, mode, signal);
       if (plan.job.examples.filter(isHeldOut).length < plan.job.gate.minHoldout)
         return { kind: 'skipped', reason: 'TOO_LITTLE_DATA' };
       const before = await this.#parts.trained.find(mode);
-      if (before !== null && isSame(before, plan.trained) && before.status !== 'TRAINING')
+      if (before !== null && isDone(before, plan.trained))
         return { kind: 'skipped', reason: 'UNCHANGED' };
-      await this.#parts.trained.write(plan.trained);
-      return { kind: 'trained', trained: await this.#run(plan, hooks, signal) };
+      // what went on from the live adapter has not passed, and the run from scratch was stopped
+      const again = fromScratch(plan);
+      const isSecond = before?.status === 'TRAINING' && before.run === again.trained.run;
+      const run = this.#run(isSecond ? again : plan, hooks, signal);
+      return { kind: 'trained', trained: await run };
     });
   }
 
-  async #plan(mode: string): Promise<Plan> {
-    const { modes, records, shelf } = this.#parts;
-    const known = await modes.find(mode);
-    const training = known?.definition.training;
-    if (known === null || training === undefined)
-      throw new Error(`devices do not train the mode ${mode}, as far as this one knows`);
-    const base = await installedBase(this.#parts.base);
-    if (base === null) throw new Error('the base is not installed');
-    const maker = deviceExampleMaker(known.definition, training);
-    const dataThrough = training.where === 'device' ? null : await records.through();
-    const made = reduce(maker, await records.read(training.sources));
-    const examples = made.map(({ split, messages, target, sha256 }) => ({
-      ...{ split, messages, target, sha256 },
-    }));
-    const hashes = examples.map(({ sha256 }) => sha256).join('\n');
-    const job = {
-      choices: { ...choicesOf(training), lora: known.definition.lora },
-      gate: training.gate,
-      datasetSha256: datasetSha256(hashes, ''),
-      examples,
-    };
-    const held = (await shelf.read()).slots[mode]?.installed ?? null;
-    const isOwn = held !== null && held.origin !== 'SHIPPED';
-    const [live, shipped] = isOwn ? [held, null] : [null, held];
-    const trained: Trained = {
-      ...{ mode, status: 'TRAINING', reason: null, result: null, dataThrough },
-      run: deviceRunName(base.sha256, job, shipped?.sha256 ?? null),
-      parentId: live?.id ?? null,
-      ...{ baseSha256: base.sha256, datasetSha256: job.datasetSha256 },
-    };
-    return { trained, known, base, job, live, shipped };
-  }
-
+  /** What goes on from the live adapter and does not pass is trained from scratch at once. */
   async #run(plan: Plan, hooks: TrainHooks, end: AbortSignal): Promise<Trained> {
-    const { trained, job } = plan;
-    const { trained: shelf, storage } = this.#parts;
+    const { learnt, trained: shelf, storage } = this.#parts;
+    const { trained } = plan;
     const signal = hooks.signal === undefined ? end : AbortSignal.any([hooks.signal, end]);
-    const whole = await this.#jobOf(plan, signal);
-    const result = await this.#trainer.train(
-      { ...job, ...whole },
-      {
-        signal,
-        onStep: (report) => hooks.onStep?.(report),
-        onCheckpoint: (state) => this.#keep(checkpointFile(trained.run), encodeLoopState(state)),
-      },
-    );
-    const { wire, verdict, losses, examples } = result;
+    await shelf.write(trained);
+    const { wire, verdict, losses, examples } = await this.#train(plan, hooks, signal);
+    if (!verdict.passed && plan.warm !== null) return this.#run(fromScratch(plan), hooks, end);
     const sha256 = await sha256Of(wire);
     if (verdict.passed) await this.#keep(sha256, wire);
-    const over: Trained = {
-      ...trained,
-      status: verdict.passed ? 'TRAINED' : 'REJECTED',
-      reason: verdict.passed ? null : verdict.reason,
-      result: { sha256, sizeBytes: wire.length, verdict, losses, examples },
-    };
-    await shelf.write(over);
+    const status = verdict.passed ? 'TRAINED' : 'REJECTED';
+    const reason = verdict.passed ? null : verdict.reason;
+    const result = { sha256, sizeBytes: wire.length, verdict, losses, examples };
+    const over: Trained = { ...trained, status, reason, result };
+    await learnt.exclusively(async () => {
+      if (!(await shelf.isCurrent(trained)))
+        throw new Error('a record that it learnt from was deleted meanwhile: train again');
+      await shelf.write(over);
+    });
     await storage.files.remove(checkpointFile(trained.run));
     return over;
   }
 
+  async #train(plan: Plan, hooks: TrainHooks, signal: AbortSignal): Promise<DeviceTrainResult> {
+    return this.#trainer.train(
+      { ...plan.job, ...(await this.#jobOf(plan, signal)) },
+      {
+        signal,
+        onStep: (report) => hooks.onStep?.(report),
+        onCheckpoint: (state) =>
+          this.#keep(checkpointFile(plan.trained.run), encodeLoopState(state)),
+      },
+    );
+  }
+
   async #jobOf(
-    { known, base, live, shipped, trained }: Plan,
+    { known, base, live, shipped, trained, warm }: Plan,
     signal: AbortSignal,
-  ): Promise<Pick<DeviceTrainJob, 'base' | 'live' | 'shipped' | 'state'>> {
+  ): Promise<Pick<DeviceTrainJob, 'base' | 'live' | 'shipped' | 'state' | 'warmStart'>> {
     const { storage } = this.#parts;
     const content = (adapter: AdapterMessage | null) =>
       adapter === null ? null : adapterContent(storage, adapter);
@@ -149,6 +115,11 @@ export class DeviceTraining {
       },
       live: await content(live),
       shipped: await content(shipped),
+      warmStart: warm && {
+        ...{ learnt: warm.learnt, datasetSha256: warm.datasetSha256 },
+        adapter: must(await content(live), 'it goes on from the adapter in use'),
+        sha256: must(live, 'the adapter in use').sha256,
+      },
       state: hasState ? decodeLoopState(await storage.files.read(kept)) : null,
     };
   }
@@ -173,13 +144,16 @@ function isHeldOut({ split }: { readonly split: string }): boolean {
   return split === 'holdout';
 }
 
-/** Whether both say what the same data becomes beside the same live adapter. */
-function isSame(a: Trained, b: Trained): boolean {
-  return a.run === b.run && (a.parentId === b.parentId || a.status === 'PUBLISHED');
-}
-
-function choicesOf({ objective, recipe, incremental, preferences }: TrainingDefinition) {
-  return { objective, training: recipe, incremental, preferences };
+/** Whether the same data was trained on beside the same live adapter, or became it. */
+function isDone(before: Trained, planned: Trained): boolean {
+  const { recipe, datasetSha256 } = planned.lesson;
+  if (before.status === 'TRAINING') return false;
+  if (before.lesson.recipe !== recipe || before.lesson.datasetSha256 !== datasetSha256)
+    return false;
+  if (before.status === 'PUBLISHED') return true;
+  // what ships is known only where the user has no adapter of their own
+  const hasSameStart = planned.parentId !== null || before.run === planned.run;
+  return before.parentId === planned.parentId && hasSameStart;
 }
 
 async function sha256Of(bytes: Uint8Array): Promise<string> {

@@ -26,6 +26,11 @@ export class KnownModes {
     return (await this.#read())?.[key] ?? null;
   }
 
+  /** By key; none before the server has been asked. */
+  async all(): Promise<readonly (readonly [key: string, mode: KnownMode])[]> {
+    return Object.entries((await this.#read()) ?? {});
+  }
+
   /** null: the server has never been asked. */
   async definitions(): Promise<readonly ModeDefinition[] | null> {
     const kept = await this.#read();

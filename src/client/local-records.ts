@@ -2,6 +2,7 @@
 // else.
 
 import type { LiveRecord } from '../changes/core/find-records.ts';
+import type { RecordRef } from '../changes/core/record-ref.ts';
 import type { ModeDefinition } from '../modes/definition.ts';
 import type { ChangeMessage } from '../sync/protocol.ts';
 import type { DeviceStorage, Write } from './storage.ts';
@@ -53,6 +54,12 @@ export class LocalRecords {
     return lists.flat().map(([, record]) => record as unknown as LiveRecord);
   }
 
+  /** Those of the names that no record has any more. */
+  async missing(names: readonly string[]): Promise<readonly string[]> {
+    const kept = new Set((await this.#storage.list(RECORDS)).map(([key]) => key));
+    return names.filter((name) => !kept.has(RECORDS + name));
+  }
+
   /** The server has given changes of this device places up to here in the user's order. */
   async noteThrough(changeSeq: number): Promise<void> {
     if (changeSeq > (await this.through())) await this.#storage.write([[THROUGH, changeSeq]]);
@@ -63,7 +70,11 @@ export class LocalRecords {
   }
 }
 
-/** No source has a slash in its name. */
+/** What a record is called on this device. No source has a slash in its name. */
+export function recordName({ source, recordId }: RecordRef): string {
+  return `${source}/${recordId}`;
+}
+
 function keyOf(source: string, recordId: string): string {
-  return `${RECORDS}${source}/${recordId}`;
+  return RECORDS + recordName({ source, recordId });
 }

@@ -64,6 +64,11 @@ export class Outbox {
     return (await this.#storage.list(CHANGES)).length;
   }
 
+  /** The changes that wait. */
+  async waiting(): Promise<readonly ChangeMessage[]> {
+    return (await this.#waiting()).map(({ change }) => change);
+  }
+
   /** Takes up the server's numbering at the first registration, and when an empty outbox finds the server ahead. */
   register(lastMutationId: number): Promise<void> {
     return this.#turns.take(async () => {

@@ -111,6 +111,15 @@ export function fail(shelf: Shelf, { id, mode }: AdapterMessage, detail: string)
   return owe(failed, { adapterId: id, state: 'FAILED', detail });
 }
 
+/** The shelf without these adapters, which the server hears of as removed. */
+export function without(shelf: Shelf, adapterIds: readonly string[]): Shelf {
+  let next = shelf;
+  for (const [mode, { wanted, installed }] of Object.entries(shelf.slots))
+    for (const adapter of [wanted, installed])
+      if (adapter !== null && adapterIds.includes(adapter.id)) next = drop(next, mode, adapter.id);
+  return next;
+}
+
 /** Failed installations are tried again. */
 export function forgetFailures(shelf: Shelf): Shelf {
   return Object.keys(shelf.slots).reduce<Shelf>(

@@ -4,6 +4,7 @@
 import type { ChangeMessage, FeedAnswer } from '../sync/protocol.ts';
 import { ApiError } from './api.ts';
 import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
+import { withdrawAll, withdrawForgotten } from './forget.ts';
 import { useOf } from './local-records.ts';
 import {
   beginAnew,
@@ -29,8 +30,10 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   await outbox.register(lastMutationId);
   await parts.modes.refresh(api, signal);
   await pushAll(parts, lastMutationId, signal);
+  await withdrawAll(parts, signal);
   await uploadTrained(parts, signal);
   await catchUp(parts, signal);
+  await withdrawForgotten(parts, signal);
   const heldIds = held.map(({ adapter }) => adapter.id);
   await parts.shelf.update((now) => reconcile(now, heldIds));
   await sendWords(parts, signal);
@@ -120,7 +123,10 @@ function isFinal(error: unknown): boolean {
 }
 
 async function installWanted(parts: SyncParts, signal: AbortSignal): Promise<void> {
+  const withdrawn = await parts.learnt.withdrawn();
   for (const adapter of wantedAdapters(await parts.shelf.read())) {
+    // deleted since this pass began: the next one has it revoked
+    if (withdrawn.includes(adapter.id)) continue;
     const flaw = await fetchAdapter(parts, adapter, signal);
     await parts.shelf.update((now) =>
       flaw === null ? install(now, adapter) : fail(now, adapter, flaw),

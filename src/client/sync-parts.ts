@@ -1,6 +1,7 @@
 import { Api, type DeviceName, type ServerAccess } from './api.ts';
 import type { OnProgress } from './download.ts';
 import { KnownModes } from './known-modes.ts';
+import { Learnt } from './learnt.ts';
 import { LocalRecords } from './local-records.ts';
 import { Outbox } from './outbox.ts';
 import { Ratings } from './ratings.ts';
@@ -26,6 +27,7 @@ export interface SyncParts {
   /** What this device learns from by itself. */
   readonly records: LocalRecords;
   readonly trained: TrainedShelf;
+  readonly learnt: Learnt;
   readonly onProgress: OnProgress;
 }
 
@@ -56,6 +58,7 @@ export function createSyncParts(
     modes: new KnownModes(storage),
     records: new LocalRecords(storage),
     trained: new TrainedShelf(storage),
+    learnt: new Learnt(storage),
     onProgress,
   };
 }

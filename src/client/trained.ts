@@ -2,9 +2,11 @@
 
 import type { Json } from '../lib/canonical-json.ts';
 import type { GateVerdict } from '../training/core/gate.ts';
-import type { DeviceStorage } from './storage.ts';
+import type { NewestRun } from './learnt.ts';
+import type { DeviceStorage, Write } from './storage.ts';
 
 const KEY = 'training/';
+const FORGOTTEN = 'forgotten/';
 
 /** How the last training of a mode ended, or that it has not: TRAINING goes on from a checkpoint, TRAINED waits for the
  *  server, CONFLICT means that another adapter came first (train again), REFUSED that the server will not have it. */
@@ -29,6 +31,12 @@ export interface Trained {
   readonly baseSha256: string;
   readonly datasetSha256: string;
   readonly dataThrough: number | null;
+  /** The records that it learns from. */
+  readonly records: readonly string[];
+  /** What a training that goes on from it must know. */
+  readonly lesson: Omit<NewestRun, 'adapterId'>;
+  /** The adapter that it goes on from; null: it is from scratch. */
+  readonly startedFromId: string | null;
   readonly result: TrainedResult | null;
 }
 
@@ -63,11 +71,38 @@ export class TrainedShelf {
     await this.#storage.write([[KEY + trained.mode, trained as unknown as Json]]);
   }
 
-  /** Notes what became of it, unless another training took its place meanwhile. */
-  async settle(trained: Trained, status: TrainedStatus, reason: string | null): Promise<void> {
-    const now = await this.find(trained.mode);
-    if (now?.run === trained.run && now.parentId === trained.parentId)
-      await this.write({ ...trained, status, reason });
+  /** The write that forgets the mode's training if it learns from one of the records. */
+  async forgetting(mode: string, records: readonly string[]): Promise<readonly Write[]> {
+    const trained = await this.find(mode);
+    const gone = new Set(records);
+    if (!trained?.records.some((record) => gone.has(record))) return [];
+    // the server may have published it and the answer been lost
+    const bytes: Write[] = trained.result ? [[FORGOTTEN + trained.result.sha256, true]] : [];
+    return [[KEY + mode, undefined], ...bytes];
+  }
+
+  /** The hashes of files that learnt from a deleted record: no adapter with one of them may be used. */
+  async forgotten(): Promise<ReadonlySet<string>> {
+    const entries = await this.#storage.list(FORGOTTEN);
+    return new Set(entries.map(([key]) => key.slice(FORGOTTEN.length)));
+  }
+
+  /** Whether it is still the mode's last training. */
+  async isCurrent({ mode, run, parentId }: Trained): Promise<boolean> {
+    const now = await this.find(mode);
+    return now?.run === run && now.parentId === parentId;
+  }
+
+  /** Notes what became of it, unless another training took its place meanwhile or it was forgotten, and writes what is to
+   *  be written besides. */
+  async settle(
+    trained: Trained,
+    end: Pick<Trained, 'status' | 'reason'>,
+    besides: readonly Write[] = [],
+  ): Promise<void> {
+    const now = { ...trained, ...end } as unknown as Json;
+    const own: Write[] = (await this.isCurrent(trained)) ? [[KEY + trained.mode, now]] : [];
+    await this.#storage.write([...own, ...besides]);
   }
 
   /** Those that the server is to have. */

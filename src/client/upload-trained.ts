@@ -18,14 +18,27 @@ export async function uploadTrained(parts: SyncParts, signal: AbortSignal): Prom
   for (const trained of await parts.trained.waiting()) {
     if (trained.result === null) continue;
     try {
-      await upload(parts, trained, trained.result, signal);
-      await parts.trained.settle(trained, 'PUBLISHED', null);
+      const adapterId = await upload(parts, trained, trained.result, signal);
+      await parts.learnt.exclusively(() => published(parts, trained, adapterId));
     } catch (error) {
       const status = error instanceof ApiError ? ENDS[error.code] : undefined;
       if (status === undefined) throw error;
-      await parts.trained.settle(trained, status, (error as ApiError).message);
+      await parts.trained.settle(trained, { status, reason: (error as ApiError).message });
     }
   }
+}
+
+/** Notes that it is published; one that a deletion forgot on its way is withdrawn. */
+async function published(
+  { learnt, records, trained: shelf, storage }: SyncParts,
+  trained: Trained,
+  adapterId: string,
+): Promise<void> {
+  const isForgotten = (await records.missing(trained.records)).length > 0;
+  if (isForgotten && trained.dataThrough === null)
+    return storage.write([learnt.withdrawing(adapterId)]);
+  const writes = await learnt.writesOf(trained, adapterId);
+  await shelf.settle(trained, { status: 'PUBLISHED', reason: null }, writes);
 }
 
 /** What the server's final answers make of a training. */
@@ -40,7 +53,7 @@ async function upload(
   { mode, parentId, baseSha256, datasetSha256, dataThrough }: Trained,
   { sha256, sizeBytes, verdict, losses, examples }: TrainedResult,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { deviceId } = device;
   const plan = { deviceId, mode, sizeBytes, sha256 };
   type Answer = { beginAdapterUpload: Begun };
@@ -74,5 +87,6 @@ async function upload(
     ...{ deviceId, uploadId, mode, parentId, baseSha256, datasetSha256, dataThrough },
     ...measured,
   };
-  await api.ask('Publish', { input }, signal);
+  type Published = { publishAdapter: { id: string } };
+  return (await api.ask<Published>('Publish', { input }, signal)).publishAdapter.id;
 }

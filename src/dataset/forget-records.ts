@@ -45,7 +45,7 @@ export async function forgetRecords(
   const own = await currentInputs(deps, scope);
   const inputs = [...own, ...madeFrom(refs, versions), ...(await inputsShowing(scope))];
   const pairs = await preferencesAbout(scope, inputs);
-  const tainted = await adaptersHolding(scope, [...versions, ...pairs]);
+  const tainted = await adaptersHolding(deps, scope, [...versions, ...pairs]);
   const ids = tainted.map(({ id }) => id);
   await revokeAdapters(tx, userId, ids, { reason: 'DATA_DELETED', now });
   await eraseFeedback(scope, inputs);
@@ -107,20 +107,26 @@ async function preferencesAbout(
 }
 
 /** A dataset contains what was alive when it was folded; an adapter holds what its dataset contains, and what the adapter
- *  holds that its training began from. */
-async function adaptersHolding({ tx, userId }: Scope, parts: readonly Lifetime[]) {
+ *  holds that its training began from. What a device trained names no dataset here: it may hold any record of the
+ *  mode's sources. */
+async function adaptersHolding(
+  { catalog }: ForgetDeps,
+  { tx, userId, refs }: Scope,
+  parts: readonly Lifetime[],
+) {
+  const fed = new Set(refs.flatMap(({ source }) => catalog.modesOf(source).map(({ key }) => key)));
   const adapters = await tx
     .selectFrom('adapters')
     .leftJoin('datasets', 'datasets.id', 'adapters.datasetId')
     .select(['adapters.id', 'adapters.mode', 'adapters.status', 'adapters.startedFromId'])
-    .select('datasets.changeSeq')
+    .select(['adapters.datasetId', 'datasets.changeSeq'])
     .where('adapters.userId', '=', userId)
     .where('adapters.status', '!=', 'REJECTED')
     .orderBy('adapters.seq')
     .execute();
   const holding = new Set<string>();
   // oldest first: what an adapter began from is known before it
-  for (const { id, mode, changeSeq, startedFromId } of adapters) {
+  for (const { id, mode, datasetId, changeSeq, startedFromId } of adapters) {
     const learnt = parts.some(
       (part) =>
         part.mode === mode &&
@@ -128,7 +134,8 @@ async function adaptersHolding({ tx, userId }: Scope, parts: readonly Lifetime[]
         part.fromSeq <= changeSeq &&
         changeSeq < (part.untilSeq ?? Number.POSITIVE_INFINITY),
     );
-    if (learnt || holding.has(startedFromId ?? '')) holding.add(id);
+    const mayHold = datasetId === null && fed.has(mode);
+    if (learnt || mayHold || holding.has(startedFromId ?? '')) holding.add(id);
   }
   return adapters.filter(({ id, status }) => holding.has(id) && status !== 'REVOKED');
 }

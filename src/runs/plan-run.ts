@@ -1,7 +1,8 @@
 // Whether a run goes on from the live adapter or begins anew.
 
 import { adapterById } from '../adapters/registry.ts';
-import { changedShare, hashesAt } from '../dataset/dataset-hashes.ts';
+import { changedShare } from '../dataset/core/changed-share.ts';
+import { hashesAt } from '../dataset/dataset-hashes.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, DatasetRow } from '../db/schema.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';

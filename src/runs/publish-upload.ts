@@ -10,6 +10,7 @@ import type { RegistryDeps } from '../adapters/publish.ts';
 import { adapterById, liveAdapter } from '../adapters/registry.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import type { Upload, Uploads } from '../adapters/uploads.ts';
+import type { Tx } from '../db/database.ts';
 import type { Lineage } from '../db/lineage.ts';
 import type { AdapterRow, Evaluation } from '../db/schema.ts';
 import { keysOf } from '../db/sealed-columns.ts';
@@ -57,7 +58,7 @@ export interface UploadedTraining {
 /** Publishes an upload as the next version of its mode. Safe to repeat: the same bytes on the same parent are published
  *  once. Throws NOT_FOUND without such an upload; BAD_INPUT for one that is not whole, is no adapter of this base and
  *  mode, or does not pass; CONFLICT where another adapter is live than the device compared with, or a live one that knows
- *  as much. */
+ *  as much, or where a record was deleted since. */
 export async function publishUpload(
   deps: PublishUploadDeps,
   userId: string,
@@ -124,6 +125,26 @@ function checkOrder(live: AdapterRow | null, { parentId, dataThrough }: Uploaded
     throw new AppError('CONFLICT', `The live adapter knows every change up to ${known} already.`);
 }
 
+/** Throws CONFLICT when a record that it may have learnt from was deleted since. */
+async function checkNothingDeleted(
+  tx: Tx,
+  userId: string,
+  mode: Mode,
+  { dataThrough }: UploadedTraining,
+): Promise<void> {
+  if (dataThrough === null) return;
+  const deleted = await tx
+    .selectFrom('records')
+    .select('id')
+    .where('userId', '=', userId)
+    .where('source', 'in', mode.sources)
+    .where('deleted', '=', true)
+    .where('changeSeq', '>', dataThrough)
+    .executeTakeFirst();
+  if (deleted !== undefined)
+    throw new AppError('CONFLICT', 'A record was deleted after it was trained: train again.');
+}
+
 interface Candidate {
   readonly userId: string;
   readonly mode: Mode;
@@ -153,6 +174,7 @@ async function publish(
     if ((training.dataThrough ?? 0) > user.changeSeq)
       throw new AppError('BAD_INPUT', `You have no change ${training.dataThrough} yet.`);
     checkOrder(await liveAdapter(tx, userId, mode.key), training);
+    await checkNothingDeleted(tx, userId, mode, training);
     const { parentId, dataThrough } = training;
     return makeLive(tx, {
       ...{ userId, mode: mode.key, origin: 'DEVICE', parentId, dataThrough, sha256 },

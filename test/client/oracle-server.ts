@@ -1,11 +1,11 @@
 // The server of docs/protocol.md for one user, in memory and without time: what devices are tested against. Its `fetch`
 // takes the next fault with every request, one of `fileFaults` first where a file is asked for.
 
-import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
+import type { Json } from '../../src/lib/canonical-json.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { makeManifestKey, type PrivateKey, signStatement } from '../../src/sync/manifest-keys.ts';
-import type { ChangeAnswer, ChangeMessage, PushAnswer } from '../../src/sync/protocol.ts';
+import type { ChangeMessage } from '../../src/sync/protocol.ts';
 import { checksumOfLive, OracleFeed } from './oracle-feed.ts';
 import {
   type Fault,
@@ -15,6 +15,7 @@ import {
   statementOf,
 } from './oracle-files.ts';
 import { KEEPER } from './oracle-modes.ts';
+import { OraclePushes } from './oracle-pushes.ts';
 import { OracleUploads } from './oracle-uploads.ts';
 
 type Variables = Readonly<Record<string, never>> & { readonly input: never };
@@ -23,11 +24,9 @@ const FIRST_KEY = makeManifestKey();
 
 export class OracleServer {
   readonly devices = new Map<string, OracleDevice>();
-  readonly records = new Map<string, Json>();
-  /** recordIds in the order in which their changes were applied, by device. */
-  readonly applied: { deviceId: string; recordId: string }[] = [];
-  /** Of all changes that arrived, whatever became of them. */
-  readonly sources = new Set<string>();
+  readonly #pushes = new OraclePushes();
+  readonly applied = this.#pushes.applied;
+  readonly sources = this.#pushes.sources;
   readonly adapters: OracleAdapter[] = [];
   readonly reports = new Map<string, Json>();
   /** The verdicts on reported answers. */
@@ -120,6 +119,19 @@ export class OracleServer {
     this.#feed.beginEpoch();
   }
 
+  /** Every version with the bytes of this one is withdrawn. */
+  withdraw({ adapterId }: { adapterId: string }): object | string {
+    const adapter = this.adapters.find(({ id }) => id === adapterId);
+    if (adapter === undefined) return 'NOT_FOUND';
+    for (const one of this.adapters) {
+      if (one.sha256 !== adapter.sha256 || one.mode.key !== adapter.mode.key) continue;
+      if (one.status === 'REVOKED') continue;
+      one.status = 'REVOKED';
+      this.#feed.append('REVOKED', one);
+    }
+    return { withdrawAdapter: { id: adapterId } };
+  }
+
   live(mode: string): OracleAdapter | undefined {
     return this.#live.find((one) => one.mode.key === mode && one.origin !== 'SHIPPED');
   }
@@ -196,7 +208,7 @@ export class OracleServer {
       return { registerDevice: { lastMutationId: answers.length, held: adapters } };
     },
     Push: (input: { deviceId: string; changes: (ChangeMessage & { mutationId: number })[] }) => ({
-      pushChanges: this.#push(input),
+      pushChanges: this.#pushes.take(this.#device(input.deviceId), input),
     }),
     Feed: ({ after }: { after: string | null }) => {
       const shipped = this.#live.filter(({ origin }) => origin === 'SHIPPED');
@@ -215,6 +227,7 @@ export class OracleServer {
       this.ratings.set(completionId, verdict);
       return { rateCompletion: { id: completionId } };
     },
+    Withdraw: (input: { adapterId: string }) => this.withdraw(input),
     BeginUpload: (plan: Parameters<OracleUploads['begin']>[0]) => this.uploads.begin(plan),
     Publish: (input: Parameters<OracleUploads['publish']>[0]) => this.uploads.publish(input),
   };
@@ -224,35 +237,6 @@ export class OracleServer {
     device.seenAt = this.now;
     this.devices.set(deviceId, device);
     return device;
-  }
-
-  #push(input: {
-    deviceId: string;
-    changes: readonly (ChangeMessage & { mutationId: number })[];
-  }): PushAnswer {
-    const { answers } = this.#device(input.deviceId);
-    const first = input.changes[0]?.mutationId ?? answers.length + 1;
-    if (first > answers.length + 1) {
-      return { __typename: 'PushGap', expectedMutationId: answers.length + 1 };
-    }
-    const results = input.changes.map(({ mutationId, ...change }) => {
-      this.sources.add(change.source);
-      const payload = canonicalJson(change as unknown as Json);
-      const seen = answers[mutationId - 1];
-      if (seen?.payload === payload) return { ...seen.answer, outcome: 'DUPLICATE' as const };
-      if (seen) return rejected(mutationId, 'CONFLICT');
-      const isBad = change.source === 'unknown';
-      const answer = isBad ? rejected(mutationId, 'unknown source') : this.#apply(input, change);
-      answers.push({ payload, answer: { ...answer, mutationId } });
-      return { ...answer, mutationId };
-    });
-    return { __typename: 'PushAccepted', results, lastMutationId: answers.length };
-  }
-
-  #apply({ deviceId }: { deviceId: string }, change: ChangeMessage): ChangeAnswer {
-    this.applied.push({ deviceId, recordId: change.recordId });
-    this.records.set(change.recordId, change.data ?? null);
-    return { mutationId: 0, outcome: 'APPLIED', reason: null, changeSeq: this.applied.length };
   }
 
   #acknowledge(word: { deviceId: string; adapterId: string; state: string }): object | string {
@@ -286,8 +270,4 @@ export class OracleServer {
     const onSent = (n: number) => this.sentBytes.set(sha, (this.sentBytes.get(sha) ?? 0) + n);
     return sendFile(bytes, init, { etag: `"${sha}"`, fault, onSent });
   }
-}
-
-function rejected(mutationId: number, reason: string): ChangeAnswer {
-  return { mutationId, outcome: 'REJECTED', reason, changeSeq: null };
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { LEASE_MS } from './oracle-feed.ts';
 import type { Fault } from './oracle-files.ts';
 
-export const MODES = ['subject', 'reply'];
+export const MODES = ['subject', 'reply', 'diary'];
 
 /** What becomes of a change: it is applied, refused, or for no server at all. */
 export const SOURCE_OF = { applied: 'notes', refused: 'unknown', kept: 'diary' } as const;
@@ -39,7 +39,8 @@ export type Action =
   | { kind: 'wipe'; device: number }
   | { kind: 'report'; device: number }
   | { kind: 'rate'; device: number; verdict: 'UP' | 'DOWN' }
-  | { kind: 'train'; device: number; mode: string; content: string }
+  | { kind: 'train'; device: number }
+  | { kind: 'delete'; device: number; which: number }
   | { kind: 'turn-away'; device: number }
   | { kind: 'publish'; mode: string; content: string }
   | { kind: 'revoke'; mode: string }
@@ -50,7 +51,7 @@ export type Action =
   | { kind: 'clock'; device: number; ms: number }
   | { kind: 'forget'; device: number; mode: string };
 
-export const action: fc.Arbitrary<Action> = fc.oneof(
+const action: fc.Arbitrary<Action> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
@@ -88,12 +89,8 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
         device,
         verdict: fc.constantFrom('UP' as const, 'DOWN' as const),
       }),
-      fc.record({
-        kind: fc.constant('train' as const),
-        device,
-        mode,
-        content: fc.constantFrom('trained here', 'trained here as well', 'one'),
-      }),
+      fc.record({ kind: fc.constant('train' as const), device }),
+      fc.record({ kind: fc.constant('delete' as const), device, which: fc.nat(5) }),
       fc.record({ kind: fc.constant('turn-away' as const), device }),
     ),
   },
@@ -136,3 +133,40 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
     ),
   },
 );
+
+const sync = (on: number, faults: Fault[]): Action => {
+  return { kind: 'sync', device: on, faults, fileFaults: [] };
+};
+
+/** A device that learns something and forgets some of it, with whatever may go wrong: by chance alone these would hardly ever
+ *  come one after the other. */
+const lesson: fc.Arbitrary<Action[]> = fc
+  .record({
+    device,
+    count: fc.integer({ min: 1, max: 3 }),
+    which: fc.nat(5),
+    faults: fc.array(fc.array(fault, { maxLength: 12 }), { minLength: 3, maxLength: 3 }),
+    left: fc.subarray([0, 1, 2, 3, 4, 5], { minLength: 3 }),
+  })
+  .map(({ device: on, count, which, faults: [first = [], second = [], third = []], left }) => {
+    const steps: Action[] = [
+      { kind: 'change', device: on, count, fate: 'kept' },
+      sync(on, first),
+      { kind: 'train', device: on },
+      sync(on, second),
+      { kind: 'delete', device: on, which },
+      sync(on, third),
+    ];
+    return left.flatMap((n) => steps[n] ?? []);
+  });
+
+/** What happens, one thing after the other. */
+export const actions: fc.Arbitrary<Action[]> = fc
+  .array(
+    fc.oneof(
+      { weight: 6, arbitrary: action.map((one) => [one]) },
+      { weight: 1, arbitrary: lesson },
+    ),
+    { minLength: 1, maxLength: 30 },
+  )
+  .map((parts) => parts.flat());

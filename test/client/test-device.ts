@@ -84,6 +84,12 @@ export class TestDevice {
     return (this.disk.state.get('shelf') as unknown as Shelf | undefined) ?? EMPTY_SHELF;
   }
 
+  /** The names of the records of a source that it keeps. */
+  kept(source: string): readonly string[] {
+    const keys = [...this.disk.state.keys()].filter((key) => key.startsWith(`record/${source}/`));
+    return keys.map((key) => key.slice('record/'.length));
+  }
+
   /** Installed adapters by mode. */
   get installed(): Record<string, string> {
     const entries = Object.entries(this.shelf.slots);

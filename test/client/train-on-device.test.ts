@@ -9,6 +9,7 @@ import { type AttuneClient, openClient } from '../../src/client/client.ts';
 import { openLocalEngine } from '../../src/client/local-engine.ts';
 import { openLocalTrainer } from '../../src/client/local-trainer.ts';
 import { openNodeStorage } from '../../src/client/node-storage.ts';
+import { must } from '../../src/lib/errors.ts';
 import { ApiClient } from '../support/api-client.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
 
@@ -144,6 +145,47 @@ it('is told when another device was faster, learns beside its adapter, and publi
     .poll(() => versionOf(second), WAIT)
     .toBe(verdicts[trained.status as keyof typeof verdicts]);
 }, 120_000);
+
+it('goes on with what is new, and forgets a deleted record everywhere, to the bytes of who never had it (DEV-25, DEV-26)', async () => {
+  const client = await withBase(await device('fay'));
+  const train = async (on: AttuneClient) => {
+    const outcome = await on.train('subject');
+    if (outcome.kind === 'skipped') throw new Error(outcome.reason);
+    const { startedFromId, result, status } = outcome.trained;
+    if (status === 'TRAINED') await expect.poll(() => statusOf(on), WAIT).toBe('PUBLISHED');
+    return { startedFromId, steps: result?.losses.length ?? 0, sha256: result?.sha256 };
+  };
+  await client.push(mails.slice(0, 55));
+  const first = await train(client);
+  expect(first.startedFromId).toBeNull();
+  await expect.poll(() => versionOf(client), WAIT).toBe(1);
+  const made = await client.adapter('subject');
+  await client.push(mails.slice(55));
+  const second = await train(client);
+  expect(second.startedFromId).toBe(made?.id);
+  expect(second.steps).toBeLessThan(first.steps / 2);
+  await expect.poll(() => versionOf(client), WAIT).toBe(2);
+  const other = await device('fay');
+  await expect.poll(() => versionOf(other), WAIT).toBe(2);
+
+  const { source, recordId, occurredAt } = must(mails[3], 'a mail');
+  await client.push([{ source, recordId, kind: 'DELETE', occurredAt }]);
+  expect(await client.adapter('subject')).toBeNull();
+  expect(await client.training('subject')).toBeNull();
+  await expect.poll(() => other.resume().then(() => versionOf(other)), WAIT).toBeUndefined();
+  const api = new ApiClient(server.app.url, await server.token('fay'));
+  const { viewer } = await api.ask(
+    '{ viewer { mode(key: "subject") { adapter { id } adapters(first: 5) { edges { node { status } } } } } }',
+  );
+  expect(viewer.mode.adapter).toBeNull();
+  const revoked = { node: { status: 'REVOKED' } };
+  expect(viewer.mode.adapters.edges).toEqual([revoked, revoked]);
+  const third = await train(client);
+  expect(third.startedFromId).toBeNull();
+  const stranger = await withBase(await device('gus'));
+  await stranger.push(mails.filter((_, n) => n !== 3));
+  expect((await train(stranger)).sha256).toBe(third.sha256);
+}, 240_000);
 
 it('does not train on too little, nor without a base', async () => {
   const client = await device('eva');

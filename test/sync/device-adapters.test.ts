@@ -86,18 +86,29 @@ async function newDevice(user: string = randomUUID()) {
     return (await api.ask(PUBLISH, { input })).publishAdapter;
   };
   let pushed = 0;
-  /** One more change of this device; too few to train on. */
-  const push = async () => {
+  const send = async (recordId: string, rest: object) => {
     pushed += 1;
     const change = {
-      ...{ mutationId: pushed, source: 'mail.sent', recordId: `m${pushed}`, kind: 'UPSERT' },
+      ...{ mutationId: pushed, source: 'mail.sent', recordId, ...rest },
       occurredAt: new Date(0).toISOString(),
-      data: { to: ['bo@example.org'], subject: 'Tea', body: 'Tea at four?' },
     };
     const { pushChanges } = await api.ask(PUSH, { input: { deviceId, changes: [change] } });
     return pushChanges.results[0].changeSeq as number;
   };
-  return { user, token, api, begin, put, upload, publish, push };
+  /** One more change of this device; too few to train on. */
+  const push = () => {
+    const data = { to: ['bo@example.org'], subject: 'Tea', body: 'Tea at four?' };
+    return send(`m${pushed + 1}`, { kind: 'UPSERT', data });
+  };
+  const remove = (recordId: string) => send(recordId, { kind: 'DELETE' });
+  const statuses = async () => {
+    const { viewer } = await api.ask(
+      '{ viewer { mode(key: "subject") { adapters(first: 9) { edges { node { version status } } } } } }',
+    );
+    const found = viewer.mode.adapters.edges as { node: { version: number; status: string } }[];
+    return found.map(({ node }) => `${node.version} ${node.status}`).sort();
+  };
+  return { user, token, api, begin, put, upload, publish, push, remove, statuses };
 }
 
 describe('an upload', () => {
@@ -193,6 +204,47 @@ describe('an uploaded adapter', () => {
       version: 2,
       parent: { id: one.id },
     });
+  });
+});
+
+describe('what a device trained', () => {
+  it('is revoked with a record that it may have learnt from, and not published after it (PUSH-11, DEV-27)', async () => {
+    const device = await newDevice();
+    await device.push();
+    const through = await device.push();
+    const one = await device.publish(await device.upload(wireOf(7)), { dataThrough: through });
+    expect(await device.statuses()).toEqual(['1 LIVE']);
+    const late = await device.upload(wireOf(8));
+    await device.remove('m1');
+    expect(await device.statuses()).toEqual(['1 REVOKED']);
+    await expect(device.publish(late, { dataThrough: through, parentId: one.id })).rejects.toThrow(
+      'CONFLICT',
+    );
+    await expect(device.publish(late, { dataThrough: through })).rejects.toThrow('CONFLICT');
+    const now = await device.push();
+    expect(await device.publish(late, { dataThrough: now })).toMatchObject({ version: 2 });
+  });
+
+  it('is withdrawn with every version of the same bytes, by its user alone (DEV-25)', async () => {
+    const device = await newDevice();
+    const one = await device.publish(await device.upload(wireOf(9)), {
+      dataThrough: await device.push(),
+    });
+    const two = await device.publish(await device.upload(wireOf(10)), {
+      ...{ dataThrough: await device.push(), parentId: one.id },
+    });
+    const ROLLBACK = 'mutation ($id: ID!) { rollbackAdapter(adapterId: $id) { version } }';
+    await device.api.ask(ROLLBACK, { id: one.id });
+    expect(await device.statuses()).toEqual(['1 SUPERSEDED', '2 REVOKED', '3 LIVE']);
+    const WITHDRAW = 'mutation ($id: ID!) { withdrawAdapter(adapterId: $id) { status } }';
+    const stranger = await newDevice();
+    await expect(stranger.api.ask(WITHDRAW, { id: one.id })).rejects.toThrow('NOT_FOUND');
+    const revoked = { withdrawAdapter: { status: 'REVOKED' } };
+    expect(await device.api.ask(WITHDRAW, { id: one.id })).toEqual(revoked);
+    // safe to repeat, and of what is revoked already
+    expect(await device.api.ask(WITHDRAW, { id: one.id })).toEqual(revoked);
+    expect(await device.api.ask(WITHDRAW, { id: two.id })).toEqual(revoked);
+    expect(await device.statuses()).toEqual(['1 REVOKED', '2 REVOKED', '3 REVOKED']);
   });
 });
 

@@ -36,6 +36,7 @@ import { measureHoldout } from './measure-holdout.ts';
 import { OnnxLearner } from './onnx-learner.ts';
 import { seededRandom } from './random.ts';
 import { type Recipe, type RecipeChoices, recipeFrom, recipeOf } from './recipe.ts';
+import { withReplay } from './replay.ts';
 import { tokeniseParts } from './tokenise-parts.ts';
 import type { LoopState, StepReport } from './train-loop.ts';
 import type { TrainingExample } from './training-set.ts';
@@ -49,6 +50,16 @@ export interface DeviceTrainBase extends BaseTexts {
   readonly graphs: Readonly<Partial<Record<DeviceTrainGraphName, FileContent>>>;
 }
 
+/** An adapter that knows some of the data. */
+export interface DeviceWarmStart {
+  readonly adapter: AdapterContent;
+  /** SHA-256 of its tensors: the run's bytes depend on it. */
+  readonly sha256: string;
+  /** Hashes of the examples that it was trained on, and the name of that dataset. */
+  readonly learnt: readonly string[];
+  readonly datasetSha256: string;
+}
+
 /** One run. */
 export interface DeviceTrainJob {
   readonly base: DeviceTrainBase;
@@ -58,6 +69,8 @@ export interface DeviceTrainJob {
   readonly examples: readonly TrainingExample[];
   /** What the mode ships, to begin from where it fits. */
   readonly shipped: AdapterContent | null;
+  /** Goes on from this adapter, with what is new and a replay of the rest; null: from scratch, with everything. */
+  readonly warmStart: DeviceWarmStart | null;
   /** The adapter to compare with. */
   readonly live: AdapterContent | null;
   /** Where this very run was left; null: at its beginning. */
@@ -92,10 +105,15 @@ const CHECKPOINT_STEPS = 5;
 export function deviceRunName(
   baseSha256: string,
   job: Pick<DeviceTrainJob, 'choices' | 'datasetSha256'>,
-  shippedSha256: string | null,
+  start: {
+    readonly shippedSha256: string | null;
+    readonly warm: Pick<DeviceWarmStart, 'sha256' | 'datasetSha256'> | null;
+  },
 ): string {
   const { choices, datasetSha256 } = job;
-  const parts = [baseSha256, choices as unknown as Json, datasetSha256, shippedSha256];
+  const warm = start.warm && [start.warm.sha256, start.warm.datasetSha256];
+  const from = warm === null ? start.shippedSha256 : warm;
+  const parts = [baseSha256, choices as unknown as Json, datasetSha256, from];
   return textSha256(canonicalJson(parts));
 }
 
@@ -108,21 +126,31 @@ export async function trainOnDevice(
   threads?: number,
 ): Promise<DeviceTrainResult> {
   const { config, tokenizer } = parseBaseTexts(job.base);
+  const { warmStart } = job;
   const recipe = recipeOf(job.choices, config);
-  const parts = tokeniseParts({ recipe, examples: job.examples, preferences: [] }, tokenizer);
   const base = { sha256: job.base.sha256, config };
   const read = (content: AdapterContent | null) =>
     content === null ? null : fitting(readAdapterContent(content, base), config, recipe);
-  const randomOf = (purpose: string) =>
-    seededRandom(textSha256(`${deviceRunName(base.sha256, job, null)} ${purpose}`));
+  const runName = deviceRunName(base.sha256, job, { shippedSha256: null, warm: warmStart });
+  const randomOf = (purpose: string) => seededRandom(textSha256(`${runName} ${purpose}`));
+  const examples =
+    warmStart === null
+      ? job.examples
+      : withReplay(job.examples, warmStart, {
+          replay: recipe.incremental.replay,
+          random: randomOf('replay'),
+        });
+  const parts = tokeniseParts({ recipe, examples, preferences: [] }, tokenizer);
   const fresh = freshLora(config, recipe.lora, randomOf('weights'));
-  const shipped = read(job.shipped);
-  const start = shipped === null ? fresh : laidOver(fresh, shipped, { config, shape: recipe.lora });
+  const first = read(warmStart?.adapter ?? job.shipped);
+  if (warmStart !== null) must(first, 'a warm start fits into the graphs');
+  const start = first === null ? fresh : laidOver(fresh, first, { config, shape: recipe.lora });
+  const kind = first === null ? 'fresh' : warmStart === null ? 'shipped' : 'warm';
   const onnx = openLearner(ort, job.base, { config, recipe, threads });
   const learner = pausing(onnx, pauses);
   const write = onCheckpoint ?? (() => Promise.resolve());
   try {
-    const learnt = await learn(recipeFrom(shipped === null ? 'fresh' : 'shipped', recipe), parts, {
+    const learnt = await learn(recipeFrom(kind, recipe), parts, {
       ...{ learner, start, randomOf, onStep },
       reference: new Float32Array(loraSize(config, recipe.lora)),
       checkpointsOf: () => ({

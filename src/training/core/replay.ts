@@ -1,8 +1,7 @@
 // What a run learns that goes on from an earlier adapter: all that is new to it, and a little of what it knows, so that
 // the new does not push out the old.
 
-import { type Random, shuffled } from './core/random.ts';
-import type { WarmStart } from './training-job.ts';
+import { type Random, shuffled } from './random.ts';
 
 /** However little is new, this much of the old is repeated: a gradient of one kind of example alone would lead astray. */
 const LEAST_REPLAY = 8;
@@ -17,7 +16,7 @@ interface Item {
  *  The draw does not depend on the order of the items. */
 export function withReplay<T extends Item>(
   items: readonly T[],
-  { learnt }: WarmStart,
+  { learnt }: { readonly learnt: readonly string[] },
   { replay, random }: { readonly replay: number; readonly random: Random },
 ): readonly T[] {
   const known = new Set(learnt);
