@@ -3,13 +3,14 @@
 // an upload is its user alone: the files of a user lie in a folder of that user's. They are plain until they are published,
 // for at most a day.
 
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../lib/atomic-file.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
+import type { UploadMirror } from './upload-mirror.ts';
 
 /** Nobody goes on after this long; the device begins again. */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000;
@@ -37,13 +38,16 @@ export interface Upload extends UploadPlan {
 /** What is kept of an upload beside its bytes. */
 type Kept = UploadPlan & Pick<Upload, 'adapterId'>;
 
-/** Keeps uploads in a folder, which processes may share. */
+/** Keeps uploads in a folder, which processes may share, or in folders of their own with a bucket behind them. */
 export class Uploads {
   readonly #root: string;
   readonly #clock: Clock;
+  readonly #mirror: UploadMirror | null;
 
-  constructor(root: string, clock: Clock) {
+  /** `mirror`: where several servers share no folder. */
+  constructor(root: string, clock: Clock, mirror: UploadMirror | null = null) {
     this.#root = root;
+    this.#mirror = mirror;
     this.#clock = clock;
   }
 
@@ -60,12 +64,29 @@ export class Uploads {
     }
     const kept: Kept = { deviceId, mode, sizeBytes, sha256: plan.sha256, adapterId: null };
     await this.#write(userId, id, kept);
+    await writeFile(this.pathOf(userId, id), Buffer.of(), { flag: 'a' });
+    await this.share(userId, id);
     return { ...kept, id, receivedBytes: 0 };
   }
 
   /** The user's upload; null: there is none of that id. */
   async find(userId: string, id: string): Promise<Upload | null> {
     if (!ID.test(id)) return null;
+    const here = await this.#findHere(userId, id);
+    if (this.#mirror === null || (here !== null && here.adapterId !== null)) return here;
+    await mkdir(this.#folder(userId), { recursive: true });
+    const has = { bytes: here?.receivedBytes ?? null };
+    await this.#mirror.bring({ userId, id, path: this.pathOf(userId, id) }, has);
+    return this.#findHere(userId, id);
+  }
+
+  /** Lets other servers have what is here. */
+  async share(userId: string, id: string, isPublished = false): Promise<void> {
+    const place = { userId, id, path: this.pathOf(userId, id) };
+    await this.#mirror?.send(place, { isPublished });
+  }
+
+  async #findHere(userId: string, id: string): Promise<Upload | null> {
     const path = this.pathOf(userId, id);
     const kept = await readFile(`${path}.json`, 'utf8').catch(nullIfMissing);
     if (kept === null) return null;
@@ -94,17 +115,20 @@ export class Uploads {
   async finish(userId: string, upload: Upload, adapterId: string): Promise<void> {
     const { id, receivedBytes: _, ...kept } = upload;
     await this.#write(userId, id, { ...kept, adapterId });
+    await this.share(userId, id, true);
     await rm(this.pathOf(userId, id), { force: true });
   }
 
   /** Removes every upload of the user. */
   async removeAll(userId: string): Promise<void> {
     await rm(this.#folder(userId), { recursive: true, force: true });
+    await this.#mirror?.removeAll(userId);
   }
 
   async remove(userId: string, id: string): Promise<void> {
     await rm(`${this.pathOf(userId, id)}.json`, { force: true });
     await rm(this.pathOf(userId, id), { force: true });
+    await this.#mirror?.remove({ userId, id });
   }
 
   async #write(userId: string, id: string, kept: Kept): Promise<void> {
@@ -124,7 +148,7 @@ export class Uploads {
       const kept = await stat(`${this.pathOf(userId, id)}.json`).catch(nullIfMissing);
       const isOld = kept === null || this.#clock.now() - kept.mtimeMs > MAX_AGE_MS;
       if (isOld) await this.remove(userId, id);
-      else if ((await this.find(userId, id))?.adapterId === null) left += 1;
+      else if ((await this.#findHere(userId, id))?.adapterId === null) left += 1;
     }
     return left;
   }

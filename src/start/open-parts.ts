@@ -1,10 +1,12 @@
 // What every process of a deployment stands on, whether it answers, trains or does both.
 
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { pino } from 'pino';
 import { type JobShares, type Jobs, startJobs } from '../../jobs/start.ts';
 import { openStore } from '../adapters/open-store.ts';
 import { sealOldAdapters } from '../adapters/seal-old.ts';
+import { UploadMirror } from '../adapters/upload-mirror.ts';
 import { Uploads } from '../adapters/uploads.ts';
 import { indexLookups } from '../changes/index-lookups.ts';
 import { blobPlaceOf, type Config, vaultSettingsOf } from '../config.ts';
@@ -65,7 +67,8 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   const onError = (err: unknown) => logger.error({ err }, 'wake-ups failed; they are late');
   const wakeups = opened.add(await openWakeups(config, database, onError));
   const guarded = guardedStore({ ...parts, wakeups });
-  const uploads = new Uploads(join(blobPlaceOf(config).folder, 'uploads'), systemClock);
+  const mirror = blobs === null ? null : new UploadMirror(blobs, vault, tmpdir());
+  const uploads = new Uploads(join(blobPlaceOf(config).folder, 'uploads'), systemClock, mirror);
   return { ...parts, store: guarded, uploads, database, wakeups, metrics };
 }
 

@@ -67,6 +67,7 @@ export function receiveUploads({ uploads, authenticate }: ReceiveDeps): Router {
       } finally {
         busy.delete(id);
       }
+      await uploads.share(userId, id);
       const now = await uploads.find(userId, id);
       response
         .set(OFFSET_HEADER, String(now?.receivedBytes ?? 0))
