@@ -15,7 +15,7 @@ interface Forgetting {
 }
 
 /** What the deletions among the changes take with them. To be called, and its writes made, within learnt.exclusively. */
-export async function forgettingOf(
+async function forgettingOf(
   { modes, learnt, trained }: SyncParts,
   changes: readonly ChangeMessage[],
 ): Promise<Forgetting> {

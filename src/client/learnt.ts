@@ -4,20 +4,14 @@
 import type { Json } from '../lib/canonical-json.ts';
 import { Turns } from '../lib/turns.ts';
 import type { DeviceStorage, Write } from './storage.ts';
-import type { Trained } from './trained.ts';
+import type { Lesson, Trained } from './trained.ts';
 
 const LEARNT = 'learnt/';
 const WITHDRAWN = 'withdraw/';
 
-/** The newest training that was published, and the one from scratch that it goes back to. */
-export interface NewestRun {
+/** The newest training that was published. */
+export interface NewestRun extends Lesson {
   readonly adapterId: string;
-  readonly recipe: string;
-  readonly datasetSha256: string;
-  /** Hashes of the examples of its dataset. */
-  readonly learnt: readonly string[];
-  /** The same of the run from scratch at the beginning of the chain. */
-  readonly rootLearnt: readonly string[];
 }
 
 /** The runs of a mode that were published, by number. */

@@ -2,7 +2,6 @@
 
 import type { Json } from '../lib/canonical-json.ts';
 import type { GateVerdict } from '../training/core/gate.ts';
-import type { NewestRun } from './learnt.ts';
 import type { DeviceStorage, Write } from './storage.ts';
 
 const KEY = 'training/';
@@ -17,6 +16,16 @@ export type TrainedStatus =
   | 'REJECTED'
   | 'CONFLICT'
   | 'REFUSED';
+
+/** What a training was given. */
+export interface Lesson {
+  readonly recipe: string;
+  readonly datasetSha256: string;
+  /** Hashes of the examples of its dataset. */
+  readonly learnt: readonly string[];
+  /** The same of the run from scratch at the beginning of the chain. */
+  readonly rootLearnt: readonly string[];
+}
 
 /** The last training of a mode. */
 export interface Trained {
@@ -34,7 +43,7 @@ export interface Trained {
   /** The records that it learns from. */
   readonly records: readonly string[];
   /** What a training that goes on from it must know. */
-  readonly lesson: Omit<NewestRun, 'adapterId'>;
+  readonly lesson: Lesson;
   /** The adapter that it goes on from; null: it is from scratch. */
   readonly startedFromId: string | null;
   readonly result: TrainedResult | null;
