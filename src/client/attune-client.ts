@@ -128,7 +128,8 @@ export class AttuneClient {
     this.#training ??= import('./device-training.ts').then(
       (module) => new module.DeviceTraining(this.#parts, trainer),
     );
-    const outcome = await (await this.#training).train(mode, hooks, this.#closing.signal);
+    const ends = { device: this.#closing.signal, cloud: this.#activity.signal };
+    const outcome = await (await this.#training).train(mode, hooks, ends);
     this.#bell.ring();
     return outcome;
   }

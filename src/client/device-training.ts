@@ -11,6 +11,7 @@ import { adapterContent } from './adapter-files.ts';
 import type { DeviceTrainer } from './device-trainer.ts';
 import { fetchChecked } from './fetch-adapter.ts';
 import { contentOf, textsOf } from './installed-base.ts';
+import type { Ends } from './local-answers.ts';
 import { decodeLoopState, encodeLoopState } from './loop-state-file.ts';
 import { fromScratch, type Plan, planTraining } from './plan-training.ts';
 import type { SyncParts } from './sync-parts.ts';
@@ -41,10 +42,10 @@ export class DeviceTraining {
 
   /** Trains the mode on this device's records. Throws Error where the mode or the base does not allow it, ApiError when a
    *  file has to be fetched and cannot, UntrainableError, and the signal's reason. */
-  train(mode: string, hooks: TrainHooks, signal: AbortSignal): Promise<TrainOutcome> {
+  train(mode: string, hooks: TrainHooks, ends: Ends): Promise<TrainOutcome> {
     return this.#turns.take(async () => {
-      signal.throwIfAborted();
-      const plan = await planTraining(this.#parts, mode, signal);
+      ends.device.throwIfAborted();
+      const plan = await planTraining(this.#parts, mode, ends.cloud);
       if (plan.job.examples.filter(isHeldOut).length < plan.job.gate.minHoldout)
         return { kind: 'skipped', reason: 'TOO_LITTLE_DATA' };
       const before = await this.#parts.trained.find(mode);
@@ -53,19 +54,18 @@ export class DeviceTraining {
       // what went on from the live adapter has not passed, and the run from scratch was stopped
       const again = fromScratch(plan);
       const isSecond = before?.status === 'TRAINING' && before.run === again.trained.run;
-      const run = this.#run(isSecond ? again : plan, hooks, signal);
+      const run = this.#run(isSecond ? again : plan, hooks, ends);
       return { kind: 'trained', trained: await run };
     });
   }
 
   /** What goes on from the live adapter and does not pass is trained from scratch at once. */
-  async #run(plan: Plan, hooks: TrainHooks, end: AbortSignal): Promise<Trained> {
+  async #run(plan: Plan, hooks: TrainHooks, ends: Ends): Promise<Trained> {
     const { learnt, trained: shelf, storage } = this.#parts;
     const { trained } = plan;
-    const signal = hooks.signal === undefined ? end : AbortSignal.any([hooks.signal, end]);
     await shelf.write(trained);
-    const { wire, verdict, losses, examples } = await this.#train(plan, hooks, signal);
-    if (!verdict.passed && plan.warm !== null) return this.#run(fromScratch(plan), hooks, end);
+    const { wire, verdict, losses, examples } = await this.#train(plan, hooks, ends);
+    if (!verdict.passed && plan.warm !== null) return this.#run(fromScratch(plan), hooks, ends);
     const sha256 = await sha256Of(wire);
     if (verdict.passed) await this.#keep(sha256, wire);
     const status = verdict.passed ? 'TRAINED' : 'REJECTED';
@@ -81,9 +81,11 @@ export class DeviceTraining {
     return over;
   }
 
-  async #train(plan: Plan, hooks: TrainHooks, signal: AbortSignal): Promise<DeviceTrainResult> {
+  async #train(plan: Plan, hooks: TrainHooks, ends: Ends): Promise<DeviceTrainResult> {
+    const signal = AbortSignal.any([ends.device, ...(hooks.signal ? [hooks.signal] : [])]);
+    const fetching = AbortSignal.any([signal, ends.cloud]);
     return this.#trainer.train(
-      { ...plan.job, ...(await this.#jobOf(plan, signal)) },
+      { ...plan.job, ...(await this.#jobOf(plan, fetching)) },
       {
         signal,
         onStep: (report) => hooks.onStep?.(report),

@@ -72,7 +72,7 @@ export interface Answer {
 }
 
 /** Signals that end what goes on in either place. */
-interface Ends {
+export interface Ends {
   readonly device: AbortSignal;
   readonly cloud: AbortSignal;
 }
