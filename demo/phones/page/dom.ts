@@ -31,6 +31,8 @@ export function onClick(
 
 /** An error in the words of whoever threw it. */
 export function messageOf(error: unknown): string {
+  const code = String((error as { readonly code?: unknown } | null)?.code);
+  if (code === 'OFFLINE' || code.startsWith('HTTP_5')) return 'the server cannot be reached';
   return error instanceof Error ? error.message : String(error);
 }
 
