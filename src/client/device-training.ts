@@ -83,9 +83,8 @@ export class DeviceTraining {
 
   async #train(plan: Plan, hooks: TrainHooks, ends: Ends): Promise<DeviceTrainResult> {
     const signal = AbortSignal.any([ends.device, ...(hooks.signal ? [hooks.signal] : [])]);
-    const fetching = AbortSignal.any([signal, ends.cloud]);
     return this.#trainer.train(
-      { ...plan.job, ...(await this.#jobOf(plan, fetching)) },
+      { ...plan.job, ...(await this.#jobOf(plan, signal)) },
       {
         signal,
         onStep: (report) => hooks.onStep?.(report),

@@ -145,7 +145,8 @@ export async function trainOnDevice(
   const first = read(warmStart?.adapter ?? job.shipped);
   if (warmStart !== null) must(first, 'a warm start fits into the graphs');
   const start = first === null ? fresh : laidOver(fresh, first, { config, shape: recipe.lora });
-  const kind = first === null ? 'fresh' : warmStart === null ? 'shipped' : 'warm';
+  const given = warmStart === null ? 'shipped' : 'earlier';
+  const kind = first === null ? 'fresh' : given;
   const onnx = openLearner(ort, job.base, { config, recipe, threads });
   const learner = pausing(onnx, pauses);
   const write = onCheckpoint ?? (() => Promise.resolve());
