@@ -12,7 +12,7 @@ import { startBenchServer, writeModes } from './server.ts';
 const MODE = 'subject';
 const MAILS = 60;
 /** Each run learns from one more mail. */
-const RUNS = 5;
+const RUNS = 3;
 
 /** What was measured. */
 export interface LoopOverhead {
