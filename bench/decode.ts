@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { readConfig } from '../src/config.ts';
-import { installBase } from '../src/model/base-install.ts';
+import { installBase } from '../src/model/base/base-install.ts';
 import { bandwidthShares } from './decode/bandwidth.ts';
 import { compareDecode, comparePrefill, type DecodePart } from './decode/compare.ts';
 import type { Figure } from './decode/figure.ts';

@@ -13,7 +13,7 @@ import { issueToken } from '../src/auth/tokens.ts';
 import { type Config, readConfig } from '../src/config.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { must } from '../src/lib/errors.ts';
-import { installBase } from '../src/model/base-install.ts';
+import { installBase } from '../src/model/base/base-install.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
 import { seedUsers } from './seed-users.ts';
 

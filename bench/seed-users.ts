@@ -11,14 +11,14 @@ import { ensureUser } from '../src/changes/users.ts';
 import { openDatabase } from '../src/db/database.ts';
 import { lockUser } from '../src/db/user-row.ts';
 import type { AdapterFolder } from '../src/inference/engine-protocol.ts';
-import type { Base } from '../src/model/base-package.ts';
+import type { Base } from '../src/model/base/base-package.ts';
 import {
   LORA_MODULES,
   type LoraAdapter,
   type LoraShape,
   loraSize,
   unflattenLora,
-} from '../src/model/lora.ts';
+} from '../src/model/lora/lora.ts';
 import { folderVault } from '../src/sealing/vault.ts';
 
 const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES };

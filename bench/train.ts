@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { readConfig } from '../src/config.ts';
 import { nullIfMissing } from '../src/lib/null-if-missing.ts';
-import { installBase } from '../src/model/base-install.ts';
+import { installBase } from '../src/model/base/base-install.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
 import { recipeOf } from '../src/training/core/recipe.ts';
 import { withPlay } from './train/play.ts';

@@ -10,7 +10,7 @@ import type { StoredFile, UserRow } from '../src/db/schema.ts';
 import type { ReportDeps } from '../src/feedback/report-completion.ts';
 import type { Clock } from '../src/lib/clock.ts';
 import type { Wakeups } from '../src/lib/wakeups.ts';
-import type { Base } from '../src/model/base-package.ts';
+import type { Base } from '../src/model/base/base-package.ts';
 import type { ModeCatalog } from '../src/modes/mode.ts';
 import type { PublishUploadDeps } from '../src/runs/publish-upload.ts';
 import type { ManifestKeys } from '../src/sync/manifest-keys.ts';

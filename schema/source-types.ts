@@ -17,7 +17,7 @@ import type {
 import type { Erasure } from '../src/erasure/receipt.ts';
 import type { TokenLogprob as AnswerLogprob, Logprob } from '../src/inference/core/logprobs.ts';
 import type { Json } from '../src/lib/canonical-json.ts';
-import type { Base } from '../src/model/base-package.ts';
+import type { Base } from '../src/model/base/base-package.ts';
 import type { Mode as ModeDefinition } from '../src/modes/mode.ts';
 import type { FeedEvent, FeedPage, Resync } from '../src/sync/feed.ts';
 

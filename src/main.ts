@@ -5,7 +5,7 @@ import { type Config, ConfigError } from './config.ts';
 import { systemClock } from './lib/clock.ts';
 import { AppError } from './lib/errors.ts';
 import { StartError } from './lib/start-error.ts';
-import { DamagedBaseError } from './model/base-package.ts';
+import { DamagedBaseError } from './model/base/base-package.ts';
 import { ModeFileError } from './modes/mode-file-error.ts';
 import type { AppOptions } from './start/app.ts';
 import { bannerOf } from './start/banner.ts';

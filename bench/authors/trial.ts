@@ -3,8 +3,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
-import { loraSize } from '../../src/model/lora.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
+import { loraSize } from '../../src/model/lora/lora.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';
 import { learn } from '../../src/training/core/learn.ts';
 import { seededRandom } from '../../src/training/core/random.ts';

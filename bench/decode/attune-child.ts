@@ -9,8 +9,8 @@ import { adapterLoader } from '../../src/inference/load-adapter.ts';
 import { openEngine } from '../../src/inference/open-engine.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { must } from '../../src/lib/errors.ts';
-import { type Base, openBase } from '../../src/model/base-package.ts';
-import { decodePackage } from '../../src/model/decode-package.ts';
+import { type Base, openBase } from '../../src/model/base/base-package.ts';
+import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import { type BenchRow, type ContenderCommand, serveContender } from './contender.ts';
 
 const MIB = 2 ** 20;

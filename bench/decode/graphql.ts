@@ -11,7 +11,7 @@ import { type Engine, startEngine } from '../../src/inference/engine-client.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
-import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
+import { type Base, loadTokenizer } from '../../src/model/base/base-package.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
 import { seedUsers } from '../seed-users.ts';

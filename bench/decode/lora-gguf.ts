@@ -1,8 +1,13 @@
 // A LoRA adapter as llama.cpp reads it: the tensors and keys of its convert_lora_to_gguf.py.
 
-import { ggufName } from '../../src/model/gguf-checkpoint.ts';
+import { ggufName } from '../../src/model/gguf/gguf-checkpoint.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
-import { type LoraAdapter, type LoraTensor, linearName, moduleSize } from '../../src/model/lora.ts';
+import {
+  type LoraAdapter,
+  type LoraTensor,
+  linearName,
+  moduleSize,
+} from '../../src/model/lora/lora.ts';
 import {
   encodeGguf,
   type GgufTensorInput,

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { must } from '../../src/lib/errors.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import { type Contender, type ContenderCommand, startContender } from './contender.ts';
 import { writePeerModels } from './peer-model.ts';
 

@@ -8,9 +8,14 @@ import { encodeWireFile } from '../../src/adapters/wire-file.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
-import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../../src/model/lora.ts';
-import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
+import { type Base, loadTokenizer } from '../../src/model/base/base-package.ts';
+import {
+  LORA_MODULES,
+  type LoraShape,
+  loraSize,
+  unflattenLora,
+} from '../../src/model/lora/lora.ts';
+import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora/lora-wire.ts';
 import { randomNumbers } from '../../test/support/random-llama.ts';
 import { ADAPTER_GGUF, type BenchRow } from './contender.ts';
 import { encodeLoraGguf } from './lora-gguf.ts';

@@ -9,9 +9,9 @@ export const THREADS = 2;
 
 const PAGE = `
   import { openClient } from './src/client/client.ts';
-  import { openBrowserStorage } from './src/client/browser-storage.ts';
-  import { openWorkerEngine } from './src/client/worker-engine.ts';
-  import { openWorkerTrainer } from './src/client/worker-trainer.ts';
+  import { openBrowserStorage } from './src/client/storage/browser-storage.ts';
+  import { openWorkerEngine } from './src/client/answers/worker-engine.ts';
+  import { openWorkerTrainer } from './src/client/training/worker-trainer.ts';
   const start = () => new Worker('/worker.js', { type: 'module' });
   globalThis.openPhone = async (token) => {
     globalThis.phone = await openClient({
@@ -25,8 +25,8 @@ const PAGE = `
 // one file for both: a Worker's first call says which it is
 const WORKER = `
   import * as ort from 'onnxruntime-web/wasm';
-  import { serveEngine } from './src/client/engine-worker.ts';
-  import { serveTrainer } from './src/client/trainer-worker.ts';
+  import { serveEngine } from './src/client/answers/engine-worker.ts';
+  import { serveTrainer } from './src/client/training/trainer-worker.ts';
   ort.env.wasm.wasmPaths = { wasm: '/ort.wasm' };
   ort.env.wasm.numThreads = ${THREADS};
   addEventListener('message', ({ data }) => {

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TokenLogprob } from '../../src/inference/core/logprobs.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import { median } from '../decode/figure.ts';
 import { type DevicePage, installBase, openDevicePage } from './page.ts';
 import { startBenchServer } from './server.ts';

@@ -1,6 +1,6 @@
 // Takes training steps when it is told to, and answers with the milliseconds of each.
 
-import { openBase } from '../../src/model/base-package.ts';
+import { openBase } from '../../src/model/base/base-package.ts';
 import { clipGradient, newAdamW, stepAdamW } from '../../src/training/core/adamw.ts';
 import { collate } from '../../src/training/core/batch.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';

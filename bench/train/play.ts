@@ -8,7 +8,7 @@ import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
 import type { HoldoutMeasures } from '../../src/training/core/gate.ts';

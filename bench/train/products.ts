@@ -11,7 +11,7 @@ import {
   loraLayers,
   loraPlaces,
   moduleSize,
-} from '../../src/model/lora.ts';
+} from '../../src/model/lora/lora.ts';
 import { hostTensor } from '../../src/runtime/host-tensor.ts';
 import { openSession } from '../../src/runtime/session.ts';
 import type { Batch } from '../../src/training/core/batch.ts';

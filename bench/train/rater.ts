@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../../src/inference/engine-client.ts';
 import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { type Base, loadTokenizer } from '../../src/model/base-package.ts';
+import { type Base, loadTokenizer } from '../../src/model/base/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
 import type { TrainingPreference } from '../../src/training/core/training-set.ts';

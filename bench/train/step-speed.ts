@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { forkScript } from '../../src/lib/fork-script.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import { collate } from '../../src/training/core/batch.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import type { Recipe } from '../../src/training/core/recipe.ts';

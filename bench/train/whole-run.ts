@@ -6,7 +6,7 @@ import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts
 import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { renderPrompt } from '../../src/modes/prompt.ts';
 import { folderVault } from '../../src/sealing/vault.ts';

@@ -19,7 +19,7 @@ const ISOLATION = {
 
 const workerSource = (threads: number) => `
   import * as ort from 'onnxruntime-web/wasm';
-  import { serveEngine } from './src/client/engine-worker.ts';
+  import { serveEngine } from './src/client/answers/engine-worker.ts';
   ort.env.wasm.wasmPaths = { wasm: '/ort.wasm' };
   ort.env.wasm.numThreads = ${threads};
   serveEngine(self, ort);`;
@@ -27,7 +27,7 @@ const workerSource = (threads: number) => `
 /** The source of a Worker's module that trains. */
 export const trainerSource = (threads: number) => `
   import * as ort from 'onnxruntime-web/wasm';
-  import { serveTrainer } from './src/client/trainer-worker.ts';
+  import { serveTrainer } from './src/client/training/trainer-worker.ts';
   ort.env.wasm.wasmPaths = { wasm: '/ort.wasm' };
   ort.env.wasm.numThreads = ${threads};
   serveTrainer(self, ort);`;

@@ -4,7 +4,7 @@
 import { rm } from 'node:fs/promises';
 import type { Blobs } from '../blobs/blobs.ts';
 import { fetchFolder, putFolder } from '../blobs/folder-mirror.ts';
-import { TENSORS_FILE } from '../model/lora-wire.ts';
+import { TENSORS_FILE } from '../model/lora/lora-wire.ts';
 import { type AdapterName, type AdapterStore, folderOfUser, placeOf, UNFINISHED } from './store.ts';
 
 /** The same store, whose adapters reach other processes and come from them. An adapter counts as lost only when the blobs

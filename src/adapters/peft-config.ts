@@ -3,7 +3,12 @@
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { badFile } from '../model/bad-file.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
-import { LORA_MODULES, type LoraModule, type LoraShape, MAX_LORA_RANK } from '../model/lora.ts';
+import {
+  LORA_MODULES,
+  type LoraModule,
+  type LoraShape,
+  MAX_LORA_RANK,
+} from '../model/lora/lora.ts';
 
 type JsonObject = { readonly [key: string]: Json };
 

@@ -10,10 +10,10 @@ import {
   linearName,
   loraPlaces,
   type StoredLora,
-} from '../model/lora.ts';
-import { readLoraWire } from '../model/lora-wire.ts';
-import { parseSafetensors, type Safetensors } from '../model/safetensors-tensors.ts';
-import { encodeSafetensors, type TensorData } from '../model/safetensors-writer.ts';
+} from '../model/lora/lora.ts';
+import { readLoraWire } from '../model/lora/lora-wire.ts';
+import { parseSafetensors, type Safetensors } from '../model/safetensors/safetensors-tensors.ts';
+import { encodeSafetensors, type TensorData } from '../model/safetensors/safetensors-writer.ts';
 import { parsePeftConfig } from './peft-config.ts';
 
 /** The two files of a PEFT folder. */

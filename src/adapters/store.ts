@@ -10,7 +10,7 @@ import { sync } from '../lib/atomic-file.ts';
 import { must } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
-import { TENSORS_FILE, WIRE_FILE } from '../model/lora-wire.ts';
+import { TENSORS_FILE, WIRE_FILE } from '../model/lora/lora-wire.ts';
 import {
   bytesFor,
   describeFileIn,

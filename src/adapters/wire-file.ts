@@ -2,15 +2,15 @@
 
 import { AppError } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
-import { type LoraShape, loraPlaces, loraSize } from '../model/lora.ts';
+import { type LoraShape, loraPlaces, loraSize } from '../model/lora/lora.ts';
 import {
   decodeLoraWire,
   encodeLoraWire,
   type LoraWireHeader,
   quantiseExactly,
   wireMatrices,
-} from '../model/lora-wire.ts';
-import { parseSafetensors, type Safetensors } from '../model/safetensors-tensors.ts';
+} from '../model/lora/lora-wire.ts';
+import { parseSafetensors, type Safetensors } from '../model/safetensors/safetensors-tensors.ts';
 
 /** Longest header of a wire form that this server makes, and any SDK of ours. */
 const MAX_HEADER_BYTES = 4_096;

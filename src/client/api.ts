@@ -10,7 +10,7 @@ import type {
   RatingMessage,
   ReportMessage,
 } from '../sync/protocol.ts';
-import type { NumberedChange } from './outbox.ts';
+import type { NumberedChange } from './sync/outbox.ts';
 
 /** Longest wait for an answer to an operation. */
 const ANSWER_MS = 30_000;

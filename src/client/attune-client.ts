@@ -2,28 +2,28 @@
 
 import type { Clock } from '../lib/clock.ts';
 import type { AdapterMessage, ChangeMessage, ReportMessage } from '../sync/protocol.ts';
-import { keptFiles } from './adapter-files.ts';
-import { ApiError } from './api.ts';
-import { backoffMs } from './backoff.ts';
-import { Bell } from './bell.ts';
-import type { ClientOptions } from './client-options.ts';
-import { type DeviceEvent, type DeviceState, TRANSITIONS } from './device-state.ts';
-import type { DeviceTraining, TrainHooks, TrainOutcome } from './device-training.ts';
-import { forget } from './forget.ts';
 import {
   type Answer,
   type CompleteHooks,
   type CompleteRequest,
   LocalAnswers,
-} from './local-answers.ts';
-import type { RejectedChange } from './outbox.ts';
-import type { RatedAnswer, Rating } from './ratings.ts';
-import { forgetFailures } from './shelf.ts';
-import { syncOnce } from './sync-once.ts';
-import type { SyncParts } from './sync-parts.ts';
-import type { Trained } from './trained.ts';
-import type { BaseFiles } from './wanted-base.ts';
-import { watchFeed } from './watch-feed.ts';
+} from './answers/local-answers.ts';
+import type { BaseFiles } from './answers/wanted-base.ts';
+import { ApiError } from './api.ts';
+import type { ClientOptions } from './client-options.ts';
+import { keptFiles } from './sync/adapter-files.ts';
+import { backoffMs } from './sync/backoff.ts';
+import { Bell } from './sync/bell.ts';
+import { type DeviceEvent, type DeviceState, TRANSITIONS } from './sync/device-state.ts';
+import type { RejectedChange } from './sync/outbox.ts';
+import type { RatedAnswer, Rating } from './sync/ratings.ts';
+import { forgetFailures } from './sync/shelf.ts';
+import { syncOnce } from './sync/sync-once.ts';
+import type { SyncParts } from './sync/sync-parts.ts';
+import { watchFeed } from './sync/watch-feed.ts';
+import type { DeviceTraining, TrainHooks, TrainOutcome } from './training/device-training.ts';
+import { forget } from './training/forget.ts';
+import type { Trained } from './training/trained.ts';
 
 /** Without a WebSocket the device looks for news this often. */
 const POLL_MS = 60_000;
@@ -125,7 +125,7 @@ export class AttuneClient {
     const { trainer } = this.#options;
     if (trainer === undefined) throw new Error('no trainer was handed in');
     // apps that do not train do not load it
-    this.#training ??= import('./device-training.ts').then(
+    this.#training ??= import('./training/device-training.ts').then(
       (module) => new module.DeviceTraining(this.#parts, trainer),
     );
     const ends = { device: this.#closing.signal, cloud: this.#activity.signal };

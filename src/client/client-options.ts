@@ -1,12 +1,12 @@
 import type { Clock } from '../lib/clock.ts';
 import type { PublicKey } from '../sync/protocol-manifest.ts';
-import type { VerifySignature } from './check-manifest.ts';
-import type { DeviceEngine } from './device-engine.ts';
-import type { DeviceState } from './device-state.ts';
-import type { DeviceTrainer } from './device-trainer.ts';
-import type { OnProgress } from './download.ts';
-import type { DeviceLimits } from './local-answers.ts';
-import type { DeviceStorage } from './storage.ts';
+import type { DeviceEngine } from './answers/device-engine.ts';
+import type { DeviceLimits } from './answers/local-answers.ts';
+import type { DeviceStorage } from './storage/storage.ts';
+import type { VerifySignature } from './sync/check-manifest.ts';
+import type { DeviceState } from './sync/device-state.ts';
+import type { OnProgress } from './sync/download.ts';
+import type { DeviceTrainer } from './training/device-trainer.ts';
 
 /** What a client is made of. */
 export interface ClientOptions {

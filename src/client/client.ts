@@ -2,16 +2,16 @@
 // WebSocket, disk, time, chance) is handed in, so the same code runs in a browser, in Node and on a phone.
 
 import { systemClock } from '../lib/clock.ts';
+import type { Answer, CompleteHooks, CompleteRequest } from './answers/local-answers.ts';
 import type { ServerAccess } from './api.ts';
 import { AttuneClient, type InstalledAdapter } from './attune-client.ts';
-import { verifyByWebCrypto } from './check-manifest.ts';
 import type { ClientOptions } from './client-options.ts';
-import type { TrainHooks, TrainOutcome } from './device-training.ts';
-import type { Answer, CompleteHooks, CompleteRequest } from './local-answers.ts';
-import type { RatedAnswer, Rating } from './ratings.ts';
-import { forgetFailures } from './shelf.ts';
-import { createSyncParts } from './sync-parts.ts';
-import type { Trained } from './trained.ts';
+import { verifyByWebCrypto } from './sync/check-manifest.ts';
+import type { RatedAnswer, Rating } from './sync/ratings.ts';
+import { forgetFailures } from './sync/shelf.ts';
+import { createSyncParts } from './sync/sync-parts.ts';
+import type { TrainHooks, TrainOutcome } from './training/device-training.ts';
+import type { Trained } from './training/trained.ts';
 
 export type {
   Answer,

@@ -2,8 +2,8 @@
 // All slots have the rank of the largest adapter among them; smaller ones are padded with zeros.
 
 import type { LlamaConfig } from '../model/llama-config.ts';
-import { MAX_LORA_RANK } from '../model/lora.ts';
-import { type LoraInput, loraInputs, paddedRank } from '../model/lora-stack.ts';
+import { MAX_LORA_RANK } from '../model/lora/lora.ts';
+import { type LoraInput, loraInputs, paddedRank } from '../model/lora/lora-stack.ts';
 import { type HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 import type { AdapterImage } from './core/adapter-image.ts';
 

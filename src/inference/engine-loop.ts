@@ -4,7 +4,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import type { LlamaConfig } from '../model/llama-config.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
+import type { Tokenizer } from '../model/tokenizer/tokenizer.ts';
 import type { AdapterCache, PinnedAdapter } from './adapter-cache.ts';
 import { type AdapterImage, zeroImage } from './core/adapter-image.ts';
 import { roomFor } from './core/generation.ts';

@@ -6,7 +6,7 @@ import { encodeOnnx } from '../graph/onnx/encode.ts';
 import { matmulIntegerToFloat } from '../graph/ops/matrix.ts';
 import { constant, f32, input, scalar } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
-import type { WeightSign } from '../model/decode-weights.ts';
+import type { WeightSign } from '../model/decode/decode-weights.ts';
 import { hostTensor } from '../runtime/host-tensor.ts';
 import { openSession } from '../runtime/session.ts';
 

@@ -2,8 +2,8 @@
 
 import { randomInt } from 'node:crypto';
 import { systemClock } from '../lib/clock.ts';
-import { loadTokenizer, openBase } from '../model/base-package.ts';
-import { decodePackage } from '../model/decode-package.ts';
+import { loadTokenizer, openBase } from '../model/base/base-package.ts';
+import { decodePackage } from '../model/decode/decode-package.ts';
 import { AdapterCache } from './adapter-cache.ts';
 import { engineLimits } from './engine-limits.ts';
 import { EngineLoop, type EngineLoopOptions } from './engine-loop.ts';

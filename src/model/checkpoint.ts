@@ -2,7 +2,7 @@
 
 import type { Json } from '../lib/canonical-json.ts';
 import type { LlamaConfig } from './llama-config.ts';
-import type { TokenizerJson } from './tokenizer-json.ts';
+import type { TokenizerJson } from './tokenizer/tokenizer-json.ts';
 
 /** A model as it was published: its shape, its numbers and its tokenizer. */
 export interface LlamaCheckpoint {

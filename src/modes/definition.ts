@@ -1,7 +1,7 @@
 // A mode as a device gets it: templates as text. Plain JSON; a device keeps it and compiles it where it is used.
 
 import type { ChatMessage } from '../lib/chat-message.ts';
-import type { LoraModule } from '../model/lora.ts';
+import type { LoraModule } from '../model/lora/lora.ts';
 import type { DeviceTraining } from './device-training.ts';
 import type { OutputShape } from './output-shape.ts';
 

@@ -4,7 +4,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
-import { LORA_MODULES } from '../model/lora.ts';
+import { LORA_MODULES } from '../model/lora/lora.ts';
 import { refuseBlank } from './check-input.ts';
 import type { DeviceTraining, ExampleEntry } from './device-training.ts';
 import type { JsonSchema } from './json-schema.ts';

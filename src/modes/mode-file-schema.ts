@@ -1,5 +1,5 @@
 import type { Json } from '../lib/canonical-json.ts';
-import { LORA_MODULES, type LoraModule, MAX_LORA_RANK } from '../model/lora.ts';
+import { LORA_MODULES, type LoraModule, MAX_LORA_RANK } from '../model/lora/lora.ts';
 import type {
   GateChoices,
   IncrementalChoices,

@@ -1,5 +1,5 @@
 import type { Json } from '../lib/canonical-json.ts';
-import type { LoraModule } from '../model/lora.ts';
+import type { LoraModule } from '../model/lora/lora.ts';
 import type {
   GateChoices,
   IncrementalChoices,

@@ -11,7 +11,7 @@ import { type Db, openDatabase } from '../db/database.ts';
 import { vaultOf } from '../db/sealed-columns.ts';
 import { systemClock } from '../lib/clock.ts';
 import { checkRedis } from '../lib/redis-check.ts';
-import { findBase } from '../model/base-install.ts';
+import { findBase } from '../model/base/base-install.ts';
 import { loadCatalog } from '../modes/catalog.ts';
 import { masterKeysOf, vaultFrom } from '../sealing/vault.ts';
 import { restore } from './backup.ts';

@@ -19,7 +19,7 @@ import type { Json } from '../lib/canonical-json.ts';
 import { CODE_VERSION } from '../lib/code-version.ts';
 import { AppError } from '../lib/errors.ts';
 import { feedTopic } from '../lib/wakeups.ts';
-import type { Base } from '../model/base-package.ts';
+import type { Base } from '../model/base/base-package.ts';
 import type { Mode } from '../modes/mode.ts';
 import type { PrivateFolder } from '../sealing/private-folder.ts';
 import { type ProbeMeasure, probeObjection } from '../training/core/gate.ts';

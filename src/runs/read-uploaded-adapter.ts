@@ -4,10 +4,10 @@ import { encodePeftConfig } from '../adapters/peft-config.ts';
 import { parsePeft } from '../adapters/peft-content.ts';
 import { AppError } from '../lib/errors.ts';
 import { badFile } from '../model/bad-file.ts';
-import type { Base } from '../model/base-package.ts';
-import type { LoraAdapter, LoraShape, LoraTensor } from '../model/lora.ts';
-import { decodeLoraWire } from '../model/lora-wire.ts';
-import { parseSafetensors } from '../model/safetensors-tensors.ts';
+import type { Base } from '../model/base/base-package.ts';
+import type { LoraAdapter, LoraShape, LoraTensor } from '../model/lora/lora.ts';
+import { decodeLoraWire } from '../model/lora/lora-wire.ts';
+import { parseSafetensors } from '../model/safetensors/safetensors-tensors.ts';
 
 /** The largest update of one linear layer, as a bound on its Frobenius norm: |alpha / rank| |A| |B|. Numbers that make
  *  products overflow, or the base's own weights vanish beside them, are no training's. */

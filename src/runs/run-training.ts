@@ -23,7 +23,7 @@ import type { Clock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
 import { traced } from '../lib/trace.ts';
 import { OUTBOX_TOPIC, runsTopic, type Wakeups } from '../lib/wakeups.ts';
-import type { Base } from '../model/base-package.ts';
+import type { Base } from '../model/base/base-package.ts';
 import type { Mode, ModeCatalog } from '../modes/mode.ts';
 import type { FolderSeal, PrivateFolder } from '../sealing/private-folder.ts';
 import { decideGate } from '../training/core/gate.ts';

@@ -1,8 +1,8 @@
 import type { Blobs } from '../blobs/blobs.ts';
 import type { Config } from '../config.ts';
 import { AppError } from '../lib/errors.ts';
-import { installBase } from '../model/base-install.ts';
-import type { Base } from '../model/base-package.ts';
+import { installBase } from '../model/base/base-install.ts';
+import type { Base } from '../model/base/base-package.ts';
 import { openProgressDisplay } from './install-progress.ts';
 
 /** The base of a start, and the name that brings it back. */

@@ -1,7 +1,7 @@
 // The progress of an install on the terminal: a bar where there is one, else a line now and then.
 
 import { SingleBar } from 'cli-progress';
-import type { InstallProgress } from '../model/base-source.ts';
+import type { InstallProgress } from '../model/base/base-source.ts';
 
 /** Shows how far an install is. */
 export interface ProgressDisplay {

@@ -5,7 +5,7 @@ import type { Services } from '../../schema/context.ts';
 import type { Config } from '../config.ts';
 import type { StoredFile } from '../db/schema.ts';
 import { Turns } from '../lib/turns.ts';
-import { deviceTrainFiles } from '../model/device-train.ts';
+import { deviceTrainFiles } from '../model/train/device-train.ts';
 import { recipeOf } from '../training/core/recipe.ts';
 import { runProbe } from '../training/run-probe.ts';
 import type { Parts } from './open-parts.ts';

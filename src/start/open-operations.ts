@@ -4,7 +4,7 @@ import { openProbe, type Probe } from '../../jobs/probe.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../inference/engine-client.ts';
 import { watchRedis } from '../lib/redis-client.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
+import type { Tokenizer } from '../model/tokenizer/tokenizer.ts';
 import { checkDatabase, checkEngine, openReadiness } from '../operations/readiness.ts';
 import { operationsRouter } from '../operations/router.ts';
 import type { Closable } from './closers.ts';

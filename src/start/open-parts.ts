@@ -12,7 +12,7 @@ import { indexLookups } from '../changes/index-lookups.ts';
 import { blobPlaceOf, type Config, vaultSettingsOf } from '../config.ts';
 import { openDatabase } from '../db/database.ts';
 import { systemClock } from '../lib/clock.ts';
-import { parseModelReference } from '../model/model-reference.ts';
+import { parseModelReference } from '../model/base/model-reference.ts';
 import { loadCatalog } from '../modes/catalog.ts';
 import { openMetrics } from '../operations/metrics.ts';
 import { guardedStore } from '../runs/guarded-store.ts';

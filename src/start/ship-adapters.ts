@@ -4,7 +4,7 @@ import { registerShipped } from '../adapters/shipped.ts';
 import type { AdapterStore } from '../adapters/store.ts';
 import type { Db } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Base } from '../model/base-package.ts';
+import type { Base } from '../model/base/base-package.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 
 /** Puts the adapters that the modes ship into store and registry. Throws when one of them does not fit the base. */

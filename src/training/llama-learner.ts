@@ -1,16 +1,16 @@
 // The server's learner: its graphs are built from the recipe, over the weights in the base's folder.
 
 import { encodeOnnx } from '../graph/onnx/encode.ts';
-import type { Base } from '../model/base-package.ts';
-import type { LinearPrecision } from '../model/frozen-linear.ts';
+import type { Base } from '../model/base/base-package.ts';
+import { type LoraShape, loraLayers } from '../model/lora/lora.ts';
+import type { LinearPrecision } from '../model/train/frozen-linear.ts';
 import {
   learnGraph,
   prefixGraph,
   scoreGraph,
   type TrainGraphOptions,
-} from '../model/llama-train.ts';
-import { type LoraShape, loraLayers } from '../model/lora.ts';
-import { trainingWeights } from '../model/training-weights.ts';
+} from '../model/train/llama-train.ts';
+import { trainingWeights } from '../model/train/training-weights.ts';
 import { HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 import type { Session } from '../runtime/ort-session.ts';
 import { openSession } from '../runtime/session.ts';

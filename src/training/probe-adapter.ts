@@ -2,8 +2,8 @@
 // without having the data.
 
 import { readPeftFolder } from '../adapters/peft.ts';
-import { loadTokenizer, openBase } from '../model/base-package.ts';
-import { flattenLora, loraSize } from '../model/lora.ts';
+import { loadTokenizer, openBase } from '../model/base/base-package.ts';
+import { flattenLora, loraSize } from '../model/lora/lora.ts';
 import type { Folder } from '../sealing/private-folder.ts';
 import type { ProbeMeasure } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';

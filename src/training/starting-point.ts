@@ -1,8 +1,8 @@
 // Where a run begins: at nothing, at the adapter that its mode ships, or at the adapter that it goes on from.
 
 import { readPeftFolder } from '../adapters/peft.ts';
-import type { Base } from '../model/base-package.ts';
-import { coveringShape, flattenLora, type LoraShape, loraSize } from '../model/lora.ts';
+import type { Base } from '../model/base/base-package.ts';
+import { coveringShape, flattenLora, type LoraShape, loraSize } from '../model/lora/lora.ts';
 import { freshLora, laidOver } from './core/fresh-lora.ts';
 import type { Random } from './core/random.ts';
 import type { TrainingJob } from './training-job.ts';

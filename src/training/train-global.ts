@@ -1,7 +1,7 @@
 // An adapter for everyone: what a mode ships, and its users' own adapters begin from.
 
 import type { Clock } from '../lib/clock.ts';
-import type { Base } from '../model/base-package.ts';
+import type { Base } from '../model/base/base-package.ts';
 import type { Mode } from '../modes/mode.ts';
 import { decideGate, type GateVerdict } from './core/gate.ts';
 import { recipeOf } from './core/recipe.ts';

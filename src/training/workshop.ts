@@ -3,10 +3,10 @@
 
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
-import type { Base } from '../model/base-package.ts';
-import { loadTokenizer } from '../model/base-package.ts';
-import type { LoraShape } from '../model/lora.ts';
-import type { Tokenizer } from '../model/tokenizer.ts';
+import type { Base } from '../model/base/base-package.ts';
+import { loadTokenizer } from '../model/base/base-package.ts';
+import type { LoraShape } from '../model/lora/lora.ts';
+import type { Tokenizer } from '../model/tokenizer/tokenizer.ts';
 import type { Learner } from './core/learner.ts';
 import type { Recipe } from './core/recipe.ts';
 import type { TokenExample } from './core/token-example.ts';

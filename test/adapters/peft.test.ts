@@ -8,9 +8,12 @@ import type { AdapterBase } from '../../src/adapters/peft-content.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import { AppError } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
-import { encodeSafetensors, type TensorData } from '../../src/model/safetensors-writer.ts';
+import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora/lora.ts';
+import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
+import {
+  encodeSafetensors,
+  type TensorData,
+} from '../../src/model/safetensors/safetensors-writer.ts';
 import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
 
 const BASE = { sha256: 'b'.repeat(64), config: SMALL_CONFIG, name: 'org/small' };

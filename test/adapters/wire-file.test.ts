@@ -7,9 +7,9 @@ import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
 import { parseCoded } from '../../src/adapters/peft-content.ts';
 import { encodeWireFile } from '../../src/adapters/wire-file.ts';
 import { must } from '../../src/lib/errors.ts';
-import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora.ts';
-import { packLora } from '../../src/model/lora-stack.ts';
-import { decodeLoraWire, readLoraWire, roundLora } from '../../src/model/lora-wire.ts';
+import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora/lora.ts';
+import { packLora } from '../../src/model/lora/lora-stack.ts';
+import { decodeLoraWire, readLoraWire, roundLora } from '../../src/model/lora/lora-wire.ts';
 import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
 
 const BASE = { sha256: 'base', name: 'base', config: SMALL_CONFIG };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { halfBits, Q4_0, Q8_0 } from '../../bench/decode/ggml-blocks.ts';
-import { QUANT_TYPES } from '../../src/model/dequantise.ts';
+import { QUANT_TYPES } from '../../src/model/gguf/dequantise.ts';
 import { halfValue } from '../../src/model/half.ts';
 import { randomFloats, randomNumbers } from '../support/random-llama.ts';
 

@@ -6,8 +6,13 @@ import { Q4_0, Q8_0 } from '../../bench/decode/ggml-blocks.ts';
 import { encodeLoraGguf } from '../../bench/decode/lora-gguf.ts';
 import { requantise } from '../../bench/decode/peer-model.ts';
 import { must } from '../../src/lib/errors.ts';
-import { openGguf } from '../../src/model/gguf-file.ts';
-import { LORA_MODULES, type LoraAdapter, linearName, moduleSize } from '../../src/model/lora.ts';
+import { openGguf } from '../../src/model/gguf/gguf-file.ts';
+import {
+  LORA_MODULES,
+  type LoraAdapter,
+  linearName,
+  moduleSize,
+} from '../../src/model/lora/lora.ts';
 import { encodeGguf } from '../support/gguf-writer.ts';
 import { randomAdapter, randomFloats, randomNumbers } from '../support/random-llama.ts';
 import { SAMPLE_CONFIG, sampleCheckpoint, writeGgufFile } from '../support/sample-checkpoint.ts';

@@ -24,7 +24,7 @@ const WAIT = { timeout: 30_000 };
 /** What the page runs; `phone` is its client. */
 const PAGE_SCRIPT = `
   import { openClient } from './src/client/client.ts';
-  import { openBrowserStorage } from './src/client/browser-storage.ts';
+  import { openBrowserStorage } from './src/client/storage/browser-storage.ts';
   globalThis.openPhone = async (token) => {
     globalThis.phone = await openClient({
       url: location.origin, token: async () => token, storage: await openBrowserStorage('phone'),

@@ -15,8 +15,8 @@ const bodies = readMailbox().map(({ data }) => data.body);
 /** What the page runs; `phone` is its client. */
 const PAGE = `
   import { openClient } from './src/client/client.ts';
-  import { openBrowserStorage } from './src/client/browser-storage.ts';
-  import { openWorkerEngine } from './src/client/worker-engine.ts';
+  import { openBrowserStorage } from './src/client/storage/browser-storage.ts';
+  import { openWorkerEngine } from './src/client/answers/worker-engine.ts';
   globalThis.workers = [];
   const start = () => {
     const worker = new Worker('/worker.js', { type: 'module' });

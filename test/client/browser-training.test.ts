@@ -15,9 +15,9 @@ const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' }));
 /** What the page runs; `phone` is its client, `losses` what its training showed. */
 const PAGE = `
   import { openClient } from './src/client/client.ts';
-  import { openBrowserStorage } from './src/client/browser-storage.ts';
-  import { openWorkerEngine } from './src/client/worker-engine.ts';
-  import { openWorkerTrainer } from './src/client/worker-trainer.ts';
+  import { openBrowserStorage } from './src/client/storage/browser-storage.ts';
+  import { openWorkerEngine } from './src/client/answers/worker-engine.ts';
+  import { openWorkerTrainer } from './src/client/training/worker-trainer.ts';
   const start = () => new Worker('/worker.js', { type: 'module' });
   globalThis.losses = [];
   globalThis.openPhone = async (token, name) => {
@@ -35,8 +35,8 @@ const PAGE = `
 
 const WORKER = `
   import * as ort from 'onnxruntime-web/wasm';
-  import { serveEngine } from './src/client/engine-worker.ts';
-  import { serveTrainer } from './src/client/trainer-worker.ts';
+  import { serveEngine } from './src/client/answers/engine-worker.ts';
+  import { serveTrainer } from './src/client/training/trainer-worker.ts';
   ort.env.wasm.wasmPaths = { wasm: '/ort.wasm' };
   ort.env.wasm.numThreads = 2;
   let isTold = false;

@@ -17,7 +17,7 @@ it('has no server code and nothing of Node, and stays small', async () => {
 });
 
 it('has an engine for Workers with no server code either, without onnxruntime, which the app brings', async () => {
-  const { inputs, sizeKb } = await sdkBundle('src/client/engine-worker.ts', 'browser');
+  const { inputs, sizeKb } = await sdkBundle('src/client/answers/engine-worker.ts', 'browser');
   const shared = [
     'src/(client|lib|inference/core|modes/(template|output-sha|output-sta)|graph/d)',
     'src/(adapters/peft-|runtime/(ort-session|host-tensor|check-feeds)|model/(?!base-(?!texts)|download))',
@@ -41,6 +41,6 @@ it('loads what trains only where an app trains, with no server code either', asy
 });
 
 it('has a storage for Node that needs no server code either', async () => {
-  const { inputs } = await sdkBundle('src/client/node-storage.ts', 'node');
+  const { inputs } = await sdkBundle('src/client/storage/node-storage.ts', 'node');
   expect(inputs.filter((path) => !/^src\/(client|lib)\//.test(path))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { backoffMs } from '../../src/client/backoff.ts';
 import { type AttuneClient, type ClientOptions, openClient } from '../../src/client/client.ts';
-import type { DeviceState } from '../../src/client/device-state.ts';
+import { backoffMs } from '../../src/client/sync/backoff.ts';
+import type { DeviceState } from '../../src/client/sync/device-state.ts';
 import { deferred } from '../support/deferred.ts';
 import { handClock } from '../support/hand-clock.ts';
 import { MemoryDisk } from './memory-disk.ts';

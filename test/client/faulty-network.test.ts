@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Api, ApiError } from '../../src/client/api.ts';
-import { download } from '../../src/client/download.ts';
+import { download } from '../../src/client/sync/download.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { downloads } from '../../src/sync/downloads.ts';
 import { fullStore } from '../adapters/fixture.ts';

@@ -1,7 +1,7 @@
 // A device's disk in memory, which can lose power at any step: the step happens, happens in part, or does not happen, and
 // after it nothing does until the device starts again.
 
-import type { DeviceFiles, DeviceStorage } from '../../src/client/storage.ts';
+import type { DeviceFiles, DeviceStorage } from '../../src/client/storage/storage.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 

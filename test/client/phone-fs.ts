@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import type { ReactNativeFs } from '../../src/client/react-native-storage.ts';
+import type { ReactNativeFs } from '../../src/client/storage/react-native-storage.ts';
 
 export interface PhoneFs extends ReactNativeFs {
   /** The next append writes half of its content and fails with this message. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { DeviceStorage } from '../../src/client/storage.ts';
+import type { DeviceStorage } from '../../src/client/storage/storage.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);

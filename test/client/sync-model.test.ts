@@ -6,8 +6,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ApiError } from '../../src/client/api.ts';
-import { forget } from '../../src/client/forget.ts';
-import { forgetFailures } from '../../src/client/shelf.ts';
+import { forgetFailures } from '../../src/client/sync/shelf.ts';
+import { forget } from '../../src/client/training/forget.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { announceSeed } from '../support/seed.ts';

@@ -1,9 +1,9 @@
 // A device of the SDK against an oracle server, on a disk that can lose power.
 
-import { verifyByWebCrypto } from '../../src/client/check-manifest.ts';
-import { EMPTY_SHELF, type Shelf } from '../../src/client/shelf.ts';
-import { syncOnce } from '../../src/client/sync-once.ts';
-import { createSyncParts } from '../../src/client/sync-parts.ts';
+import { verifyByWebCrypto } from '../../src/client/sync/check-manifest.ts';
+import { EMPTY_SHELF, type Shelf } from '../../src/client/sync/shelf.ts';
+import { syncOnce } from '../../src/client/sync/sync-once.ts';
+import { createSyncParts } from '../../src/client/sync/sync-parts.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { Crash, MemoryDisk } from './memory-disk.ts';
 import type { OracleServer } from './oracle-server.ts';

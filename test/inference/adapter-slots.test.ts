@@ -6,8 +6,8 @@ import {
   adapterImage,
   zeroImage,
 } from '../../src/inference/core/adapter-image.ts';
-import { LORA_MODULES } from '../../src/model/lora.ts';
-import { packLora } from '../../src/model/lora-stack.ts';
+import { LORA_MODULES } from '../../src/model/lora/lora.ts';
+import { packLora } from '../../src/model/lora/lora-stack.ts';
 import { randomAdapter, SMALL_CONFIG as SMALL } from '../support/random-llama.ts';
 
 const SMALL_CONFIG = { ...SMALL, hiddenSize: 16, intermediateSize: 24, layerCount: 1 };

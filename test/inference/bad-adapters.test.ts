@@ -7,10 +7,13 @@ import type { AdapterFolder } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
-import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
-import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
-import { encodeSafetensors, type TensorData } from '../../src/model/safetensors-writer.ts';
+import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora/lora.ts';
+import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora/lora-wire.ts';
+import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
+import {
+  encodeSafetensors,
+  type TensorData,
+} from '../../src/model/safetensors/safetensors-writer.ts';
 import {
   answerOf,
   type Done,

@@ -9,9 +9,9 @@ import { Sequence } from '../../src/inference/core/sequence.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { RunningRows } from '../../src/inference/running-rows.ts';
 import type { LengthClass } from '../../src/inference/scheduler.ts';
-import { decodePackage } from '../../src/model/decode-package.ts';
+import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
-import { LORA_MODULES } from '../../src/model/lora.ts';
+import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import {
   randomAdapter,
   randomCheckpoint,

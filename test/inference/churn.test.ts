@@ -8,7 +8,7 @@ import type {
   EngineRequest,
 } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
-import { LORA_MODULES } from '../../src/model/lora.ts';
+import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import {
   type EngineFixture,
   engineFixture,

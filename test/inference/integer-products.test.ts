@@ -3,7 +3,7 @@ import { zeroImage } from '../../src/inference/core/adapter-image.ts';
 import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
 import { exactWeightSign } from '../../src/inference/integer-products.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
-import { decodePackage } from '../../src/model/decode-package.ts';
+import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
 
 test('the machine is asked, not guessed', async () => {

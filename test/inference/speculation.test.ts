@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AdapterFolder, EngineRequest } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
-import { loadTokenizer } from '../../src/model/base-package.ts';
+import { loadTokenizer } from '../../src/model/base/base-package.ts';
 import {
   type EngineFixture,
   engineFixture,

@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { must } from '../../src/lib/errors.ts';
-import { loadTokenizer } from '../../src/model/base-package.ts';
+import { loadTokenizer } from '../../src/model/base/base-package.ts';
 import { llamaTensors } from '../../src/model/llama-config.ts';
-import { readSafetensors } from '../../src/model/safetensors.ts';
+import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
 import { realBase } from '../support/real-base.ts';
 
 const oracle = (name: string) =>

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../src/lib/canonical-json.ts';
-import { parseHfConfig, toHfConfig } from '../../src/model/hf-config.ts';
+import { parseHfConfig, toHfConfig } from '../../src/model/hf/hf-config.ts';
 import {
   checkLlamaConfig,
   type LlamaConfig,

@@ -8,7 +8,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
-import { installBase } from '../../src/model/base-install.ts';
+import { installBase } from '../../src/model/base/base-install.ts';
 import { LINEAGE } from '../adapters/fixture.ts';
 import {
   ORACLE_EXAMPLES,

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
-import { installBase } from '../../src/model/base-install.ts';
+import { installBase } from '../../src/model/base/base-install.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';

@@ -1,7 +1,7 @@
 // A job that was taken for lost and given to a second trainer while the first one still works on it.
 
 import { expect, test } from 'vitest';
-import { installBase } from '../../src/model/base-install.ts';
+import { installBase } from '../../src/model/base/base-install.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';

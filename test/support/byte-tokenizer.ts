@@ -1,8 +1,11 @@
 // The smallest tokenizer there can be: a token per byte, and two control tokens.
 
 import type { Json } from '../../src/lib/canonical-json.ts';
-import { BYTE_CHARACTERS } from '../../src/model/byte-level.ts';
-import { parseTokenizerJson, type TokenizerJson } from '../../src/model/tokenizer-json.ts';
+import { BYTE_CHARACTERS } from '../../src/model/tokenizer/byte-level.ts';
+import {
+  parseTokenizerJson,
+  type TokenizerJson,
+} from '../../src/model/tokenizer/tokenizer-json.ts';
 
 /** Ids 0 and 1 open and end a turn, id 2 + n is byte n. */
 export function byteTokenizer(): TokenizerJson {

@@ -5,8 +5,8 @@ import { type AdapterImage, zeroImage } from '../../src/inference/core/adapter-i
 import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
 import { causalMask, stepInputs } from '../../src/inference/core/step-inputs.ts';
 import { must } from '../../src/lib/errors.ts';
-import type { Base } from '../../src/model/base-package.ts';
-import { type DecodeWeightsOver, decodeGraph } from '../../src/model/llama-decode.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
+import { type DecodeWeightsOver, decodeGraph } from '../../src/model/decode/llama-decode.ts';
 import { openSession } from '../../src/runtime/session.ts';
 
 /** A graph that gives the logits of every position. */

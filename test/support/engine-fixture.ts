@@ -12,10 +12,10 @@ import type {
 } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 import type { LlamaConfig } from '../../src/model/llama-config.ts';
-import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora.ts';
-import { TENSORS_FILE, WIRE_FILE } from '../../src/model/lora-wire.ts';
+import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora/lora.ts';
+import { TENSORS_FILE, WIRE_FILE } from '../../src/model/lora/lora-wire.ts';
 import {
   randomAdapter,
   randomCheckpoint,

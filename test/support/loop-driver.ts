@@ -12,8 +12,8 @@ import { adapterLoader } from '../../src/inference/load-adapter.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import type { SchedulerLimits } from '../../src/inference/scheduler.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { loadTokenizer } from '../../src/model/base-package.ts';
-import { decodePackage } from '../../src/model/decode-package.ts';
+import { loadTokenizer } from '../../src/model/base/base-package.ts';
+import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import { deferred } from './deferred.ts';
 import type { EngineFixture } from './engine-fixture.ts';
 

@@ -1,7 +1,7 @@
 // What gradients.py and our graphs are both asked: examples and an adapter that follow from the base's shape alone.
 
-import type { Base } from '../../src/model/base-package.ts';
-import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
+import { LORA_MODULES, type LoraAdapter, type LoraShape } from '../../src/model/lora/lora.ts';
 import type { TokenPair } from '../../src/training/core/preference-batch.ts';
 import type { TokenExample } from '../../src/training/core/token-example.ts';
 import { mismatchedAnswers, type TokenThumb } from '../../src/training/core/token-thumb.ts';

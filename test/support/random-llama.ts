@@ -3,11 +3,16 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Base, openBase } from '../../src/model/base-package.ts';
-import { writeBase } from '../../src/model/base-write.ts';
+import { type Base, openBase } from '../../src/model/base/base-package.ts';
+import { writeBase } from '../../src/model/base/base-write.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
 import { type LlamaConfig, llamaTensors } from '../../src/model/llama-config.ts';
-import { type LoraAdapter, type LoraShape, loraSize, unflattenLora } from '../../src/model/lora.ts';
+import {
+  type LoraAdapter,
+  type LoraShape,
+  loraSize,
+  unflattenLora,
+} from '../../src/model/lora/lora.ts';
 import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from './byte-tokenizer.ts';
 
 /** Two layers, four heads that share two k/v heads; all sizes differ. */

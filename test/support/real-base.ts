@@ -2,8 +2,8 @@
 // puts it there) and are listed as not run otherwise; REQUIRE_MODEL=1 has them run, fetching it first, or fail.
 
 import envPaths from 'env-paths';
-import { findBase, installBase } from '../../src/model/base-install.ts';
-import type { Base } from '../../src/model/base-package.ts';
+import { findBase, installBase } from '../../src/model/base/base-install.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
 
 /** Where the user's base models are. */
 export const realBaseCacheDir =

@@ -4,7 +4,7 @@
 
 import { must } from '../../src/lib/errors.ts';
 import { type LlamaConfig, ropeFrequencies } from '../../src/model/llama-config.ts';
-import { type LoraAdapter, type LoraShape, unflattenLora } from '../../src/model/lora.ts';
+import { type LoraAdapter, type LoraShape, unflattenLora } from '../../src/model/lora/lora.ts';
 
 type Vector = Float64Array;
 

@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import WebSocket from 'ws';
-import { backoffMs } from '../../src/client/backoff.ts';
+import { backoffMs } from '../../src/client/sync/backoff.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 

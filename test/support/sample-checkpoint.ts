@@ -3,12 +3,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must } from '../../src/lib/errors.ts';
-import { BYTE_CHARACTERS } from '../../src/model/byte-level.ts';
 import type { LlamaCheckpoint } from '../../src/model/checkpoint.ts';
-import { toHfConfig } from '../../src/model/hf-config.ts';
+import { toHfConfig } from '../../src/model/hf/hf-config.ts';
 import { type LlamaConfig, llamaTensors } from '../../src/model/llama-config.ts';
-import type { Dtype } from '../../src/model/safetensors-header.ts';
-import { encodeSafetensors, type TensorData } from '../../src/model/safetensors-writer.ts';
+import type { Dtype } from '../../src/model/safetensors/safetensors-header.ts';
+import {
+  encodeSafetensors,
+  type TensorData,
+} from '../../src/model/safetensors/safetensors-writer.ts';
+import { BYTE_CHARACTERS } from '../../src/model/tokenizer/byte-level.ts';
 import { encodeGguf, type GgufTensorInput, type GgufValue } from './gguf-writer.ts';
 import { randomNumbers } from './random-llama.ts';
 

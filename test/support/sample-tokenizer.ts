@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import type { Json } from '../../src/lib/canonical-json.ts';
-import { createTokenizer } from '../../src/model/hf-tokenizer.ts';
-import type { Tokenizer } from '../../src/model/tokenizer.ts';
-import type { TokenizerJson } from '../../src/model/tokenizer-json.ts';
+import { createTokenizer } from '../../src/model/hf/hf-tokenizer.ts';
+import type { Tokenizer } from '../../src/model/tokenizer/tokenizer.ts';
+import type { TokenizerJson } from '../../src/model/tokenizer/tokenizer-json.ts';
 import { CHAT_TEMPLATE, SAMPLE_TOKENIZER } from './sample-checkpoint.ts';
 
 const SPECIALS = SAMPLE_TOKENIZER.added_tokens.map(({ content }) => content);

@@ -8,7 +8,7 @@ import { seedUsers } from '../../bench/seed-users.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { readConfig } from '../../src/config.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { installBase } from '../../src/model/base-install.ts';
+import { installBase } from '../../src/model/base/base-install.ts';
 import { type App, startApp } from '../../src/start/app.ts';
 import { writeDeviceModes } from './device-modes.ts';
 

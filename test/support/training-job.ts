@@ -1,8 +1,8 @@
 // A training job that a test base can learn within a second: texts that follow one simple rule.
 
 import { sha256 } from '../../src/lib/sha256.ts';
-import type { Base } from '../../src/model/base-package.ts';
-import { LORA_MODULES } from '../../src/model/lora.ts';
+import type { Base } from '../../src/model/base/base-package.ts';
+import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import type { DpoRecipe, Recipe } from '../../src/training/core/recipe.ts';
 import type {
   TrainingExample,

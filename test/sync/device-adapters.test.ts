@@ -6,8 +6,13 @@ import { encodePeftTensors } from '../../src/adapters/peft-content.ts';
 import { encodeWireFile } from '../../src/adapters/wire-file.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { LORA_MODULES, type LoraShape, loraSize, unflattenLora } from '../../src/model/lora.ts';
-import { roundLora } from '../../src/model/lora-wire.ts';
+import {
+  LORA_MODULES,
+  type LoraShape,
+  loraSize,
+  unflattenLora,
+} from '../../src/model/lora/lora.ts';
+import { roundLora } from '../../src/model/lora/lora-wire.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import { ApiClient } from '../support/api-client.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';

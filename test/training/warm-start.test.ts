@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { readLineage } from '../../src/adapters/lineage.ts';
 import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { flattenLora } from '../../src/model/lora.ts';
+import { flattenLora } from '../../src/model/lora/lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
 import { openStart } from '../../src/training/starting-point.ts';
 import type {

@@ -1,10 +1,10 @@
 // One phone on the page: what its user does, handed to the SDK, and what the SDK says, shown.
 
-import { openBrowserStorage } from '../../../src/client/browser-storage.ts';
+import { type EngineWorker, openWorkerEngine } from '../../../src/client/answers/worker-engine.ts';
 import { type AttuneClient, openClient } from '../../../src/client/client.ts';
-import type { DeviceStorage } from '../../../src/client/storage.ts';
-import { type EngineWorker, openWorkerEngine } from '../../../src/client/worker-engine.ts';
-import { openWorkerTrainer } from '../../../src/client/worker-trainer.ts';
+import { openBrowserStorage } from '../../../src/client/storage/browser-storage.ts';
+import type { DeviceStorage } from '../../../src/client/storage/storage.ts';
+import { openWorkerTrainer } from '../../../src/client/training/worker-trainer.ts';
 import type { FileMessage } from '../../../src/sync/protocol.ts';
 import { AnswersPanel } from './answers-panel.ts';
 import { elementOf, find, messageOf } from './dom.ts';

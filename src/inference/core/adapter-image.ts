@@ -1,8 +1,8 @@
 // An adapter in memory, laid out for the decode graph. Never changed once made, so that any number of rows can use it.
 
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import type { StoredLora } from '../../model/lora.ts';
-import { loraInputs, packLora, paddedRank } from '../../model/lora-stack.ts';
+import type { StoredLora } from '../../model/lora/lora.ts';
+import { loraInputs, packLora, paddedRank } from '../../model/lora/lora-stack.ts';
 import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
 
 /** One adapter's numbers for each LoRA input of the decode graph. */

@@ -4,9 +4,9 @@
 import { type AdapterContent, readAdapterContent } from '../../adapters/peft-content.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
 import { must } from '../../lib/errors.ts';
-import { type BaseTexts, parseBaseTexts } from '../../model/base-texts.ts';
+import { type BaseTexts, parseBaseTexts } from '../../model/base/base-texts.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 import { type ModelContent, type Ort, openOrtSession } from '../../runtime/ort-session.ts';
 import { type AdapterImage, adapterImage, zeroImage } from './adapter-image.ts';
 import { type Generation, roomFor } from './generation.ts';

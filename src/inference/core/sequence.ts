@@ -1,7 +1,7 @@
 // One request's state while it runs: how much of it is in the cache, what was written so far, and when it ends.
 // It knows nothing of batches or memory.
 
-import type { Tokenizer, TokenStream } from '../../model/tokenizer.ts';
+import type { Tokenizer, TokenStream } from '../../model/tokenizer/tokenizer.ts';
 import type { AdapterImage } from './adapter-image.ts';
 import type { Generation } from './generation.ts';
 import { type TokenLogprob, tokenLogprob } from './logprobs.ts';

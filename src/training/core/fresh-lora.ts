@@ -5,7 +5,7 @@ import {
   type LoraShape,
   loraPlaces,
   loraSize,
-} from '../../model/lora.ts';
+} from '../../model/lora/lora.ts';
 import type { Random } from './random.ts';
 
 /** A LoRA that changes nothing yet: B zero, A uniform in +-1/sqrt(in).

@@ -1,7 +1,7 @@
 // A fixed text that no user wrote. How well an adapter still foretells it says whether learning one user's manner has cost
 // the language itself. The texts are our own words about common knowledge; changing them makes old figures incomparable.
 
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 import type { TokenExample } from './token-example.ts';
 
 /** Plain prose, a list, a recipe, arithmetic, code, a dialogue: what an everyday model is asked for. */

@@ -2,7 +2,7 @@
 
 import { must } from '../../lib/errors.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../../model/lora.ts';
+import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../../model/lora/lora.ts';
 import type { HoldoutMeasures, PreferenceMeasure, ProbeMeasure } from './gate.ts';
 import type { Learner } from './learner.ts';
 import { marginsOf } from './margins.ts';

@@ -1,8 +1,8 @@
 // How an adapter is trained: everything besides the data and the base that its bytes depend on.
 
-import type { LinearPrecision } from '../../model/frozen-linear.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import type { LoraModule, LoraShape } from '../../model/lora.ts';
+import type { LoraModule, LoraShape } from '../../model/lora/lora.ts';
+import type { LinearPrecision } from '../../model/train/frozen-linear.ts';
 import type { DpoOptions } from './preference-batch.ts';
 import type { LoopOptions } from './train-loop.ts';
 

@@ -3,7 +3,7 @@
 
 import { isBinary } from '../../lib/binary-text.ts';
 import type { ChatMessage } from '../../lib/chat-message.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 
 /** What a training set gives: a prompt and the text to answer it with. */
 export interface PromptAndTarget {

@@ -1,7 +1,7 @@
 // From a prompt and two answers to the rows that a preference step sees.
 
 import type { ChatMessage } from '../../lib/chat-message.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 import type { TokenPair } from './preference-batch.ts';
 import { type ExampleNote, tokenise } from './token-example.ts';
 

@@ -2,7 +2,7 @@
 // has moved as a whole.
 
 import type { ChatMessage } from '../../lib/chat-message.ts';
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 import type { TokenPair } from './preference-batch.ts';
 import { type ExampleNote, type TokenExample, tokenise } from './token-example.ts';
 

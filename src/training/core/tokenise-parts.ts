@@ -1,4 +1,4 @@
-import type { Tokenizer } from '../../model/tokenizer.ts';
+import type { Tokenizer } from '../../model/tokenizer/tokenizer.ts';
 import type { TokenPair } from './preference-batch.ts';
 import type { Recipe } from './recipe.ts';
 import { type ExampleNote, type TokenExample, tokenise } from './token-example.ts';

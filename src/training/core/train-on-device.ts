@@ -10,8 +10,8 @@ import { encodeWireFile } from '../../adapters/wire-file.ts';
 import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
 import { must } from '../../lib/errors.ts';
 import { textSha256 } from '../../lib/text-sha256.ts';
-import { type BaseTexts, parseBaseTexts } from '../../model/base-texts.ts';
-import type { DeviceTrainGraphName } from '../../model/device-graph-name.ts';
+import { type BaseTexts, parseBaseTexts } from '../../model/base/base-texts.ts';
+import type { DeviceTrainGraphName } from '../../model/decode/device-graph-name.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
 import {
   coveringShape,
@@ -19,8 +19,8 @@ import {
   loraLayers,
   loraSize,
   unflattenLora,
-} from '../../model/lora.ts';
-import { roundLora } from '../../model/lora-wire.ts';
+} from '../../model/lora/lora.ts';
+import { roundLora } from '../../model/lora/lora-wire.ts';
 import {
   type FileContent,
   type ModelContent,

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Vocabulary } from '../../../src/inference/core/vocabulary.ts';
-import { parseTokenizerJson, tokenBytes } from '../../../src/model/tokenizer-json.ts';
+import { parseTokenizerJson, tokenBytes } from '../../../src/model/tokenizer/tokenizer-json.ts';
 import { type OutputState, outputStart } from '../../../src/modes/output-states.ts';
 import { readOutputShape } from '../../../src/modes/read-output-shape.ts';
 

@@ -1,0 +1,80 @@
+// A device's storage in a folder: state.jsonl is a journal of writes; files/ has the downloads. The journal is
+// written anew when it is opened.
+
+import type { FileHandle } from 'node:fs/promises';
+import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sync, writeFileAtomically } from '../../lib/atomic-file.ts';
+import { tryFileLock } from '../../lib/file-lock.ts';
+import { nullIfMissing } from '../../lib/null-if-missing.ts';
+import { sha256File } from '../../lib/sha256.ts';
+import { Turns } from '../../lib/turns.ts';
+import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
+import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
+
+/** Opens the storage in the folder, which is made if it is not there. Throws when another client has it open. */
+export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
+  await mkdir(join(folder, 'files'), { recursive: true });
+  const lock = await tryFileLock(join(folder, 'lock'));
+  if (lock === null) throw new Error(`another client has ${folder} open`);
+  const path = join(folder, 'state.jsonl');
+  const state = readJournal((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
+  await writeFileAtomically(path, state.size === 0 ? '' : journalLine([...state]));
+  const journal = await open(path, 'a');
+  const turns = new Turns();
+  return {
+    get: (key) => Promise.resolve(state.get(key)),
+    list: (prefix) => Promise.resolve(entriesWith(state, prefix)),
+    write: (writes) =>
+      turns.take(async () => {
+        await keep(journal, journalLine(writes));
+        applyWrites(state, writes);
+      }),
+    files: nodeFiles(join(folder, 'files')),
+    close: () =>
+      turns.take(async () => {
+        await journal.close();
+        await lock.release();
+      }),
+  };
+}
+
+/** The line is on the disk, or the journal is as it was. */
+async function keep(journal: FileHandle, line: string): Promise<void> {
+  const { size } = await journal.stat();
+  try {
+    await journal.appendFile(line);
+    await journal.datasync();
+  } catch (error) {
+    // half a line would hide every line behind it
+    await journal.truncate(size);
+    throw quotaOr(error);
+  }
+}
+
+function nodeFiles(folder: string): DeviceFiles {
+  const pathOf = (name: string) => join(folder, name);
+  return {
+    size: async (name) => (await stat(pathOf(name)).catch(nullIfMissing))?.size ?? null,
+    append: (name, bytes) =>
+      appendFile(pathOf(name), bytes).catch((error) => {
+        throw quotaOr(error);
+      }),
+    read: (name) => readFile(pathOf(name)),
+    sha256: (name) => sha256File(pathOf(name)),
+    rename: async (from, to) => {
+      await sync(pathOf(from));
+      await rename(pathOf(from), pathOf(to));
+      await sync(folder);
+    },
+    remove: (name) => rm(pathOf(name), { force: true }),
+    list: () => readdir(folder),
+    path: pathOf,
+  };
+}
+
+function quotaOr(error: unknown): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+  return new QuotaError('the disk is full', { cause: error });
+}

@@ -1,0 +1,92 @@
+// What a device trained, on its way to the server: each upload goes on where it stopped, and is published once.
+
+import { ApiError, errorOf } from '../api.ts';
+import type { Trained, TrainedResult } from '../training/trained.ts';
+import type { SyncParts } from './sync-parts.ts';
+
+/** Bytes of one PUT: what a lost connection may cost. */
+const CHUNK_BYTES = 512 * 1024;
+
+interface Begun {
+  readonly id: string;
+  readonly url: string;
+  readonly receivedBytes: number;
+}
+
+/** Uploads and publishes what waits. Throws ApiError where it may work later, and the signal's reason. */
+export async function uploadTrained(parts: SyncParts, signal: AbortSignal): Promise<void> {
+  for (const trained of await parts.trained.waiting()) {
+    if (trained.result === null) continue;
+    try {
+      const adapterId = await upload(parts, trained, trained.result, signal);
+      await parts.learnt.exclusively(() => published(parts, trained, adapterId));
+    } catch (error) {
+      const status = error instanceof ApiError ? ENDS[error.code] : undefined;
+      if (status === undefined) throw error;
+      await parts.trained.settle(trained, { status, reason: (error as ApiError).message });
+    }
+  }
+}
+
+/** Notes that it is published; one that a deletion forgot on its way is withdrawn. */
+async function published(
+  { learnt, records, trained: shelf, storage }: SyncParts,
+  trained: Trained,
+  adapterId: string,
+): Promise<void> {
+  const isForgotten = (await records.missing(trained.records)).length > 0;
+  if (isForgotten && trained.dataThrough === null)
+    return storage.write([learnt.withdrawing(adapterId)]);
+  const writes = await learnt.writesOf(trained, adapterId);
+  await shelf.settle(trained, { status: 'PUBLISHED', reason: null }, writes);
+}
+
+/** What the server's final answers make of a training. */
+const ENDS: Readonly<Record<string, 'CONFLICT' | 'REFUSED'>> = {
+  CONFLICT: 'CONFLICT',
+  BAD_INPUT: 'REFUSED',
+  NOT_FOUND: 'REFUSED',
+};
+
+async function upload(
+  { api, device, storage }: SyncParts,
+  { mode, parentId, baseSha256, datasetSha256, dataThrough }: Trained,
+  { sha256, sizeBytes, verdict, losses, examples }: TrainedResult,
+  signal: AbortSignal,
+): Promise<string> {
+  const { deviceId } = device;
+  const plan = { deviceId, mode, sizeBytes, sha256 };
+  type Answer = { beginAdapterUpload: Begun };
+  const { beginAdapterUpload } = await api.ask<Answer>('BeginUpload', { input: plan }, signal);
+  const { id: uploadId, url, receivedBytes } = beginAdapterUpload;
+  const bytes = await storage.files.read(sha256);
+  for (let at = receivedBytes; at < sizeBytes; ) {
+    const chunk = bytes.slice(at, at + CHUNK_BYTES);
+    const range = `bytes ${at}-${at + chunk.length - 1}/${sizeBytes}`;
+    const init = { method: 'PUT', headers: { 'content-range': range }, body: chunk, signal };
+    const response = await api.send(url, init);
+    const offset = Number(response.headers.get('upload-offset') ?? Number.NaN);
+    // 409: somebody else was there first, or a reply was lost
+    if (response.status !== 204 && response.status !== 409) throw await errorOf(response);
+    if (!(offset >= 0 && offset <= sizeBytes))
+      throw new ApiError('NO_OFFSET', 'an upload was not answered', { isRetryable: true });
+    if (response.status === 409 && offset === at)
+      throw new ApiError('BUSY', 'the upload is being written', { isRetryable: true });
+    at = offset;
+  }
+  const { holdoutExamples, loss, baseLoss, previousLoss } = verdict;
+  const measured = {
+    steps: losses.length,
+    examples,
+    holdoutExamples,
+    loss,
+    baseLoss,
+    previousLoss,
+  };
+  const input = {
+    ...{ deviceId, uploadId, mode, parentId, baseSha256, datasetSha256, dataThrough },
+    ...measured,
+  };
+  type Published = { publishAdapter: { id: string } };
+  return (await api.ask<Published>('Publish', { input }, signal)).publishAdapter.id;
+}
