@@ -83,6 +83,9 @@ const DOCUMENTS = {
     id url receivedBytes } }`,
   Publish: `mutation Publish($input: PublishAdapterInput!) { publishAdapter(input: $input) { id version } }`,
   Withdraw: `mutation Withdraw($adapterId: ID!) { withdrawAdapter(adapterId: $adapterId) { id } }`,
+  Versions: `query Versions($mode: String!, $after: String) { viewer { mode(key: $mode) {
+    adapters(first: 100, after: $after) { edges { node { id status files { sha256 } } }
+      pageInfo { hasNextPage endCursor } } } } }`,
   Records: `query Records($source: String!, $after: String) { viewer {
     records(source: $source, first: 100, after: $after) {
       edges { node { recordId } } pageInfo { hasNextPage endCursor } } } }`,

@@ -227,6 +227,11 @@ export class OracleServer {
       this.ratings.set(completionId, verdict);
       return { rateCompletion: { id: completionId } };
     },
+    Versions: ({ mode }: { mode: string }) => {
+      const own = this.adapters.filter((one) => one.mode.key === mode && one.origin !== 'SHIPPED');
+      const pageInfo = { hasNextPage: false, endCursor: null };
+      return { viewer: { mode: { adapters: { edges: own.map((node) => ({ node })), pageInfo } } } };
+    },
     Withdraw: (input: { adapterId: string }) => this.withdraw(input),
     BeginUpload: (plan: Parameters<OracleUploads['begin']>[0]) => this.uploads.begin(plan),
     Publish: (input: Parameters<OracleUploads['publish']>[0]) => this.uploads.publish(input),

@@ -130,7 +130,8 @@ class World {
     this.#trainings.push({ device: on, sha256: sha256(bytes), records, isForgotten: false });
     await on.survive(async () => {
       await on.parts.storage.files.append(trained.result.sha256, bytes);
-      await on.parts.trained.write(trained);
+      const { sha256: made } = trained.result;
+      await on.parts.trained.write(trained, await on.parts.learnt.noting(trained, made));
     });
   }
 
@@ -250,9 +251,7 @@ class World {
     expect(on.shelf.owed).toEqual([]);
     const files = new Set(live.map((adapter) => adapter.sha256));
     expect([...on.disk.content.keys()].sort()).toEqual([...files].sort());
-    const left = [...on.disk.state.keys()].filter((key) =>
-      /^(outbox|report|rating|withdraw)\//.test(key),
-    );
+    const left = [...on.disk.state.keys()].filter((key) => /^(outbox|report|rating)\//.test(key));
     expect(left).toEqual([]);
     for (const key of MODES) {
       const trained = on.disk.state.get(`training/${key}`) as { status: string } | undefined;

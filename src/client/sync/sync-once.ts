@@ -3,7 +3,7 @@
 
 import type { ChangeMessage, FeedAnswer } from '../../sync/protocol.ts';
 import { ApiError } from '../api.ts';
-import { withdrawAll, withdrawForgotten } from '../training/forget.ts';
+import { hasBytes, withdrawForgotten } from '../training/forget.ts';
 import { useOf } from '../training/local-records.ts';
 import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
 import {
@@ -30,10 +30,9 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   await outbox.register(lastMutationId);
   await parts.modes.refresh(api, signal);
   await pushAll(parts, lastMutationId, signal);
-  await withdrawAll(parts, signal);
+  await withdrawForgotten(parts, signal);
   await uploadTrained(parts, signal);
   await catchUp(parts, signal);
-  await withdrawForgotten(parts, signal);
   const heldIds = held.map(({ adapter }) => adapter.id);
   await parts.shelf.update((now) => reconcile(now, heldIds));
   await sendWords(parts, signal);
@@ -123,10 +122,10 @@ function isFinal(error: unknown): boolean {
 }
 
 async function installWanted(parts: SyncParts, signal: AbortSignal): Promise<void> {
-  const withdrawn = await parts.learnt.withdrawn();
+  const forgotten = new Set((await parts.learnt.forgotten()).map(({ sha256 }) => sha256));
   for (const adapter of wantedAdapters(await parts.shelf.read())) {
     // deleted since this pass began: the next one has it revoked
-    if (withdrawn.includes(adapter.id)) continue;
+    if (hasBytes(adapter, forgotten)) continue;
     const flaw = await fetchAdapter(parts, adapter, signal);
     await parts.shelf.update((now) =>
       flaw === null ? install(now, adapter) : fail(now, adapter, flaw),

@@ -28,16 +28,14 @@ export async function uploadTrained(parts: SyncParts, signal: AbortSignal): Prom
   }
 }
 
-/** Notes that it is published; one that a deletion forgot on its way is withdrawn. */
+/** Notes that it is published, unless a deletion forgot it on its way, or another training took its place. */
 async function published(
-  { learnt, records, trained: shelf, storage }: SyncParts,
+  { learnt, trained: shelf }: SyncParts,
   trained: Trained,
   adapterId: string,
 ): Promise<void> {
-  const isForgotten = (await records.missing(trained.records)).length > 0;
-  if (isForgotten && trained.dataThrough === null)
-    return storage.write([learnt.withdrawing(adapterId)]);
-  const writes = await learnt.writesOf(trained, adapterId);
+  if (!(await shelf.isCurrent(trained))) return;
+  const writes = await learnt.publishing(trained, adapterId);
   await shelf.settle(trained, { status: 'PUBLISHED', reason: null }, writes);
 }
 

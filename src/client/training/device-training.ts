@@ -75,7 +75,7 @@ export class DeviceTraining {
     await learnt.exclusively(async () => {
       if (!(await shelf.isCurrent(trained)))
         throw new Error('a record that it learnt from was deleted meanwhile: train again');
-      await shelf.write(over);
+      await shelf.write(over, verdict.passed ? await learnt.noting(over, sha256) : []);
     });
     await storage.files.remove(checkpointFile(trained.run));
     return over;

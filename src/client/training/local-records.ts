@@ -54,12 +54,6 @@ export class LocalRecords {
     return lists.flat().map(([, record]) => record as unknown as LiveRecord);
   }
 
-  /** Those of the names that no record has any more. */
-  async missing(names: readonly string[]): Promise<readonly string[]> {
-    const kept = new Set((await this.#storage.list(RECORDS)).map(([key]) => key));
-    return names.filter((name) => !kept.has(RECORDS + name));
-  }
-
   /** The server has given changes of this device places up to here in the user's order. */
   async noteThrough(changeSeq: number): Promise<void> {
     if (changeSeq > (await this.through())) await this.#storage.write([[THROUGH, changeSeq]]);

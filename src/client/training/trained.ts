@@ -5,7 +5,6 @@ import type { GateVerdict } from '../../training/core/gate.ts';
 import type { DeviceStorage, Write } from '../storage/storage.ts';
 
 const KEY = 'training/';
-const FORGOTTEN = 'forgotten/';
 
 /** How the last training of a mode ended, or that it has not: TRAINING goes on from a checkpoint, TRAINED waits for the
  *  server, CONFLICT means that another adapter came first (train again), REFUSED that the server will not have it. */
@@ -76,24 +75,16 @@ export class TrainedShelf {
     return ((await this.#storage.get(KEY + mode)) as unknown as Trained | undefined) ?? null;
   }
 
-  async write(trained: Trained): Promise<void> {
-    await this.#storage.write([[KEY + trained.mode, trained as unknown as Json]]);
+  /** Writes it, and what is to be written besides. */
+  async write(trained: Trained, besides: readonly Write[] = []): Promise<void> {
+    await this.#storage.write([[KEY + trained.mode, trained as unknown as Json], ...besides]);
   }
 
   /** The write that forgets the mode's training if it learns from one of the records. */
   async forgetting(mode: string, records: readonly string[]): Promise<readonly Write[]> {
     const trained = await this.find(mode);
     const gone = new Set(records);
-    if (!trained?.records.some((record) => gone.has(record))) return [];
-    // the server may have published it and the answer been lost
-    const bytes: Write[] = trained.result ? [[FORGOTTEN + trained.result.sha256, true]] : [];
-    return [[KEY + mode, undefined], ...bytes];
-  }
-
-  /** The hashes of files that learnt from a deleted record: no adapter with one of them may be used. */
-  async forgotten(): Promise<ReadonlySet<string>> {
-    const entries = await this.#storage.list(FORGOTTEN);
-    return new Set(entries.map(([key]) => key.slice(FORGOTTEN.length)));
+    return trained?.records.some((record) => gone.has(record)) ? [[KEY + mode, undefined]] : [];
   }
 
   /** Whether it is still the mode's last training. */

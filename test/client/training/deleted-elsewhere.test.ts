@@ -20,8 +20,9 @@ it('forgets before a training what the server has no more, and nothing that wait
   });
   const first = trained('first', ['notes/a', 'notes/b']);
   const second = trained('second', ['notes/a', 'notes/b', 'notes/c']);
-  await parts.storage.write(await parts.learnt.writesOf(first, 'adapter 1'));
-  await parts.storage.write(await parts.learnt.writesOf(second, 'adapter 2'));
+  await parts.storage.write(await parts.learnt.noting(first, 'bytes 1'));
+  await parts.storage.write(await parts.learnt.noting(second, 'bytes 2'));
+  await parts.storage.write(await parts.learnt.publishing(second, 'adapter 2'));
   await parts.trained.write(second);
 
   const pages = [['a'], ['b']];
@@ -41,5 +42,5 @@ it('forgets before a training what the server has no more, and nothing that wait
   // what learnt from c is no start any more; the server revokes it by itself
   expect(await parts.trained.find('notes')).toBeNull();
   expect(await parts.learnt.newest('notes')).toBeNull();
-  expect(await parts.learnt.withdrawn()).toEqual([]);
+  expect(await parts.learnt.forgotten()).toEqual([]);
 });
