@@ -7,7 +7,7 @@ it('has no server code and nothing of Node, and stays small', async () => {
   const { inputs, sizeKb } = await sdkBundle('src/client/client.ts', 'browser');
   const foreign = inputs.filter(
     (path) =>
-      !/^src\/(client|lib|sync\/protocol|model\/(lora-wire|device-graph-name|safetensors-|bad-file))|(^|\/)node_modules\/graphql-ws\//.test(
+      !/^src\/(client|lib|sync\/protocol|model\/(lora\/lora-wire|decode\/device-graph-name|safetensors\/|bad-file))|(^|\/)node_modules\/graphql-ws\//.test(
         path,
       ),
   );
@@ -31,7 +31,7 @@ it('has an engine for Workers with no server code either, without onnxruntime, w
 
 it('loads what trains only where an app trains, with no server code either', async () => {
   for (const entry of ['device-training', 'trainer-worker']) {
-    const { inputs, sizeKb } = await sdkBundle(`src/client/${entry}.ts`, 'browser');
+    const { inputs, sizeKb } = await sdkBundle(`src/client/training/${entry}.ts`, 'browser');
     const foreign =
       /^src\/(db|graph\/onnx|start|transport|runs|answers|auth|server)|kysely|protobuf|ajv|^node:/;
     expect(inputs.filter((path) => foreign.test(path))).toEqual([]);
