@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 
 /** What a script needs that was not compiled; by its path, so that the child finds it from any working directory. */
 const loaderOf = (script: URL) =>
-  script.pathname.endsWith('.ts')
+  /\.m?ts$/.test(script.pathname)
     ? ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href]
     : [];
 

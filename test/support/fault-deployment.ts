@@ -21,6 +21,7 @@ import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
+import { removeScratch } from '../../src/runs/scratch.ts';
 import type { TrainingJob, TrainingResult } from '../../src/training/training-job.ts';
 import { FAKE_BASE } from './api-server.ts';
 import type { Damage, DeploymentOptions, ServerUrls } from './damage.ts';
@@ -269,16 +270,14 @@ export class FaultDeployment {
       clock: fastClock(PATIENCE_TIMES),
     });
     const wakeups = await openRedisWakeups(this.redis.url, () => undefined, PATIENCE);
+    const workDir = join(this.folder, `work-${i}`);
+    // as a start does: Node says that a folder is missing where it cannot make one on a disk that can only be read
+    await removeScratch(workDir);
     const run: Omit<RunDeps, 'shutdown'> = {
-      ...{
-        db: database.kysely,
-        catalog: this.catalog,
-        base: FAKE_BASE,
-        wakeups,
-        clock: this.clock,
-      },
+      ...{ db: database.kysely, catalog: this.catalog, base: FAKE_BASE },
+      ...{ wakeups, clock: this.clock },
       store: await openAdapterStore(this.folder, vaultOf(database.kysely)),
-      workDir: join(this.folder, `work-${i}`),
+      workDir,
       train: (job) => this.#train(job),
       onPublished: () => undefined,
     };

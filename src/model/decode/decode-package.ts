@@ -40,5 +40,5 @@ export async function decodeFiles(base: Base): Promise<readonly BaseFile[]> {
 }
 
 function graphName(sign: WeightSign): string {
-  return `decode-${sign}.v5.onnx`;
+  return `decode-${sign}.v6.onnx`;
 }

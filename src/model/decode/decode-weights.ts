@@ -17,13 +17,8 @@ import { readSafetensors } from '../safetensors/safetensors.ts';
 import { encodeSafetensors, type TensorData } from '../safetensors/safetensors-writer.ts';
 import { openWeightFile, type WeightFile } from '../safetensors/weight-file.ts';
 import { siteName } from '../train/device-train-weights.ts';
-import { boundedInt8Linear, int8Linear, rowConstants } from './int8-linear.ts';
-import {
-  type DecodeWeights,
-  type DecodeWeightsOver,
-  EMBEDDING_NAME,
-  normBefore,
-} from './llama-decode.ts';
+import { int8Linear, rowConstants } from './int8-linear.ts';
+import { type DecodeWeights, type DecodeWeightsOver, EMBEDDING_NAME } from './llama-decode.ts';
 import { quantiseColumns } from './quantise-columns.ts';
 
 const PACKAGE = 'model.safetensors';
@@ -68,23 +63,12 @@ export async function int8DecodeWeights(
     scales: tensor(`${name}.scales`),
     zeros: tensor(`${name}.zeros`),
   });
-  const { config } = base;
-  const norms = readSafetensors(join(base.dir, int8WeightsName(sign)));
-  /** No number that a norm gives is larger: all of the sum of squares may be in one place. */
-  const boundOf = (norm: string) =>
-    Math.sqrt(config.hiddenSize) * Math.max(...norms.read(norm).map(Math.abs));
   return (ids) => {
     const constants = rowConstants(ids);
     return {
       tensor,
       rope: { cos: tensor('rope.cos'), sin: tensor('rope.sin') },
-      linear: (x, layer, site) => {
-        const norm = normBefore(config, layer, site);
-        const weights = matrix(siteName(layer, site));
-        if (norm === null) return int8Linear(x, weights, constants);
-        return boundedInt8Linear(x, weights, { constants, bound: boundOf(norm) });
-      },
-      // its scales follow from what it reads, so that a row whose numbers broke gives logits that show it
+      linear: (x, layer, site) => int8Linear(x, matrix(siteName(layer, site)), constants),
       head: (x) => int8Linear(x, matrix('head'), rowConstants(x)),
     };
   };

@@ -1,8 +1,8 @@
 // The linear layer that serving runs on: 8-bit weights, and positions of x as the sum of two 8-bit numbers, a coarse one
 // and what it leaves over. One 8-bit number would be faster, but on the default base it costs eight times the quality,
 // and two machines then write different tokens (docs/lab-log.md).
-// Each position has a scale of its own, or all have the one that follows from a bound that holds for any input: the largest
-// number of the whole tensor would let the rows of a batch change each other.
+// Each position has a scale of its own. The largest number of the whole tensor would let the rows of a batch change each other;
+// a bound that holds for any input makes steps so wide that a last bit, in which two machines differ, rounds to another one.
 
 import type { Tensor } from '../../graph/ir.ts';
 import { abs, add, max, mul, sub } from '../../graph/ops/elementwise.ts';
@@ -49,53 +49,30 @@ export function rowConstants(like: Tensor): RowConstants {
 /** x W^T.   x f32[B, S, K]   returns f32[B, S, N]
  *  Off by at most 1/64,000 of a position's largest number in each input. */
 export function int8Linear(x: Tensor, weights: Int8Weights, constants: RowConstants): Tensor {
-  const rows = { axis: 2, blockSize: weights.values.shape[0] as number };
   const coarse = max(mul(reduceMax(abs(x), [2]), 1 / STEPS), TINY); // f32[B, S, 1]
-  const scales = { coarse, fine: mul(coarse, FINE), zero: constants.zeroPoints, rows };
-  const [ofCoarse, ofFine] = products(x, weights, { ...scales, constants, aScale: scalar(1) });
+  const scales = { coarse, fine: mul(coarse, FINE) };
+  const [ofCoarse, ofFine] = products(x, weights, scales, constants);
   return add(mul(ofCoarse, scales.coarse), mul(ofFine, scales.fine));
 }
 
-/** x W^T where no number of x is larger than `bound`: one scale for all positions, which needs fewer nodes.
- *  Off by at most 1/64,000 of the bound in each input. */
-export function boundedInt8Linear(
+/** The products of the coarse numbers and of the fine ones, f32[B, S, N] each. */
+function products(
   x: Tensor,
   weights: Int8Weights,
-  { constants, bound }: { readonly constants: RowConstants; readonly bound: number },
-): Tensor {
-  const step = Math.max(bound, TINY) / STEPS;
-  const coarse = scalar(step);
-  const fine = scalar(step * FINE);
-  const scales = { coarse, fine, zero: constant('u8', [], [ZERO_POINT]), rows: {} };
-  const [ofCoarse, ofFine] = products(x, weights, { ...scales, constants, aScale: coarse });
-  return add(ofCoarse, mul(ofFine, FINE));
-}
-
-/** How a position is cut in two. */
-interface Cut {
-  readonly coarse: Tensor;
-  readonly fine: Tensor;
-  readonly zero: Tensor;
-  /** Which numbers share a scale; absent: all of them. */
-  readonly rows: { readonly axis?: number; readonly blockSize?: number };
-  readonly constants: RowConstants;
-  /** What both products are multiplied by. */
-  readonly aScale: Tensor;
-}
-
-/** The products of the coarse numbers and of the fine ones, f32[B, S, N] each. */
-function products(x: Tensor, weights: Int8Weights, cut: Cut): readonly [Tensor, Tensor] {
-  const { zero, rows } = cut;
-  const coarse = quantizeLinear(x, cut.coarse, zero, rows);
-  const rest = sub(x, dequantizeLinear(coarse, cut.coarse, { zero, ...rows }));
-  const fine = quantizeLinear(rest, cut.fine, zero, rows);
+  scales: { readonly coarse: Tensor; readonly fine: Tensor },
+  { zeroPoints: zero, halves }: RowConstants,
+): readonly [Tensor, Tensor] {
+  const rows = { axis: 2, blockSize: weights.values.shape[0] as number };
+  const coarse = quantizeLinear(x, scales.coarse, zero, rows);
+  const rest = sub(x, dequantizeLinear(coarse, scales.coarse, { zero, ...rows }));
+  const fine = quantizeLinear(rest, scales.fine, zero, rows);
   // one above the other, so that the weights are read once
   const both = matmulIntegerToFloat(concat([coarse, fine], 0), weights.values, {
-    aScale: cut.aScale,
+    aScale: scalar(1),
     bScale: weights.scales,
     aZero: constant('u8', [], [ZERO_POINT]),
     bZero: weights.zeros,
   }); // f32[2*B, S, N]
-  const [ofCoarse, ofFine] = split(both, cut.constants.halves, 0);
+  const [ofCoarse, ofFine] = split(both, halves, 0);
   return [must(ofCoarse, 'a coarse part'), must(ofFine, 'a fine part')];
 }

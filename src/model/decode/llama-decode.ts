@@ -92,12 +92,6 @@ function modelOf(config: LlamaConfig, over: DecodeWeightsOver): Model {
   };
 }
 
-/** The norm whose output a site reads; null: it reads something else. */
-export function normBefore(config: LlamaConfig, layer: number, site: LoraSite): string | null {
-  if (site === 'qkv') return normName(config, layer);
-  return site === 'gate_up' ? middleNormName(layer) : null;
-}
-
 /** The norm that a layer begins with; behind the last layer, the model's own. */
 function normName(config: LlamaConfig, layer: number): string {
   return layer === config.layerCount

@@ -70,7 +70,7 @@ test('when making fails, nothing is there and the next call tries again', async 
 
 test('a process killed in the middle of making leaves nothing that counts', async () => {
   const source = (name: string) =>
-    JSON.stringify(new URL(`../../src/model/${name}`, import.meta.url).href);
+    JSON.stringify(new URL(`../../../src/model/base/${name}`, import.meta.url).href);
   const maker = spawn(process.execPath, [
     '--import',
     'tsx',
