@@ -49,15 +49,18 @@ export async function layCable(serverUrl: string): Promise<Cable> {
   const net = `10.${(process.pid >> 8) % 256}.${process.pid % 256}`;
   ip('netns', 'add', name);
   const relays: ChildProcess[] = [];
+  let isLaid = false;
   const close = async () => {
     for (const child of relays) child.kill('SIGKILL');
     for (const child of relays)
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
-    // its end of the cable goes with it, and the cable with its end
+    // at once: left to the namespace's end it would go a little later, in the way of the next cable
+    if (isLaid) ip('link', 'delete', near);
     ip('netns', 'delete', name);
   };
   try {
     ip('link', 'add', near, 'type', 'veth', 'peer', 'name', far, 'netns', name);
+    isLaid = true;
     ip('address', 'add', `${net}.1/24`, 'dev', near);
     ip('link', 'set', near, 'up');
     ip('-n', name, 'address', 'add', `${net}.2/24`, 'dev', far);
