@@ -1,39 +1,30 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openStore } from '../../src/adapters/open-store.ts';
 import type { AdapterName, AdapterStore } from '../../src/adapters/store.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { folderVault } from '../../src/sealing/vault.ts';
-import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { useS3Server } from '../support/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();
 const TENSORS = 'adapter_model.safetensors';
 const ANN = '00000000-0000-4000-8000-00000000000a';
 
+const server = useS3Server();
+
 describe('a store in front of a bucket', () => {
-  let server: S3Server;
   let stores: AdapterStore[];
   let name: AdapterName;
-  beforeAll(async () => {
-    for (const [key, value] of Object.entries(S3_ACCESS)) vi.stubEnv(key, value);
-    server = await startS3Server();
-  });
-  afterAll(async () => {
-    vi.unstubAllEnvs();
-    await server.close();
-  });
   beforeEach(async () => {
     const vault = folderVault(inFolder('keys'));
     await vault.create(ANN);
-    server.fault = 'none';
-    server.objects.clear();
     const opened = await Promise.all(
       ['one', 'two'].map((folder) =>
-        openStore({ folder: inFolder(folder), remoteUrl: server.url }, vault),
+        openStore({ folder: inFolder(folder), remoteUrl: server().url }, vault),
       ),
     );
     stores = opened.map(({ store }) => store);
@@ -57,7 +48,7 @@ describe('a store in front of a bucket', () => {
     expect(asked).toEqual([true, true]);
     expect(await textIn(second())).toBe('tensors');
     expect(await second().isIntact(name)).toBe(true);
-    const fetches = server.requests.filter((request) => request === `GET ${remote()}`);
+    const fetches = server().requests.filter((request) => request === `GET ${remote()}`);
     expect(fetches).toHaveLength(1);
   });
 
@@ -71,39 +62,39 @@ describe('a store in front of a bucket', () => {
   });
 
   it('serves nothing that is damaged in both places, and keeps no copy of it', async () => {
-    server.objects.set(remote(), { bytes: Buffer.from('tensorz'), sha256: undefined });
+    server().objects.set(remote(), { bytes: Buffer.from('tensorz'), sha256: undefined });
     expect(await second().isServable(name)).toBe(false);
     expect(await second().isIntact(name)).toBe(false);
     await expect(readFile(tensorsIn(second()))).rejects.toThrow('ENOENT');
   });
 
   it('carries sealed files only, and removes them everywhere that it can', async () => {
-    expect([...server.objects.keys()]).toContain(remote());
-    for (const [key, { bytes }] of server.objects)
+    expect([...server().objects.keys()]).toContain(remote());
+    for (const [key, { bytes }] of server().objects)
       expect(Buffer.from(bytes).includes('tensors'), key).toBe(false);
     await first().remove(name);
-    expect(server.objects.size).toBe(0);
+    expect(server().objects.size).toBe(0);
     expect(await second().isServable(name)).toBe(false);
     await first().put(inFolder('trained'), ANN);
     await second().removeAll(ANN);
-    expect(server.objects.size).toBe(0);
+    expect(server().objects.size).toBe(0);
   });
 
   it('says that an adapter is lost when the bucket has none', async () => {
     expect(await second().isServable({ ...name, sha256: sha256('never put') })).toBe(false);
-    server.objects.delete(remote());
+    server().objects.delete(remote());
     expect(await second().isServable(name)).toBe(false);
   });
 
   it('does not take a bucket that cannot be reached for an adapter that is lost', async () => {
-    server.fault = 'busy';
+    server().fault = 'busy';
     await expect(second().isServable(name)).rejects.toThrow('SlowDown');
     // what is here already is served without asking
     expect(await first().isServable(name)).toBe(true);
   });
 
   it('does not call an adapter stored that the bucket has refused', async () => {
-    server.fault = 'read-only';
+    server().fault = 'read-only';
     await writeFile(join(inFolder('trained'), TENSORS), 'others');
     await expect(first().put(inFolder('trained'), ANN)).rejects.toThrow('AccessDenied');
     expect(await second().isServable({ ...name, sha256: sha256('others') })).toBe(false);

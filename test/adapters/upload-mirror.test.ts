@@ -1,7 +1,7 @@
 // Uploads whose bytes come to one server and then to another, with nothing but a bucket between them.
 
 import { appendFile } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { UploadMirror } from '../../src/adapters/upload-mirror.ts';
 import { Uploads } from '../../src/adapters/uploads.ts';
 import type { Blobs } from '../../src/blobs/blobs.ts';
@@ -9,7 +9,7 @@ import { openBlobs } from '../../src/blobs/open-blobs.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { folderVault } from '../../src/sealing/vault.ts';
-import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { useS3Server } from '../support/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { STOPPED } from '../support/test-user.ts';
 
@@ -20,23 +20,14 @@ const PLAN = {
   ...{ deviceId: 'phone', mode: 'subject', sizeBytes: CONTENT.length, sha256: sha256(CONTENT) },
 };
 
-let server: S3Server;
+const server = useS3Server();
 let blobs: Blobs;
 let one: Uploads;
 let two: Uploads;
-beforeAll(async () => {
-  for (const [key, value] of Object.entries(S3_ACCESS)) vi.stubEnv(key, value);
-  server = await startS3Server();
-});
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await server.close();
-});
 beforeEach(async () => {
   const vault = folderVault(inFolder('keys'));
   await vault.create(ANN);
-  server.objects.clear();
-  blobs = must(await openBlobs(server.url), 'a bucket');
+  blobs = must(await openBlobs(server().url), 'a bucket');
   const uploadsIn = (name: string) =>
     new Uploads(inFolder(name), STOPPED, new UploadMirror(blobs, vault, inFolder('')));
   [one, two] = [uploadsIn('one'), uploadsIn('two')];
@@ -61,20 +52,20 @@ it('goes on at whichever server the next bytes come to, and is published once fo
   await two.finish(ANN, whole, 'adapter 1');
   expect(await one.find(ANN, id)).toMatchObject({ adapterId: 'adapter 1' });
   // what is left in the bucket says that it is over
-  expect([...server.objects.keys()].map((key) => key.split('/').at(-1))).toEqual(['published']);
+  expect([...server().objects.keys()].map((key) => key.split('/').at(-1))).toEqual(['published']);
 });
 
 it('lies in the bucket sealed, and goes with its user', async () => {
   const { id } = await one.begin(ANN, PLAN);
   await receive(one, id, 0, CONTENT.length);
-  const objects = [...server.objects.values()].map(({ bytes }) => bytes);
+  const objects = [...server().objects.values()].map(({ bytes }) => bytes);
   expect(objects).toHaveLength(1);
   for (const bytes of objects) {
     expect(bytes.includes(CONTENT)).toBe(false);
     expect(bytes.includes(CONTENT.toString('base64'))).toBe(false);
   }
   await two.removeAll(ANN);
-  expect(server.objects.size).toBe(0);
+  expect(server().objects.size).toBe(0);
   expect(await two.find(ANN, id)).toBeNull();
 });
 

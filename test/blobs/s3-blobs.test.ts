@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { checkBlobs } from '../../src/blobs/check-blobs.ts';
 import { openBlobs } from '../../src/blobs/open-blobs.ts';
 import { parseS3Url } from '../../src/blobs/s3-url.ts';
 import { must } from '../../src/lib/errors.ts';
-import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
+import { S3_ACCESS, useS3Server } from '../support/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();
@@ -14,22 +14,12 @@ async function open(url: string): Promise<Blobs> {
   return must(await openBlobs(url), 'it is the URL of a bucket');
 }
 
+const server = useS3Server();
+
 describe('blobs in a bucket', () => {
-  let server: S3Server;
   let blobs: Blobs;
-  beforeAll(async () => {
-    for (const [name, value] of Object.entries(S3_ACCESS)) vi.stubEnv(name, value);
-    server = await startS3Server();
-  });
-  afterAll(async () => {
-    vi.unstubAllEnvs();
-    await server.close();
-  });
   beforeEach(async () => {
-    server.fault = 'none';
-    server.faultsLeft = Number.POSITIVE_INFINITY;
-    server.objects.clear();
-    blobs = await open(server.url);
+    blobs = await open(server().url);
     return () => blobs.close();
   });
 
@@ -42,7 +32,7 @@ describe('blobs in a bucket', () => {
   it('come back as they were put, under the prefix of the URL', async () => {
     await put('adapters/a b/tensors', 'first');
     await put('adapters/a b/tensors', 'second');
-    expect([...server.objects.keys()]).toEqual(['some/prefix/adapters/a b/tensors']);
+    expect([...server().objects.keys()]).toEqual(['some/prefix/adapters/a b/tensors']);
     expect(await blobs.fetch('adapters/a b/tensors', inFolder('target'))).toBe(true);
     expect(await fetched()).toBe('second');
   });
@@ -66,8 +56,8 @@ describe('blobs in a bucket', () => {
     'arrive whole although the first answers were %s',
     async (fault) => {
       await put('tensors', 'what was put');
-      server.fault = fault;
-      server.faultsLeft = 2;
+      server().fault = fault;
+      server().faultsLeft = 2;
       expect(await blobs.fetch('tensors', inFolder('target'))).toBe(true);
       expect(await fetched()).toBe('what was put');
     },
@@ -75,21 +65,21 @@ describe('blobs in a bucket', () => {
 
   it('do not arrive altered', async () => {
     await put('tensors', 'what was put');
-    server.fault = 'altered';
+    server().fault = 'altered';
     const fetching = blobs.fetch('tensors', inFolder('target'));
     await expect(fetching).rejects.toThrow(/cannot fetch tensors from s3:.*SHA-256/);
     await expect(fetched()).rejects.toThrow('ENOENT');
   });
 
   it('cannot be put where nothing may be written, and the error says where', async () => {
-    server.fault = 'read-only';
+    server().fault = 'read-only';
     await expect(put('tensors', 'x')).rejects.toThrow(
       /cannot store tensors in s3:\/\/attune-test\/some\/prefix\/: AccessDenied/,
     );
   });
 
   it('are missing only where the bucket itself is there', async () => {
-    const other = await open(server.url.replace('attune-test', 'other'));
+    const other = await open(server().url.replace('attune-test', 'other'));
     await expect(other.fetch('tensors', inFolder('target'))).rejects.toThrow('NoSuchBucket');
     await expect(other.list('')).rejects.toThrow('NoSuchBucket');
     other.close();
@@ -97,17 +87,17 @@ describe('blobs in a bucket', () => {
 
   it('are refused with other credentials', async () => {
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'wrong');
-    const other = await open(server.url);
+    const other = await open(server().url);
     await expect(other.list('')).rejects.toThrow('SignatureDoesNotMatch');
     other.close();
     vi.stubEnv('AWS_SECRET_ACCESS_KEY', S3_ACCESS.AWS_SECRET_ACCESS_KEY);
   });
 
   it('are checked by a round trip that leaves nothing', async () => {
-    expect(await checkBlobs(server.url)).toBe('s3://attune-test/some/prefix/');
-    expect(server.objects.size).toBe(0);
-    server.fault = 'read-only';
-    await expect(checkBlobs(server.url)).rejects.toThrow('AccessDenied');
+    expect(await checkBlobs(server().url)).toBe('s3://attune-test/some/prefix/');
+    expect(server().objects.size).toBe(0);
+    server().fault = 'read-only';
+    await expect(checkBlobs(server().url)).rejects.toThrow('AccessDenied');
   });
 });
 

@@ -8,8 +8,18 @@ import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { FAKE_BASE } from '../support/api-server.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { pretendToTrain } from '../support/pretend-trainer.ts';
-import { STOPPED, type TestChange } from '../support/test-user.ts';
+import { loadShippedModes, STOPPED, type TestChange } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
+
+/** One shipped mode that is quickly trained on the tiny base. */
+export async function briefCatalog(key: string): Promise<ModeCatalog> {
+  const shipped = await loadShippedModes();
+  const mode = {
+    ...shipped.mode(key),
+    training: { learningRate: 0.002, epochs: 1, batchSize: 4, maxTokens: 64 },
+  };
+  return { ...shipped, modes: [mode], mode: () => mode };
+}
 
 /** A user with enough mails to train on, whose changes have asked for a run. */
 export async function newTrainee(

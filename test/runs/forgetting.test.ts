@@ -6,24 +6,17 @@ import { splitOf } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { installBase } from '../../src/model/base/base-install.ts';
-import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { trainAdapter } from '../../src/training/train-adapter.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
-import { loadShippedModes, type TestChange } from '../support/test-user.ts';
-import { newTrainee } from './fixture.ts';
+import type { TestChange } from '../support/test-user.ts';
+import { briefCatalog, newTrainee } from './fixture.ts';
 
 const MODE = 'subject';
 const folder = useTemporaryFolder();
-const shipped = await loadShippedModes();
-// shorter than what a server takes, so that the test is
-const mode = {
-  ...shipped.mode(MODE),
-  training: { learningRate: 0.002, epochs: 1, batchSize: 4, maxTokens: 64 },
-};
-const catalog: ModeCatalog = { ...shipped, modes: [mode], mode: () => mode };
+const catalog = await briefCatalog(MODE);
 const mailOf = (i: number) => sampleMail(`mail-${i}`, `about number ${i}`);
 const inPart = (part: string) => (mail: TestChange) => splitOf('mail.sent', mail.recordId) === part;
 

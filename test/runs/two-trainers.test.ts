@@ -2,23 +2,16 @@
 
 import { expect, test } from 'vitest';
 import { installBase } from '../../src/model/base/base-install.ts';
-import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
-import { loadShippedModes } from '../support/test-user.ts';
-import { newTrainee } from './fixture.ts';
+import { briefCatalog, newTrainee } from './fixture.ts';
 
 const MODE = 'subject';
 const folder = useTemporaryFolder();
-const shipped = await loadShippedModes();
-const mode = {
-  ...shipped.mode(MODE),
-  training: { learningRate: 0.002, epochs: 1, batchSize: 4, maxTokens: 64 },
-};
-const catalog: ModeCatalog = { ...shipped, modes: [mode], mode: () => mode };
+const catalog = await briefCatalog(MODE);
 
 describeWithDatabase('of two trainers on one job', (database) => {
   test('both train to the end, the newest claim publishes, and the other leaves nothing', async () => {

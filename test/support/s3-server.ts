@@ -6,6 +6,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, vi } from 'vitest';
+import { must } from '../../src/lib/errors.ts';
 
 /** Who may ask. */
 export const S3_ACCESS = { AWS_ACCESS_KEY_ID: 'attune', AWS_SECRET_ACCESS_KEY: 'secret/of+attune' };
@@ -37,6 +39,26 @@ export interface S3Server {
 
 const BUCKET = 'attune-test';
 const PAGE = 3;
+
+/** One server for the tests of a file, which this process may use; the bucket is empty and without faults before each. */
+export function useS3Server(): () => S3Server {
+  let server: S3Server | undefined;
+  beforeAll(async () => {
+    for (const [name, value] of Object.entries(S3_ACCESS)) vi.stubEnv(name, value);
+    server = await startS3Server();
+  });
+  beforeEach(() => {
+    const started = must(server, 'it has started');
+    started.fault = 'none';
+    started.faultsLeft = Number.POSITIVE_INFINITY;
+    started.objects.clear();
+  });
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await server?.close();
+  });
+  return () => must(server, 'the bucket exists only inside tests');
+}
 
 /** Starts a server with one empty bucket. */
 export async function startS3Server(): Promise<S3Server> {

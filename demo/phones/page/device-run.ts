@@ -5,7 +5,7 @@ import type { Trained, TrainOutcome } from '../../../src/client/client.ts';
 import { messageOf } from './dom.ts';
 import type { LossPoint } from './loss-curve.ts';
 import { type Phone, PLACES } from './phone.ts';
-import type { Progress } from './training-panel.ts';
+import type { Progress } from './progress.ts';
 
 const { mode } = PLACES.device;
 

@@ -2,8 +2,9 @@
 
 import { DeviceRun } from './device-run.ts';
 import { elementOf, find, onClick } from './dom.ts';
-import { LossCurve, type LossPoint } from './loss-curve.ts';
+import { LossCurve } from './loss-curve.ts';
 import { type Panel, type Phone, PLACES } from './phone.ts';
+import type { Progress } from './progress.ts';
 import type { Run } from './server-view.ts';
 
 /** How often the page asks how training goes in the cloud, in ms. */
@@ -20,15 +21,6 @@ const WHO = {
   cloud: 'Mails go to the server, which trains for all your devices.',
   device: 'Mails stay on this phone, which trains by itself. Only the finished adapter leaves it.',
 };
-
-/** How the training that is shown goes. */
-export interface Progress {
-  readonly status: string;
-  readonly points: readonly LossPoint[];
-  readonly step: number;
-  readonly totalSteps: number;
-  readonly isRunning: boolean;
-}
 
 export class TrainingPanel implements Panel {
   readonly element = elementOf(HTML);
