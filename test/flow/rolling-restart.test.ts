@@ -13,6 +13,7 @@ import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
+import { toGlobalId } from '../../src/lib/global-id.ts';
 import { AttuneProcess } from '../support/attune-process.ts';
 import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
@@ -73,43 +74,50 @@ test.skipIf(!hasServers)(
     const befallen: Record<string, number> = {};
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const node of nodes) {
-        const fate = round === 0 ? 'SIGTERM' : fateOf(random());
-        const what = await befall(must(running.get(node[0]), 'it was started'), fate, random());
+        const fate = fateIn(round, random);
+        const [name, [role = '']] = node;
+        const what = await befall(must(running.get(name), 'it was started'), role, fate);
         befallen[what.name] = (befallen[what.name] ?? 0) + 1;
         if (what.hasEnded) await start(node);
       }
     }
     restarted.abort();
     const pushes = await Promise.all(pushing);
-    const feeds = await settledFeeds(servers.DATABASE_URL);
-    expect(Math.min(...feeds)).toBeGreaterThan(0);
+    const users = await settledUsers(servers.DATABASE_URL);
     for (const [i, device] of devices.entries()) {
-      await expect.poll(() => device.cursors.length, { timeout: 30_000 }).toBe(feeds[i]);
-      expect(new Set(device.cursors).size).toBe(feeds[i]);
+      const { changeSeq, adapterIds } = must(users[i], 'a user for every device');
+      expect(changeSeq).toBe(device.accepted);
+      expect(adapterIds.length).toBeGreaterThan(0);
+      const heard = () => device.events.map(({ adapterId }) => adapterId);
+      await expect.poll(heard, { timeout: 30_000 }).toEqual(adapterIds);
+      expect(new Set(device.events.map(({ cursor }) => cursor)).size).toBe(adapterIds.length);
     }
     over.abort();
     await Promise.all(following);
     const sum = (of: readonly number[]) => of.reduce((total, each) => total + each, 0);
     const retries = sum(devices.map((device) => device.retries));
     process.stdout.write(
-      `rolling-restart: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} mutations at a second server, ${sum(feeds)} events\n`,
+      `rolling-restart: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} mutations at a second server, ${sum(devices.map(({ events }) => events.length))} events\n`,
     );
     await Promise.all(devices.map((device) => device.close()));
   },
   400_000 + 80_000 * ROUNDS,
 );
 
-type Fate = 'SIGTERM' | 'SIGKILL' | 'SIGSTOP';
-
-/** What happens to a process after the first round, in which each is told to stop. */
-function fateOf(chance: number): Fate {
-  if (chance < 0.2) return 'SIGTERM';
-  return chance < 0.9 ? 'SIGKILL' : 'SIGSTOP';
+/** What is sent to a process, or to one of its workers. */
+interface Fate {
+  readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP';
+  readonly toWorker: boolean;
 }
 
-/** A worker of the process in half of the cases in which it has some. */
-function pick(workers: readonly number[], chance: number): number | undefined {
-  return workers[Math.floor(chance * 2 * workers.length)];
+/** Each process is told to stop in the first round, stopped for a minute in the second one, and has a worker stopped in the
+ *  third one; then chance decides, and most are killed. */
+function fateIn(round: number, random: () => number): Fate {
+  if (round === 0) return { signal: 'SIGTERM', toWorker: false };
+  if (round < 3) return { signal: 'SIGSTOP', toWorker: round === 2 };
+  const chance = random();
+  if (chance < 0.1) return { signal: 'SIGTERM', toWorker: false };
+  return { signal: chance < 0.98 ? 'SIGKILL' : 'SIGSTOP', toWorker: random() < 0.5 };
 }
 
 /** What happened to whom. */
@@ -119,19 +127,20 @@ interface Befallen {
   readonly hasEnded: boolean;
 }
 
-/** Kills or stops the process, or one of its workers; whoever is stopped goes on after a minute. */
-async function befall(node: AttuneProcess, fate: Fate, chance: number): Promise<Befallen> {
-  const worker = fate === 'SIGTERM' ? undefined : pick(await node.workers(), chance);
-  const send = (signal: NodeJS.Signals) =>
-    worker === undefined ? node.kill(signal) : signalTo(worker, signal);
-  send(fate);
-  const hasEnded = worker === undefined && fate !== 'SIGSTOP';
+/** Sends the process, or one of its workers if it has any, what is meant for it; whoever is stopped goes on after a minute. */
+async function befall(node: AttuneProcess, role: string, fate: Fate): Promise<Befallen> {
+  const { signal } = fate;
+  const worker = fate.toWorker ? (await node.workers())[0] : undefined;
+  const send = (what: NodeJS.Signals) =>
+    worker === undefined ? node.kill(what) : signalTo(worker, what);
+  send(signal);
+  const hasEnded = worker === undefined && signal !== 'SIGSTOP';
   if (hasEnded) await node.exit();
-  if (fate === 'SIGSTOP') {
+  if (signal === 'SIGSTOP') {
     await systemClock.sleep(STOPPED_MS);
     send('SIGCONT');
   }
-  return { name: worker === undefined ? fate : `${fate} of a worker`, hasEnded };
+  return { name: `${signal} ${worker === undefined ? role : `worker of ${role}`}`, hasEnded };
 }
 
 function signalTo(pid: number, signal: NodeJS.Signals): void {
@@ -175,16 +184,22 @@ async function pushUntil(device: RoamingDevice, signal: AbortSignal): Promise<nu
   return count;
 }
 
-/** Waits until all that was pushed is learnt, or known to teach nothing; then how many events each user's feed has, the
- *  first user first. */
-async function settledFeeds(databaseUrl: string): Promise<number[]> {
+/** What the database knows of a user. */
+interface SettledUser {
+  readonly changeSeq: number;
+  /** The adapters of the feed's events, in order. */
+  readonly adapterIds: readonly string[];
+}
+
+/** Waits until all that was pushed is learnt, or known to teach nothing; then what is known of each user, the first one first. */
+async function settledUsers(databaseUrl: string): Promise<SettledUser[]> {
   const database = await openDatabase({ dataDir: join(folder, 'keys'), databaseUrl });
   const db = database.kysely;
   const mode = (await loadShippedModes()).mode(MODE);
   const users = () =>
     db
       .selectFrom('users')
-      .select(['id', 'subject', 'changeSeq', 'feedSeq'])
+      .select(['id', 'subject', 'changeSeq'])
       .where('subject', 'like', 'user-%')
       .orderBy('subject')
       .execute();
@@ -195,7 +210,17 @@ async function settledFeeds(databaseUrl: string): Promise<number[]> {
     return (await Promise.all(known)).every(Boolean);
   };
   await expect.poll(isSettled, { timeout: 180_000, interval: 500 }).toBe(true);
-  const feeds = (await users()).map(({ feedSeq }) => feedSeq);
+  const events = await db
+    .selectFrom('feedEvents')
+    .select(['userId', 'adapterId'])
+    .orderBy('seq')
+    .execute();
+  const settled = (await users()).map(({ id, changeSeq }) => ({
+    changeSeq,
+    adapterIds: events
+      .filter(({ userId }) => userId === id)
+      .map(({ adapterId }) => toGlobalId('Adapter', adapterId)),
+  }));
   await database.close();
-  return feeds;
+  return settled;
 }

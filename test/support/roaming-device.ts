@@ -9,7 +9,8 @@ import { must } from '../../src/lib/errors.ts';
 const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) { __typename
   ... on PushAccepted { results { outcome } } } }`;
 const FOLLOW = `subscription ($after: Cursor) { adapterEvents(after: $after) { __typename
-  ... on AdapterReady { cursor } ... on AdapterRevoked { cursor } ... on ResyncRequired { reason } } }`;
+  ... on AdapterReady { cursor adapter { id } } ... on AdapterRevoked { cursor adapterId }
+  ... on ResyncRequired { reason } } }`;
 
 const ASK = `mutation ($input: CompleteInput!) { complete(input: $input) { text } }`;
 
@@ -18,12 +19,18 @@ const PATIENCE_MS = 20_000;
 /** Between a connection that broke and the next one. */
 const PAUSE_MS = 100;
 
+/** An event of the feed, and the adapter that it is about. */
+export interface HeardEvent {
+  readonly cursor: string;
+  readonly adapterId: string;
+}
+
 /** One device of one user. */
 export class RoamingDevice {
   /** What the first server did not answer, or not well. */
   retries = 0;
-  /** The cursor of every event that came, in order. */
-  readonly cursors: string[] = [];
+  /** Every event that came, in order. */
+  readonly events: HeardEvent[] = [];
   readonly #phones: readonly Phone[];
   readonly #urls: readonly string[];
   readonly #token: string;
@@ -34,6 +41,11 @@ export class RoamingDevice {
     this.#urls = urls;
     this.#token = token;
     this.#phones = urls.map((url) => new Phone({ url, token }, 'device'));
+  }
+
+  /** How many changes were accepted. */
+  get accepted(): number {
+    return this.#mutationId;
   }
 
   register(): Promise<void> {
@@ -90,12 +102,13 @@ export class RoamingDevice {
     const stop = () => void socket.dispose();
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const variables = { after: this.cursors.at(-1) ?? null };
+      const variables = { after: this.events.at(-1)?.cursor ?? null };
       type Payload = { adapterEvents: AdapterSignal };
       for await (const { data } of socket.iterate<Payload>({ query: FOLLOW, variables })) {
         const event = must(data, 'an event').adapterEvents;
         if (event.__typename === 'ResyncRequired') throw new Error(event.reason);
-        this.cursors.push(event.cursor);
+        const adapterId = 'adapter' in event ? event.adapter.id : event.adapterId;
+        this.events.push({ cursor: event.cursor, adapterId });
       }
     } finally {
       signal.removeEventListener('abort', stop);
