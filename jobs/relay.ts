@@ -43,7 +43,6 @@ export interface RelayOptions {
 /** Carries due runs to the queue at every wake-up, and again after a while in case they were lost there, until the
  *  signal aborts. */
 export async function relayRuns(options: RelayOptions, signal: AbortSignal): Promise<void> {
-  await oweRuns(options.db, options.clock.now(), 0);
   await Promise.all([carry(options, signal), sweep(options, signal)]);
 }
 
@@ -59,17 +58,22 @@ async function carry(options: RelayOptions, signal: AbortSignal): Promise<void> 
   }
 }
 
+/** At first, whatever waits may have been lost before this server started. */
 async function sweep(options: RelayOptions, signal: AbortSignal): Promise<void> {
   const { clock, db, wakeups } = options;
-  while (await rest(clock, SWEEP_MS, signal)) {
+  let overdueMs = 0;
+  let pauseMs = RETRY_MS;
+  do {
     try {
-      await oweRuns(db, clock.now(), OVERDUE_MS);
+      await oweRuns(db, clock.now(), overdueMs);
       await rescueRuns(options);
+      overdueMs = OVERDUE_MS;
+      pauseMs = SWEEP_MS;
     } catch (error) {
       options.onError(error);
     }
     wakeups.wake(OUTBOX_TOPIC);
-  }
+  } while (await rest(clock, pauseMs, signal));
 }
 
 /** Carries every run that the queue has not been given yet; returns how many. */

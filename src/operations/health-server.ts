@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import express, { type Router } from 'express';
-import type { Db } from '../db/database.ts';
 import { type Address, listen, urlOf } from '../lib/listen.ts';
 import { healthz } from './router.ts';
 
@@ -9,11 +8,11 @@ import { healthz } from './router.ts';
  *  cannot be had. */
 export async function startHealthServer(
   address: Address,
-  { db, router }: { db: Db; router: Router },
+  router: Router,
 ): Promise<{ readonly url: string; close(): Promise<void> }> {
   const app = express();
   app.disable('x-powered-by');
-  app.get('/healthz', healthz(db));
+  app.get('/healthz', healthz);
   app.use(router);
   const server = createServer(app);
   const listening = await listen(server, address);

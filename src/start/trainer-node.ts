@@ -26,7 +26,7 @@ export async function startTrainerNode(
       const { router } = opened.add(openOperations(config, { ...parts, logger }));
       parts.metrics.watch(parts.db);
       const { host, healthPort: port } = config;
-      opened.add(await startHealthServer({ host, port }, { router, db: parts.db }));
+      opened.add(await startHealthServer({ host, port }, router));
     }
     const onError = (err: unknown) => logger.error({ err }, 'cannot tidy up yet');
     opened.add(openHousekeeping(parts, onError));

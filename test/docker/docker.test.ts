@@ -111,6 +111,14 @@ describe('kubernetes.yaml', () => {
     expect([...named, ...mapped].filter((name) => !variables.has(name))).toEqual([]);
   });
 
+  it('restarts what does not live, and lets what cannot work wait', () => {
+    for (const { livenessProbe, readinessProbe } of containers)
+      expect([livenessProbe.httpGet.path, readinessProbe.httpGet.path]).toEqual([
+        '/healthz',
+        '/readyz',
+      ]);
+  });
+
   it('gives every process its writable folders', () => {
     for (const { volumeMounts } of containers) {
       const paths = volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);

@@ -52,37 +52,43 @@ test.skipIf(!hasServers)(
     const random = randomFrom(announceSeed('rolling-restart.test.ts'));
     const servers = { DATABASE_URL: await newPostgresUrl(), REDIS_URL: await redisUrl() };
     const ports = [await freePort(), await freePort()];
-    const nodes: readonly (readonly [string, readonly string[], RegExp])[] = [
-      ['first', ['serve', '--port', String(ports[0])], /running at/],
-      ['second', ['serve', '--port', String(ports[1])], /running at/],
-      ['third', ['train'], /is training/],
+    const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+    const nodes: readonly Part[] = [
+      ...ports.map((port, i) => server(['first', 'second'][i] ?? '', port)),
+      trainer('third'),
       // so that a run moves on while its trainer is stopped
-      ...(ROUNDS > 1 ? [['fourth', ['train'], /is training/] as const] : []),
+      ...(ROUNDS > 1 ? [trainer('fourth')] : []),
     ];
-    const start = async ([name, args, isUp]: (typeof nodes)[number]) => {
+    const start = async ({ name, args, isUp }: Part) => {
       const node = new AttuneProcess([...args, '--data', join(folder, name)], settings(servers));
       running.set(name, node);
       await node.printed(isUp);
     };
     await Promise.all(nodes.map(start));
-    const urls = ports.map((port) => `http://127.0.0.1:${port}`);
     const devices = await Promise.all(Array.from({ length: USERS }, (_, i) => joined(urls, i)));
     const over = new AbortController();
     const following = devices.map((device) => device.follow(over.signal));
     const restarted = new AbortController();
-    const pushing = devices.map((device) => pushUntil(device, restarted.signal));
+    const pushing = Promise.all(devices.map((device) => pushUntil(device, restarted.signal)));
     const befallen: Record<string, number> = {};
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const node of nodes) {
-        const fate = fateIn(round, random);
-        const [name, [role = '']] = node;
-        const what = await befall(must(running.get(name), 'it was started'), role, fate);
+    const befallAll = async () => {
+      for (const [i, part] of nodes.entries()) {
+        const node = must(running.get(part.name), 'it was started');
+        const what = await befall(node, part.args[0], fateIn(round, random));
         befallen[what.name] = (befallen[what.name] ?? 0) + 1;
-        if (what.hasEnded) await start(node);
+        if (what.hasEnded) await start(part);
+        // one at a time: as whoever rolls a deployment waits, with an engine that answers
+        if (urls[i] !== undefined) await isReady(urls[i]);
       }
+    };
+    let round = 0;
+    for (; round < ROUNDS; round += 1) {
+      // ends early when a push has failed
+      await Promise.race([befallAll(), pushing]);
+      if (ROUNDS > 1) process.stdout.write(`round ${round}: ${JSON.stringify(befallen)}\n`);
     }
     restarted.abort();
-    const pushes = await Promise.all(pushing);
+    const pushes = await pushing;
     const users = await settledUsers(servers.DATABASE_URL);
     for (const [i, device] of devices.entries()) {
       const { changeSeq, adapterIds } = must(users[i], 'a user for every device');
@@ -103,6 +109,32 @@ test.skipIf(!hasServers)(
   },
   400_000 + 80_000 * ROUNDS,
 );
+
+/** A process of the deployment. */
+interface Part {
+  readonly name: string;
+  readonly args: readonly [role: string, ...rest: string[]];
+  /** What it prints when it works. */
+  readonly isUp: RegExp;
+}
+
+function server(name: string, port: number): Part {
+  return { name, args: ['serve', '--port', String(port)], isUp: /running at/ };
+}
+
+function trainer(name: string): Part {
+  return { name, args: ['train'], isUp: /is training/ };
+}
+
+/** Resolves when the server can do all that it has to. */
+async function isReady(url: string): Promise<void> {
+  const status = () =>
+    fetch(`${url}/readyz`).then(
+      (response) => response.status,
+      () => 0,
+    );
+  await expect.poll(status, { timeout: 60_000 }).toBe(200);
+}
 
 /** What is sent to a process, or to one of its workers. */
 interface Fate {

@@ -64,6 +64,31 @@ describeWithDatabase('the relay', (database) => {
     await relay;
   });
 
+  test('starts when the database is away, says so, and carries once it is back', async () => {
+    const { db, userId, options, mine, errors, clock } = await setUp();
+    const failure = new Error('the database is away');
+    let isAway = true;
+    const broken = new Proxy(db, {
+      get: (target, name) => {
+        if (isAway && name === 'updateTable') throw failure;
+        const value = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    await queueRuns(db, userId, ['subject'], { now: NOW });
+    await relayDueRuns(options);
+    clock.jump(1);
+    const stop = new AbortController();
+    const relay = relayRuns({ ...options, db: broken }, stop.signal);
+    await expect.poll(() => errors).toEqual([failure]);
+    expect(mine()).toHaveLength(1);
+    isAway = false;
+    await clock.advance(1_000);
+    await expect.poll(mine).toHaveLength(2);
+    stop.abort();
+    await relay;
+  });
+
   test('carries again what the queue was given before this start, and what it seems to have lost', async () => {
     const { db, userId, options, mine, clock } = await setUp();
     await queueRuns(db, userId, ['subject'], { now: NOW });

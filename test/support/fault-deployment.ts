@@ -108,8 +108,9 @@ export class FaultDeployment {
   /** A user with a phone, which pushes one record at a time until it is told that it was accepted. */
   async newUser(name: string) {
     const { clock, catalog, db } = this;
-    const { id } = await ensureUser(db, name, new Date(clock.now()));
-    await registerDevice({ db, clock }, id, { deviceId: DEVICE, name, platform: 'test' });
+    const { id } = await untilDone(() => ensureUser(db, name, new Date(clock.now())), clock);
+    const device = { deviceId: DEVICE, name, platform: 'test' };
+    await untilDone(() => registerDevice({ db, clock }, id, device), clock);
     let mutationId = 0;
     return {
       id,
