@@ -11,6 +11,7 @@ import type { Tx } from '../db/database.ts';
 import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { Mode } from '../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './core/example.ts';
+import { dropAllBuckets, dropBuckets } from './example-buckets.ts';
 
 /** A (user, mode) at one point of the user's order of changes, in a transaction that holds the user's lock. */
 export interface FoldPoint {
@@ -41,13 +42,16 @@ export async function remakeExamples(
   const askedBy = await recordsLookingFor(point, changed.filter(isLive));
   const affected = distinctRefs([...own, ...shownIn, ...askedBy]);
   if (affected.length === 0) return;
-  await endVersions(point, affected);
-  await insertVersions(point, await makeExamples(point, await liveRecords(point, affected)));
+  const ended = await endVersions(point, affected);
+  const made = await makeExamples(point, await liveRecords(point, affected));
+  await insertVersions(point, made);
+  await dropBuckets(point, [...ended, ...made.map(({ sha256 }) => sha256)]);
 }
 
 /** Ends all versions of the (user, mode): its rules have changed. */
 export async function endAllVersions(point: FoldPoint): Promise<void> {
   await endVersions(point, null);
+  await dropAllBuckets(point.tx, point.userId, [point.mode.key]);
 }
 
 /** The ids of all versions, of any mode, alive or not, that hold content of the records. */
@@ -121,11 +125,12 @@ async function recordsOf(
   return versions.filter((version) => version.mode === mode.key && version.untilSeq === null);
 }
 
-/** A version that no dataset contains leaves no trace; the others keep only the names of their records. */
+/** A version that no dataset contains leaves no trace; the others keep only the names of their records. Returns the hashes
+ *  of all that it ends. */
 async function endVersions(
   { tx, userId, mode, seq }: FoldPoint,
   refs: readonly RecordRef[] | null,
-): Promise<void> {
+): Promise<readonly string[]> {
   const newest = await tx
     .selectFrom('datasets')
     .select(({ fn }) => fn.max('changeSeq').as('seq'))
@@ -133,22 +138,25 @@ async function endVersions(
     .where('mode', '=', mode.key)
     .executeTakeFirstOrThrow();
   const isEnding = refs === null ? sql<boolean>`true` : isOneOf(refs);
-  await tx
+  const deleted = await tx
     .deleteFrom('examples')
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
     .where('fromSeq', '>', newest.seq ?? 0)
     .where(isEnding)
+    .returning('sha256')
     .execute();
-  await tx
+  const superseded = await tx
     .updateTable('examples')
     .set({ untilSeq: seq, messages: null, target: null })
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
     .where(isEnding)
+    .returning('sha256')
     .execute();
+  return [...deleted, ...superseded].map(({ sha256 }) => sha256);
 }
 
 async function liveRecords(

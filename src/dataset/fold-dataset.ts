@@ -1,7 +1,6 @@
 // Brings a (user, mode)'s examples up to date with the changes since the last fold, and names the dataset they make.
-// The work is in the number of changes; only the ordered list of hashes is read in full.
+// The work is in the number of changes, and for the name in that of the buckets they fall into.
 
-import { sql } from 'kysely';
 import type { Db, Tx } from '../db/database.ts';
 import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
@@ -12,7 +11,8 @@ import { canonicalJson } from '../lib/canonical-json.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
 import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './core/clean.ts';
-import { datasetSha256 } from './core/reduce.ts';
+import { nameOfLists, partsSha256 } from './core/dataset-name.ts';
+import { exampleBuckets } from './example-buckets.ts';
 import { endAllVersions, type FoldPoint, remakeExamples } from './example-versions.ts';
 import { countPairs, judgeThumbsAnew, pairDrafts } from './fold-preferences.ts';
 
@@ -113,34 +113,21 @@ async function writeState(
     .execute();
 }
 
-async function nameDataset(
-  { tx, userId, mode, seq }: FoldPoint,
-  now: Date,
-): Promise<FoldedDataset> {
-  const examples = await tx
-    .selectFrom('examples')
-    .select((eb) => [
-      sortedHashes.as('hashes'),
-      eb.fn.countAll<number>().as('total'),
-      countOf('train').as('train'),
-      countOf('validation').as('validation'),
-      countOf('holdout').as('holdout'),
-    ])
-    .where('userId', '=', userId)
-    .where('mode', '=', mode.key)
-    .where('untilSeq', 'is', null)
-    .executeTakeFirstOrThrow();
+async function nameDataset(point: FoldPoint, now: Date): Promise<FoldedDataset> {
+  const { tx, userId, mode, seq } = point;
+  const examples = await exampleBuckets(point);
   const preferences = await tx
     .selectFrom('preferences')
-    .select((eb) => [sortedHashes.as('hashes'), eb.fn.countAll<number>().as('total')])
+    .select('sha256')
     .where('userId', '=', userId)
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
-    .executeTakeFirstOrThrow();
+    .execute();
+  const { train, validation, holdout } = examples;
   const content = {
-    sha256: datasetSha256(examples.hashes, preferences.hashes),
-    exampleCount: examples.total,
-    preferenceCount: preferences.total,
+    sha256: nameOfLists(examples.sha256, partsSha256(preferences)),
+    exampleCount: train + validation + holdout,
+    preferenceCount: preferences.length,
   };
   // a forced run folds again where nothing has changed: the same place, the same content
   const row = await tx
@@ -151,13 +138,6 @@ async function nameDataset(
     )
     .returningAll()
     .executeTakeFirstOrThrow();
-  const { train, validation, holdout } = examples;
-  const pairCounts = await countPairs({ tx, userId, mode });
+  const pairCounts = await countPairs(point);
   return { row, splitCounts: { train, validation, holdout }, pairCounts };
-}
-
-const sortedHashes = sql<string>`coalesce(string_agg(sha256, ${'\n'} order by sha256 collate "C"), '')`;
-
-function countOf(split: Split) {
-  return sql<number>`count(*) filter (where split = ${split})`;
 }

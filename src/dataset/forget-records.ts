@@ -15,6 +15,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
 import { inputKey } from '../modes/prompt.ts';
 import { draftsOf } from './core/example.ts';
+import { dropAllBuckets } from './example-buckets.ts';
 import { versionsHolding } from './example-versions.ts';
 
 /** What forgetting needs. */
@@ -196,7 +197,8 @@ async function inputsShowing({ tx, userId, refs }: Scope): Promise<readonly Inpu
 }
 
 /** The versions stay as proof of what older datasets contained; the next fold ends those that are alive. */
-async function eraseExamples({ tx }: Scope, versions: readonly Version[]): Promise<void> {
+async function eraseExamples({ tx, userId }: Scope, versions: readonly Version[]): Promise<void> {
+  await dropAllBuckets(tx, userId, [...new Set(versions.map(({ mode }) => mode))]);
   const ids = versions.map(({ id }) => id);
   await tx
     .updateTable('examples')

@@ -8,8 +8,9 @@ import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
 import { asAnswer } from '../modes/output.ts';
 import { inputKey, renderPrompt } from '../modes/prompt.ts';
+import { datasetSha256 } from './core/dataset-name.ts';
 import type { Example } from './core/example.ts';
-import { byHash, datasetSha256 } from './core/reduce.ts';
+import { byHash } from './core/reduce.ts';
 import { splitOfInput } from './core/split.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
@@ -52,9 +53,7 @@ export async function loadDataset(
 ): Promise<TrainingSet | null> {
   const examples = await readExamples(db, row);
   const judged = await readJudged(db, mode, row);
-  const hashes = (list: readonly { sha256: string }[]) =>
-    list.map((item) => item.sha256).join('\n');
-  if (datasetSha256(hashes(examples), hashes(judged)) !== row.sha256) return null;
+  if (datasetSha256(examples, judged) !== row.sha256) return null;
   return {
     examples,
     preferences: judged.flatMap((one) => preferenceOf(mode, one)),

@@ -1,6 +1,6 @@
 import type { Db } from '../db/database.ts';
 import type { Mode } from '../modes/mode.ts';
-import { EMPTY_DATASET_SHA256 } from './core/reduce.ts';
+import { EMPTY_DATASET_SHA256 } from './core/dataset-name.ts';
 
 /** Every change of the user up to here is in the mode's live adapter or known not to matter for it. Where the user has
  *  no live adapter, only what teaches nothing does not matter. Read, not kept: publishing, rolling back and revoking

@@ -44,6 +44,20 @@ export interface ExampleLookupsTable {
   key: string;
 }
 
+/** A bucket of a (user, mode)'s alive examples, kept while it holds: see dataset/example-buckets.ts. */
+export interface ExampleBucketsTable {
+  userId: string;
+  mode: string;
+  /** The digits that its hashes begin with. */
+  bucket: string;
+  /** Digest of its hashes; empty where there are none. */
+  sha256: string;
+  /** How many of them are in each part. */
+  train: number;
+  validation: number;
+  holdout: number;
+}
+
 /** One row per (user, mode, changeSeq): equal data gives equal sha256 under several of them. */
 export interface DatasetsTable {
   id: Generated<string>;

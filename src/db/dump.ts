@@ -24,6 +24,7 @@ const TABLES = Object.values({
   examples: 'examples',
   exampleRecords: 'example_records',
   exampleLookups: 'example_lookups',
+  exampleBuckets: 'example_buckets',
   runs: 'runs',
   adapters: 'adapters',
   feedEvents: 'feed_events',

@@ -7,6 +7,7 @@ import { revokedDevices } from './migrations/0004-revoked-devices.ts';
 import { sealed } from './migrations/0005-sealed.ts';
 import { trace } from './migrations/0006-trace.ts';
 import { pushes } from './migrations/0007-pushes.ts';
+import { datasetNames } from './migrations/0008-dataset-names.ts';
 import type { DatabaseSchema } from './schema.ts';
 
 /** Every migration under the name that the database remembers it by, in order. Never change one that was released. */
@@ -18,6 +19,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0005-sealed': sealed,
   '0006-trace': trace,
   '0007-pushes': pushes,
+  '0008-dataset-names': datasetNames,
 };
 
 /** How far a migration is: `ms` is null when it begins, and what it took when it is done. */

@@ -19,6 +19,7 @@ import type { Jsonb, NullableJsonb, NullableTimestamp, Timestamp } from './colum
 
 import type {
   DatasetsTable,
+  ExampleBucketsTable,
   ExampleLookupsTable,
   ExampleRecordsTable,
   ExamplesTable,
@@ -203,6 +204,7 @@ export interface DatabaseSchema {
   examples: ExamplesTable;
   exampleRecords: ExampleRecordsTable;
   exampleLookups: ExampleLookupsTable;
+  exampleBuckets: ExampleBucketsTable;
   datasets: DatasetsTable;
   modeStates: ModeStatesTable;
   runs: RunsTable;

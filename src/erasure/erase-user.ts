@@ -134,7 +134,15 @@ async function eraseRows(
 /** Tables with rows of a user, each after those that refer to it. */
 const OWN_TABLES = [
   ...['completionRecords', 'preferences', 'completions'],
-  ...['exampleRecords', 'exampleLookups', 'examples', 'datasets', 'modeStates', 'runs'],
+  ...[
+    'exampleRecords',
+    'exampleLookups',
+    'examples',
+    'exampleBuckets',
+    'datasets',
+    'modeStates',
+    'runs',
+  ],
   ...['heldAdapters', 'adapters', 'pushes', 'devices', 'recordLookups', 'records'],
 ] as const;
 

@@ -2,8 +2,9 @@
 // and ratings are. docs/training.md describes the file.
 
 import { cutTexts, isTarget, textsOf } from '../dataset/core/clean.ts';
+import { datasetSha256 } from '../dataset/core/dataset-name.ts';
 import { exampleSha256 } from '../dataset/core/example.ts';
-import { byHash, datasetSha256 } from '../dataset/core/reduce.ts';
+import { byHash } from '../dataset/core/reduce.ts';
 import { splitOf } from '../dataset/core/split.ts';
 import { isBinary } from '../lib/binary-text.ts';
 import { canonicalJson, type Json } from '../lib/canonical-json.ts';
@@ -44,11 +45,9 @@ export function parseGlobalData(text: string, mode: Mode, name: string): GlobalD
     .filter(({ texts }) => texts.length === 2)
     .map((line) => pairOf(mode, line));
   const sorted = { examples: onceEach(examples), preferences: onceEach(preferences) };
-  const hashes = (list: readonly { sha256: string }[]) =>
-    list.map((item) => item.sha256).join('\n');
   return {
     ...sorted,
-    datasetSha256: datasetSha256(hashes(sorted.examples), hashes(sorted.preferences)),
+    datasetSha256: datasetSha256(sorted.examples, sorted.preferences),
     dropped: lines.length - fit.length,
   };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EMPTY_DATASET_SHA256 } from '../../src/dataset/core/reduce.ts';
+import { EMPTY_DATASET_SHA256 } from '../../src/dataset/core/dataset-name.ts';
 import { decideRun, type PastDatasets, type RunDecision } from '../../src/dataset/decide-run.ts';
 import type { FoldedDataset } from '../../src/dataset/fold-dataset.ts';
 import type { Objective } from '../../src/modes/mode.ts';

@@ -1,16 +1,24 @@
 import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import type { LiveRecord } from '../../src/changes/core/find-records.ts';
-import { datasetSha256, reduce } from '../../src/dataset/core/reduce.ts';
+import { datasetSha256 } from '../../src/dataset/core/dataset-name.ts';
+import { reduce } from '../../src/dataset/core/reduce.ts';
 import { splitOf } from '../../src/dataset/core/split.ts';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
+import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { describeEachDatabase } from '../support/databases.ts';
 import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
-import { loadShippedModes, NOW, newTestUser, type TestChange } from '../support/test-user.ts';
+import {
+  loadShippedModes,
+  NOW,
+  newTestUser,
+  STOPPED,
+  type TestChange,
+} from '../support/test-user.ts';
 
 /** Pushes of some changes each; after each push the modes of these indices are folded. */
 const history = fc.array(
@@ -30,7 +38,7 @@ function fromScratch(mode: Mode, records: readonly LiveRecord[]) {
   const examples = reduce(mode, records).map(({ split, messages, target, sha256 }) => ({
     ...{ split, messages, target, sha256 },
   }));
-  return { examples, sha256: datasetSha256(examples.map((e) => e.sha256).join('\n'), '') };
+  return { examples, sha256: datasetSha256(examples, []) };
 }
 
 describeEachDatabase('foldDataset', (database: () => Database) => {
@@ -87,6 +95,61 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     }
     expect(new Set(seen).size).toBe(6);
     expect(seen.at(-1)).toBe(seen[0]);
+  });
+
+  it('names a dataset whose buckets are kept as one that is read in full', async () => {
+    const forget = forgetRecords.bind(null, { catalog, clock: STOPPED });
+    const user = await newTestUser(database().kysely, catalog, forget);
+    const subject = catalog.mode('subject');
+    const mailbox = new Mailbox();
+    const push = async (...changes: readonly TestChange[]) => {
+      await user.push(...changes);
+      mailbox.apply(...changes);
+    };
+    const bucketsOf = () =>
+      database()
+        .kysely.selectFrom('exampleBuckets')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('userId', '=', user.id)
+        .executeTakeFirstOrThrow();
+    const check = async () => {
+      const { row, splitCounts } = await fold(user.id, subject);
+      const { examples, sha256 } = fromScratch(subject, mailbox.records());
+      const countIn = (part: string) => examples.filter(({ split }) => split === part).length;
+      expect(row).toMatchObject({ sha256, exampleCount: examples.length });
+      expect(splitCounts).toEqual({
+        ...{ train: countIn('train'), validation: countIn('validation') },
+        holdout: countIn('holdout'),
+      });
+    };
+    // some of them alike
+    const mails = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, i) =>
+        sampleMail(`m${from + i}`, `${(from + i) % 900}`),
+      );
+    await push(...mails(0, 990));
+    await check();
+    expect(await bucketsOf()).toEqual({ count: 0 });
+    await push(...mails(990, 1_030));
+    await check();
+    expect(await bucketsOf()).toEqual({ count: 256 });
+    const steps: readonly (readonly TestChange[])[] = [
+      [sampleMail('m1030', 'new'), sampleMail('m3', 'written over')],
+      [sampleMail('m3', '3')],
+      [{ source: 'mail.sent', recordId: 'm4' }],
+      [sampleMail('m5', 'on the way'), sampleMail('m6', '')],
+      mails(0, 40).map(({ source, recordId }) => ({ source, recordId })),
+      mails(0, 40),
+    ];
+    for (const changes of steps) {
+      await push(...changes);
+      await check();
+    }
+    await push(sampleMail('m7', 'counted twice?'), sampleMail('m8', 'counted twice?'));
+    await check();
+    const changed: Mode = { ...subject, shapeSha256: 'other', prompt: subject.prompt.slice(-1) };
+    const { row } = await fold(user.id, changed);
+    expect(row.sha256).toBe(fromScratch(changed, mailbox.records()).sha256);
   });
 
   it('cuts a first import into several transactions and counts the splits', async () => {

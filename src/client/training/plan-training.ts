@@ -2,7 +2,8 @@
 // begins, by the rules of the server's runs (src/runs/plan-run.ts).
 
 import { changedShare } from '../../dataset/core/changed-share.ts';
-import { datasetSha256, reduce } from '../../dataset/core/reduce.ts';
+import { datasetSha256 } from '../../dataset/core/dataset-name.ts';
+import { reduce } from '../../dataset/core/reduce.ts';
 import { canonicalJson, type Json } from '../../lib/canonical-json.ts';
 import { deviceExampleMaker } from '../../modes/device-mode.ts';
 import type { DeviceTraining as TrainingDefinition } from '../../modes/device-training.ts';
@@ -52,7 +53,7 @@ export async function planTraining(
   const job = {
     choices: { ...choicesOf(training), lora: known.definition.lora },
     gate: training.gate,
-    datasetSha256: datasetSha256(hashes.join('\n'), ''),
+    datasetSha256: datasetSha256(examples, []),
     examples,
   };
   const held = (await shelf.read()).slots[mode]?.installed ?? null;
