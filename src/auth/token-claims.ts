@@ -41,15 +41,29 @@ export function bearerAuthenticator(
       const payload = await verify(token).catch((error) => {
         throw refusalOf(error, unauthenticated);
       });
-      const { scope, device } = payload;
       return {
         subject: checkSubject(payload.sub, unauthenticated),
         expiresAt: (payload.exp ?? 0) * 1000,
-        scopes: typeof scope === 'string' ? scope.split(' ') : ['device'],
-        deviceId: typeof device === 'string' ? device : null,
+        scopes: scopesOf(payload.scope, unauthenticated),
+        deviceId: deviceOf(payload.device, unauthenticated),
       };
     },
   };
+}
+
+/** Some issuers write a list. What is neither a list nor a text is no leave for everything. */
+function scopesOf(scope: unknown, unauthenticated: Unauthenticated): readonly string[] {
+  if (scope === undefined) return ['device'];
+  if (typeof scope === 'string') return scope.split(' ');
+  if (Array.isArray(scope) && scope.every((one) => typeof one === 'string')) return scope;
+  throw unauthenticated("the token's scope is neither a text nor a list of texts");
+}
+
+/** A token that names a device in a way that cannot be read is not one for all devices. */
+function deviceOf(device: unknown, unauthenticated: Unauthenticated): string | null {
+  if (device === undefined) return null;
+  if (typeof device === 'string' && device !== '') return device;
+  throw unauthenticated("the token's device is not the name of one");
 }
 
 /** Whether the text may name a user. */

@@ -36,12 +36,11 @@ export function createAdmission(deps: {
   readonly authenticator: Authenticator;
   readonly rates: RateLimits;
 }): (caller: Caller) => Promise<Session> {
-  const { services, rates } = deps;
+  const { services } = deps;
   const sessions = new Sessions<Session>(services.clock);
   services.revokedDevices.onRevoked(() => sessions.clear());
   services.revokedDevices.onErased(() => sessions.clear());
   return async ({ authorization = '', address }) => {
-    await rates.spend('address', address, 1);
     const known = sessions.find(authorization);
     if (known !== undefined) return known;
     const identity = await identify(deps, authorization, address);

@@ -19,7 +19,7 @@ import type { Protection } from './protection.ts';
 
 /** How documents are checked. */
 export interface DocumentCheck {
-  /** Throws BAD_INPUT for a text of too many fields, aliases, directives or levels. One that cannot be read, or has too
+  /** Throws BAD_INPUT for a text of too many characters, fields, aliases, directives or levels. One that cannot be read, or has too
    *  many tokens, is left for its reader to refuse. */
   checkSize(text: string): void;
   /** The document, when it is small enough and the schema has what it asks for; else what is wrong with it. */
@@ -40,6 +40,8 @@ export function createDocumentCheck(
   const extraRules = isProduction ? [NoSchemaIntrospectionCustomRule] : [];
   const validationOptions = { maxErrors: limits.validationErrors, hideSuggestions: isProduction };
   const parseSmall = (text: string): DocumentNode => {
+    if (text.length > limits.characters)
+      throw tooLarge('characters', text.length, limits.characters);
     const document = parseShallow(text, limits.tokens);
     checkSizes(measureDocument(document), limits);
     return document;
@@ -98,8 +100,12 @@ function orError<T>(read: () => T): T | GraphQLError {
 const SIZES: readonly (keyof DocumentSize)[] = ['depth', 'fields', 'aliases', 'directives'];
 
 function checkSizes(size: DocumentSize, limits: Limits): void {
-  const tooLarge = SIZES.find((name) => size[name] > limits[name]);
-  if (tooLarge === undefined) return;
-  const text = `The document's ${tooLarge} come to ${size[tooLarge]}; at most ${limits[tooLarge]} are run. Ask for less at once.`;
-  throw new AppError('BAD_INPUT', text);
+  const what = SIZES.find((name) => size[name] > limits[name]);
+  if (what === undefined) return;
+  throw tooLarge(what, size[what], limits[what]);
+}
+
+function tooLarge(what: string, count: number, limit: number): AppError {
+  const text = `The document's ${what} come to ${count}; at most ${limit} are run. Ask for less at once.`;
+  return new AppError('BAD_INPUT', text);
 }

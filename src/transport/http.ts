@@ -25,7 +25,9 @@ export function createHttpHandler(
 ): HttpHandler {
   const { limits, proxies } = gate.protection;
   const answer = async (request: ReadRequest, response: ServerResponse) => {
-    const session = await gate.admit(callerOf(request, proxies));
+    const caller = callerOf(request, proxies);
+    await gate.knock(caller.address);
+    const session = await gate.admit(caller);
     await readBody(request, response);
     const asked = apolloRequest(request);
     const result = await within(limits.operationMs, abandoned(response), (signal) =>

@@ -2,6 +2,8 @@
 
 /** The bounds of requests, documents, operations and sockets. */
 export interface Limits {
+  /** Of a document's text. Comments and long names are no more tokens; what is long belongs in variables. */
+  readonly characters: number;
   /** Of a document; more are refused before it is parsed whole: parsing costs more than linearly. */
   readonly tokens: number;
   /** Of a document, with its fragments spread: validating wide documents costs more than linearly. */
@@ -25,10 +27,15 @@ export interface Limits {
   readonly socketsPerUser: number;
   /** What waits for a client that reads too slowly; one that has more waiting is cut off, and resumes from its cursor. */
   readonly socketQueueBytes: number;
+  /** As many answers as that wait: each takes more here than it has bytes, and anybody may send pings. */
+  readonly socketQueueMessages: number;
+  /** Of all that a socket says before it has said who it is. */
+  readonly socketInitBytes: number;
 }
 
 /** The bounds unless a server is told others. */
 export const LIMITS: Limits = Object.freeze({
+  characters: 64 * 1024,
   tokens: 4_000,
   fields: 400,
   aliases: 30,
@@ -42,6 +49,8 @@ export const LIMITS: Limits = Object.freeze({
   operationsPerSocket: 100,
   socketsPerUser: 50,
   socketQueueBytes: 8 * 1024 * 1024,
+  socketQueueMessages: 1_000,
+  socketInitBytes: 64 * 1024,
 });
 
 /** The largest request body and WebSocket frame: 4 MB of changes, and the words around them. */

@@ -5,6 +5,7 @@ import {
   type DocumentNode,
   type FragmentDefinitionNode,
   Kind,
+  type OperationDefinitionNode,
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
@@ -19,24 +20,23 @@ export interface DocumentSize {
 
 const NOTHING: DocumentSize = { fields: 0, aliases: 0, directives: 0, depth: 0 };
 
-/** Measures all operations of a document together. */
+/** Measures all operations of a document together, and the fragments that none of them spreads: validation looks at those too. */
 export function measureDocument({ definitions }: DocumentNode): DocumentSize {
-  const measure = measureWith(definitions.filter(isFragment));
-  const operations = definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION);
-  return sum(
-    operations.flatMap((operation) =>
-      'selectionSet' in operation
-        ? [directivesOf(operation), measure(operation.selectionSet)]
-        : [directivesOf(operation)],
-    ),
-  );
+  const fragments = definitions.filter(isFragment);
+  const { ofSelections, isMeasured } = measureWith(fragments);
+  const operations = definitions.filter(isOperation);
+  const spread = sum(operations.map(({ selectionSet }) => ofSelections(selectionSet)));
+  const unspread = fragments.filter((one) => !isMeasured(one));
+  return sum([
+    ...[spread, ...unspread.map(({ selectionSet }) => ofSelections(selectionSet))],
+    ...[...operations, ...fragments].map(directivesOf),
+    ...operations.flatMap(({ variableDefinitions = [] }) => variableDefinitions.map(directivesOf)),
+  ]);
 }
 
 /** Every fragment is measured once, however often it is spread. One that spreads itself counts as nothing where it does:
  *  validation refuses it. */
-function measureWith(
-  fragments: readonly FragmentDefinitionNode[],
-): (selections: SelectionSetNode | undefined) => DocumentSize {
+function measureWith(fragments: readonly FragmentDefinitionNode[]) {
   const byName = new Map(fragments.map((fragment) => [fragment.name.value, fragment]));
   const measured = new Map<string, DocumentSize>();
   const ofFragment = (name: string): DocumentSize => {
@@ -60,7 +60,18 @@ function measureWith(
       depth: inner.depth + 1,
     };
   };
-  return ofSelections;
+  return {
+    ofSelections,
+    /** False for one that was not spread, or whose name another one has. */
+    isMeasured: (fragment: FragmentDefinitionNode) =>
+      measured.has(fragment.name.value) && byName.get(fragment.name.value) === fragment,
+  };
+}
+
+function isOperation(
+  definition: DocumentNode['definitions'][number],
+): definition is OperationDefinitionNode {
+  return definition.kind === Kind.OPERATION_DEFINITION;
 }
 
 function isFragment(

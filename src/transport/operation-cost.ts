@@ -124,17 +124,19 @@ class CostMeter {
 
   /** How many times the field's selections may be worked through. */
   #length(node: FieldNode, field: GraphQLField<unknown, unknown>): number {
-    if (field.args.some(({ name }) => name === 'first')) return this.#pageSize(node);
+    const first = field.args.find(({ name }) => name === 'first');
+    if (first !== undefined) return this.#pageSize(node, first.defaultValue);
     if (PAGE_LISTS.includes(field.name)) return 1;
     return isListType(getNullableType(field.type)) ? LIST_LENGTH : 1;
   }
 
-  #pageSize({ arguments: args = [] }: FieldNode): number {
+  #pageSize({ arguments: args = [] }: FieldNode, byDefault: unknown): number {
     const sizes = args
       .filter(({ name }) => name.value === 'first' || name.value === 'last')
       .map(({ value }) => valueFromASTUntyped(value, this.#variables))
       .filter((value) => typeof value === 'number');
-    const size = sizes.length === 0 ? PAGE.usual : Math.max(...sizes);
+    const usual = typeof byDefault === 'number' ? byDefault : PAGE.usual;
+    const size = sizes.length === 0 ? usual : Math.max(...sizes);
     // what is no page is refused where pages are read
     return Math.min(Math.max(size, 1), PAGE.most);
   }

@@ -34,10 +34,12 @@ export interface OperationRequest {
 export interface OperationGate {
   readonly protection: Protection;
   readonly revokedDevices: Pick<RevokedDevices, 'onRevoked' | 'onErased' | 'steadily'>;
-  /** Who asks. Throws UNAUTHENTICATED, FORBIDDEN when the token is for something else or its device was revoked, and
-   *  RATE_LIMITED when the address asks too often. */
+  /** Counts a request, a socket or an operation on one, before anything is done for it. Throws RATE_LIMITED when the address
+   *  asks too often. */
+  knock(address: string): Promise<void>;
+  /** Who asks. Throws UNAUTHENTICATED, and FORBIDDEN when the token is for something else or its device was revoked. */
   admit(caller: Caller): Promise<Session>;
-  /** Who asks for files, as `admit` does: those are a device's business. */
+  /** Who asks for files, after a knock: those are a device's business. */
   admitDevice(caller: Caller): Promise<Session>;
   /** The text of a request's document. */
   readonly findDocument: FindDocument;
@@ -76,11 +78,14 @@ export function createOperationGate(options: {
   const { schema, services, authenticator, logger, protection, onOperation } = options;
   const { rates, limits } = protection;
   const admit = createAdmission({ services, authenticator, rates });
+  const knock = (address: string) => rates.spend('address', address, 1);
   return {
     protection,
     revokedDevices: services.revokedDevices,
+    knock,
     admit,
     async admitDevice(caller) {
+      await knock(caller.address);
       const session = await admit(caller);
       requireScope(session.scopes, 'device');
       return session;

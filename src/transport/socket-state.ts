@@ -2,10 +2,12 @@
 
 import { WebSocket } from 'ws';
 import type { Session } from './admission.ts';
+import type { Limits } from './limits.ts';
 
 /** Close codes of the protocol, and of WebSocket itself (RFC 6455). */
 export const CLOSE = {
   goingAway: 1001,
+  tooLarge: 1009,
   badRequest: 4400,
   unauthenticated: 4401,
   forbidden: 4403,
@@ -29,6 +31,8 @@ export interface SocketState {
   nextPingAt: number;
   /** Whether the last ping was answered. */
   isAlive: boolean;
+  /** How many messages wait until the client has taken those before them. */
+  unsentCount: number;
 }
 
 /** Closes the socket and ends its operations at once: its client may never answer the close frame. */
@@ -39,15 +43,37 @@ export function endSocket({ socket, closed }: SocketState, code: number, reason:
   closed.abort();
 }
 
+/** What may wait for a client. */
+type QueueLimits = Pick<Limits, 'socketQueueBytes' | 'socketQueueMessages'>;
+
 /** Resolves once the text is on its way: until then the next event of a subscription is not asked for. */
-export function send(socket: WebSocket, text: string, queueBytes: number): Promise<void> {
+export function send(state: SocketState, text: string, limits: QueueLimits): Promise<void> {
+  return enqueue(state, limits, (sent) => state.socket.send(text, sent));
+}
+
+/** Answers a ping of WebSocket itself, as part of the same queue. */
+export function pong(state: SocketState, payload: Buffer, limits: QueueLimits): Promise<void> {
+  return enqueue(state, limits, (sent) => state.socket.pong(payload, false, sent));
+}
+
+function enqueue(
+  state: SocketState,
+  { socketQueueBytes, socketQueueMessages }: QueueLimits,
+  put: (sent: (error?: Error | null) => void) => void,
+): Promise<void> {
+  const { socket } = state;
   return new Promise((resolve, reject) => {
+    const isFull =
+      socket.bufferedAmount > socketQueueBytes || state.unsentCount >= socketQueueMessages;
     // a client that reads too little is cut off and resumes from its cursor
-    if (socket.bufferedAmount > queueBytes) socket.terminate();
+    if (isFull) socket.terminate();
     // what is meant for a client that has left is not missed by anybody
     if (socket.readyState !== WebSocket.OPEN) return resolve();
-    socket.send(text, (error) =>
-      error && socket.readyState === WebSocket.OPEN ? reject(error) : resolve(),
-    );
+    state.unsentCount += 1;
+    put((error) => {
+      state.unsentCount -= 1;
+      if (error && socket.readyState === WebSocket.OPEN) reject(error);
+      else resolve();
+    });
   });
 }

@@ -44,7 +44,9 @@ class Responses implements AsyncIterableIterator<ExecutionResult> {
 
   async next(): Promise<IteratorResult<ExecutionResult>> {
     const event = await this.#events.next();
-    return event.done ? END : { done: false, value: await this.#respond(event.value) };
+    if (event.done) return END;
+    const response = this.#respond(event.value);
+    return { done: false, value: response instanceof Promise ? await response : response };
   }
 
   async return(): Promise<IteratorResult<ExecutionResult>> {

@@ -3,6 +3,7 @@
 
 import { setMaxListeners } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
+import type { Socket } from 'node:net';
 import {
   type ExecutionArgs,
   execute,
@@ -20,9 +21,9 @@ import { type Clock, within } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { tracedRequest } from '../lib/trace.ts';
 import { clientAddress } from './client-address.ts';
-import { MAX_REQUEST_BYTES } from './limits.ts';
+import { type Limits, MAX_REQUEST_BYTES } from './limits.ts';
 import { isDocument, type OperationGate } from './operation-gate.ts';
-import { CLOSE, endSocket, type SocketState, send } from './socket-state.ts';
+import { CLOSE, endSocket, pong, type SocketState, send } from './socket-state.ts';
 import { SocketWatch } from './socket-watch.ts';
 import { subscribe } from './subscribe.ts';
 import type { DocumentRequest } from './trusted-documents.ts';
@@ -63,6 +64,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
     server: options.server,
     path: options.path,
     maxPayload: MAX_REQUEST_BYTES,
+    autoPong: false,
     handleProtocols,
   });
   const protocol = createProtocol(options);
@@ -83,9 +85,12 @@ export function serveWebSockets(options: WebSocketOptions): WebSockets {
       endsAt: null,
       nextPingAt: 0,
       isAlive: true,
+      unsentCount: 0,
     };
     watch.add(state);
     openSocket(state, protocol, options);
+    options.gate.knock(address).catch((error) => refuse(state, options.gate.toClientError(error)));
+    cutOffTalkers(request.socket, state, options.gate.protection.limits);
   });
   return {
     count: () => sockets.clients.size,
@@ -176,7 +181,10 @@ async function readOperation(
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const session = must(extra.session, 'a session was opened before the first operation');
   const { operationsPerSocket } = gate.protection.limits;
-  if (Object.keys(subscriptions).length > operationsPerSocket) {
+  // counted at once: those that come while this one waits are not in its way
+  const isCrowded = Object.keys(subscriptions).length > operationsPerSocket;
+  await gate.knock(extra.address);
+  if (isCrowded) {
     const text = `This socket has ${operationsPerSocket} operations under way, which is all it may have. End one.`;
     throw new AppError('RATE_LIMITED', text, { retryAfterMs: RETRY_SOCKET_MS });
   }
@@ -220,13 +228,29 @@ function refuse(state: SocketState, { message, extensions }: GraphQLFormattedErr
   endSocket(state, REFUSALS[String(extensions?.code)] ?? CLOSE.internalError, message);
 }
 
+/** Nobody's words are kept who has not said who they are: frames are large, and strangers many. */
+function cutOffTalkers(stream: Socket, state: SocketState, { socketInitBytes }: Limits): void {
+  let heardBytes = 0;
+  const listen = (bytes: Buffer) => {
+    heardBytes += bytes.length;
+    if (state.session !== null) stream.off('data', listen);
+    else if (heardBytes > socketInitBytes) {
+      state.socket.close(CLOSE.tooLarge, 'Say who you are first');
+      // what else comes is thrown away unread
+      stream.removeAllListeners('data').resume().end();
+    }
+  };
+  stream.on('data', listen);
+}
+
 function openSocket(state: SocketState, protocol: Protocol, options: WebSocketOptions): void {
   const { logger, gate } = options;
   const { socket } = state;
+  const { limits } = gate.protection;
   const onClosed = protocol.opened(
     {
       protocol: socket.protocol,
-      send: (text) => send(socket, text, gate.protection.limits.socketQueueBytes),
+      send: (text) => send(state, text, limits),
       close: (code, reason) => socket.close(code, reason),
       onMessage: (handle) => {
         socket.on('message', (message: WebSocket.RawData) => {
@@ -243,6 +267,9 @@ function openSocket(state: SocketState, protocol: Protocol, options: WebSocketOp
     },
     state,
   );
+  socket.on('ping', (payload: Buffer) => {
+    pong(state, payload, limits).catch((err) => logger.debug({ err }, 'a socket broke'));
+  });
   // A broken or oversized frame: ws closes the socket itself, with the code that says so
   socket.on('error', (err) => logger.debug({ err }, 'a socket broke'));
   socket.once('close', (code, reason) => {

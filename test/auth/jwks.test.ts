@@ -3,8 +3,9 @@ import { utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openJwksAuthenticator } from '../../src/auth/jwks.ts';
+import type { Identity } from '../../src/auth/token-claims.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -80,6 +81,29 @@ describe('tokens of another issuer', () => {
     });
   });
 
+  const shapes: readonly [JWTPayload, Partial<Identity> | null][] = [
+    [
+      { scope: undefined, device: undefined },
+      { scopes: ['device'], deviceId: null },
+    ],
+    [{ scope: ['mail.read'] }, { scopes: ['mail.read'] }],
+    [{ scope: 'mail.read operator' }, { scopes: ['mail.read', 'operator'] }],
+    [{ scope: '' }, { scopes: [''] }],
+    [{ scope: { device: true } }, null],
+    [{ scope: [1] }, null],
+    [{ scope: null }, null],
+    [{ device: 7 }, null],
+    [{ device: '' }, null],
+    [{ device: ['phone'] }, null],
+  ];
+  it.each(shapes)('with %j are good for no more than they say', async (part, identity) => {
+    const key = await makeKey('one');
+    const { authenticator } = await withFile(setOf(key));
+    const asked = authenticator.authenticate(`Bearer ${await key.sign({ ...claims, ...part })}`);
+    if (identity === null) await expect(asked).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    else expect(await asked).toMatchObject(identity);
+  });
+
   it('follow the keys of the file as they come and go', async () => {
     const [older, newer] = [await makeKey('older'), await makeKey('newer')];
     const { path, authenticator } = await withFile(setOf(older));
@@ -119,5 +143,38 @@ describe('tokens of another issuer', () => {
     await expect(
       authenticator.authenticate(`Bearer ${await stranger.sign()}`),
     ).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
+  it('follow the keys of an address as they come and go, asked for twice a minute at most', async () => {
+    const [older, newer] = [await makeKey('older'), await makeKey('newer')];
+    let set = setOf(older);
+    let asked = 0;
+    server = createServer((_, response) => {
+      asked += 1;
+      response.end(set);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const keys = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const { authenticate } = await openJwksAuthenticator({ keys, ...WHO }, systemClock);
+      const [oldToken, newToken] = [`Bearer ${await older.sign()}`, `Bearer ${await newer.sign()}`];
+      expect(await authenticate(oldToken)).toMatchObject({ subject: 'anna' });
+      set = setOf(newer);
+      for (let n = 0; n < 5; n += 1) await expect(authenticate(newToken)).rejects.toThrow();
+      expect(asked).toBe(1);
+      vi.setSystemTime(Date.now() + 31_000);
+      expect(await authenticate(newToken)).toMatchObject({ subject: 'anna' });
+      await expect(authenticate(oldToken)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+      expect(asked).toBe(2);
+      // withdrawn without a new one in use: not believed for longer than ten minutes
+      set = setOf(older);
+      expect(await authenticate(newToken)).toMatchObject({ subject: 'anna' });
+      vi.setSystemTime(Date.now() + 10 * 60_000);
+      await expect(authenticate(newToken)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

@@ -22,7 +22,15 @@ describe('the page of errors', () => {
   });
 
   it('has the limits as they are', () => {
-    for (const name of ['tokens', 'fields', 'aliases', 'directives', 'depth', 'cost'] as const) {
+    for (const name of [
+      'characters',
+      'tokens',
+      'fields',
+      'aliases',
+      'directives',
+      'depth',
+      'cost',
+    ] as const) {
       expect(page).toMatch(new RegExp(`^\\| \`${name}\` of [^|]+\\| ${LIMITS[name]} \\|$`, 'm'));
     }
     const others: readonly [string, number][] = [
@@ -31,6 +39,8 @@ describe('the page of errors', () => {
       ['time of a query or a mutation', LIMITS.operationMs / 1000],
       ['time to send a request', LIMITS.requestMs / 1000],
       ['time to say who it is on a new WebSocket', LIMITS.socketInitMs / 1000],
+      ['bytes on a WebSocket before it has said who it is', LIMITS.socketInitBytes],
+      ['messages waiting for such a WebSocket', LIMITS.socketQueueMessages],
       ['operations at once on one WebSocket', LIMITS.operationsPerSocket],
       ['WebSockets of one user, per server', LIMITS.socketsPerUser],
       ['bytes waiting for a WebSocket that reads too slowly', LIMITS.socketQueueBytes],

@@ -15,7 +15,6 @@ const COMPLETE =
   'mutation { complete(input: {mode: "subject", input: {body: "Hello"}}) { finishReason } }';
 const STREAM =
   'subscription { completionTokens(input: {mode: "subject", input: {body: "Hello"}}) { __typename } }';
-const RUNS = 'subscription { trainingRuns { id } }';
 const many = (count: number, write: (index: number) => string) =>
   Array.from({ length: count }, (_, index) => write(index)).join(' ');
 
@@ -48,12 +47,28 @@ describeWithDatabase('a server with limits', (database) => {
   const deep = (levels: number) =>
     `{ viewer { modes { ${'adapter { parent { '.repeat(levels)} id ${'} }'.repeat(levels)} } } }`;
   const tooLarge: readonly [string, string, string][] = [
+    ['characters', `${'#\n'.repeat(LIMITS.characters / 2)} ${VIEWER}`, 'characters come to'],
     ['tokens', `{ viewer { ${many(LIMITS.tokens, () => 'id')} } }`, 'tokens'],
     ['fields', `{ viewer { ${many(LIMITS.fields, () => 'id')} } }`, 'fields come to 401'],
     [
       'fields in fragments that are spread again and again',
       `{ viewer { ...a } } fragment a on User { ${many(20, () => '...b')} } fragment b on User { ${many(21, () => 'id')} }`,
       'fields come to 421',
+    ],
+    [
+      'fields in a fragment that nobody spreads',
+      `${VIEWER} fragment a on User { ${many(400, () => 'id')} }`,
+      'fields come to 402',
+    ],
+    [
+      'fields in a fragment of a name that another one has',
+      `{ viewer { ...a } } fragment a on User { ${many(400, () => 'id')} } fragment a on User { id }`,
+      'fields come to 402',
+    ],
+    [
+      'directives of variables',
+      `query ($a: Int ${many(31, () => '@a')}) { viewer { id } }`,
+      'directives come to 31',
     ],
     ['aliases', `{ ${many(31, (index) => `a${index}: __typename`)} }`, 'aliases come to 31'],
     ['directives', `{ viewer { ${many(31, () => 'id @include(if: true)')} } }`, 'directives'],
@@ -160,38 +175,13 @@ describeWithDatabase('a server with limits', (database) => {
     expect((await fetch(`${api.url}/adapters/x/y`)).status).toBe(429);
   });
 
-  it('limits the operations of one socket', async () => {
-    const api = await start({ limits: { ...LIMITS, operationsPerSocket: 2 } });
-    const socket = (await api.client()).socket();
-    const streams = [1, 2].map(() => socket.iterate({ query: RUNS }));
-    const waiting = streams.map((events) => events.next());
-    await expect(socket.iterate({ query: VIEWER }).next()).rejects.toMatchObject([
-      { extensions: { code: 'RATE_LIMITED', retryAfterMs: 1000 } },
-    ]);
-    await streams[0]?.return?.();
-    const answer = () =>
-      socket
-        .iterate({ query: VIEWER })
-        .next()
-        .catch(() => undefined);
-    await expect.poll(async () => (await answer())?.value?.data).toMatchObject({ viewer: {} });
-    await socket.dispose();
-    await Promise.allSettled(waiting);
-  });
-
-  it('limits the sockets of one user, not those of others', async () => {
-    const api = await start({ limits: { ...LIMITS, socketsPerUser: 1 } });
-    const [anna, bert] = [await api.client(), await api.client()];
-    const socket = anna.socket();
-    const ended = socket.iterate({ query: RUNS }).next();
-    await socket.iterate({ query: VIEWER }).next();
-    expect(await closeOf(anna)).toMatchObject({ code: 4429 });
-    expect((await bert.first(VIEWER)).data).toMatchObject({ viewer: {} });
-    await socket.dispose();
-    await ended;
-    await expect
-      .poll(async () => (await anna.first(VIEWER).catch(() => undefined))?.data)
-      .toBeDefined();
+  it('reckons a page of the feed as large as it is when nobody says how large', async () => {
+    const api = await start({ limits: { ...LIMITS, cost: 100 } });
+    const feed = (args: string) =>
+      `{ viewer { adapterFeed${args} { ... on AdapterFeedPage { events { ... on AdapterReady { adapter { id } } } } } } }`;
+    const asker = await api.client();
+    expect((await asker.send(feed('(first: 20)'))).errors).toEqual([]);
+    expect((await refusalOf(asker, feed(''))).message).toContain('costs up to');
   });
 
   it('runs only the documents of a manifest, by id or by text, when it has one', async () => {

@@ -24,7 +24,8 @@ describeWithDatabase('a client', (database) => {
   let api: Api;
   let client: ApiClient;
   beforeAll(async () => {
-    const limits = { ...LIMITS, requestMs: 300, socketQueueBytes: 1_000_000 };
+    const queue = { socketQueueBytes: 1_000_000, socketQueueMessages: 100 };
+    const limits = { ...LIMITS, requestMs: 300, ...queue };
     api = await startApi(database(), systemClock, fullStore, { limits });
     client = await api.client();
   });
@@ -78,6 +79,29 @@ describeWithDatabase('a client', (database) => {
     again.socket.close();
   });
 
+  // more than the kernel takes for a socket that is not read; answers wait in the server then, each larger than its bytes
+  const PINGS: readonly [string, Buffer][] = [
+    ['WebSocket', frameOf(9, 'x'.repeat(125))],
+    ['GraphQL', frameOf(1, JSON.stringify({ type: 'ping', payload: { x: 'x'.repeat(9_000) } }))],
+  ];
+  it.each(PINGS)('that sends pings of %s and reads no answer is cut off', async (_, ping) => {
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(UPGRADE);
+    expect(`${await once(socket, 'data')}`).toMatch(/^HTTP\/1.1 101 /);
+    socket.pause();
+    // those of the tests before are on their way out
+    await expect.poll(() => api.countSockets(), PATIENT).toBe(1);
+    socket.on('error', () => undefined);
+    const some = Buffer.concat(Array.from({ length: Math.ceil(1e6 / ping.length) }, () => ping));
+    for (let n = 0; n < 40 && api.countSockets() > 0; n += 1) {
+      socket.write(some);
+      await expect.poll(() => socket.writableLength === 0 || api.countSockets() === 0).toBe(true);
+    }
+    await expect.poll(() => api.countSockets(), PATIENT).toBe(0);
+    socket.destroy();
+  });
+
   it('that reads one subscription slowly does not keep others waiting', async () => {
     const { socket } = await openSocket(client);
     socket.pause();
@@ -90,6 +114,23 @@ describeWithDatabase('a client', (database) => {
     socket.terminate();
   });
 });
+
+const UPGRADE = [
+  'GET /graphql HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket',
+  `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${'A'.repeat(22)}==`,
+  'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n',
+].join('\r\n');
+
+/** A frame as clients send it (RFC 6455, 5.2), under a mask of zeros, which changes nothing. */
+function frameOf(opcode: number, content: string): Buffer {
+  const { length } = content;
+  const size = length < 126 ? [0x80 + length] : [0x80 + 126, length >> 8, length & 255];
+  return Buffer.concat([
+    Buffer.from([0x80 + opcode, ...size]),
+    Buffer.alloc(4),
+    Buffer.from(content),
+  ]);
+}
 
 interface Event {
   readonly cursor: string;

@@ -120,6 +120,25 @@ describeWithDatabase('a socket', (database) => {
     expect(await closed).toMatchObject({ code: 1009 });
   });
 
+  it('is closed when it says a lot before it has said who it is', async () => {
+    const { socket, closed } = await bare();
+    socket.send('x'.repeat(3 * LIMITS.socketInitBytes));
+    expect(await closed).toMatchObject({ code: 1009, reason: 'Say who you are first' });
+  });
+
+  it('may say as much as is read once it has', async () => {
+    const { socket } = await bare();
+    const payload = { authorization: `Bearer ${client.token}` };
+    socket.send(JSON.stringify({ type: 'connection_init', payload }));
+    await once(socket, 'message');
+    const variables = { unused: 'x'.repeat(2 * LIMITS.socketInitBytes) };
+    const query = '{ viewer { id } }';
+    socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query, variables } }));
+    const [answer] = await once(socket, 'message');
+    expect(JSON.parse(`${answer}`)).toMatchObject({ type: 'next' });
+    socket.close();
+  });
+
   it('that does not speak the protocol is closed', async () => {
     const { closed } = await bare([]);
     expect(await closed).toMatchObject({ code: 4406 });
