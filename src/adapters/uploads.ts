@@ -119,6 +119,16 @@ export class Uploads {
     await rm(this.pathOf(userId, id), { force: true });
   }
 
+  /** Removes what nobody goes on with, of all users: most who leave an upload behind never begin another. */
+  async removeOld(): Promise<void> {
+    for (const userId of await this.users()) await this.#clear(userId);
+  }
+
+  /** Who has, or had, uploads here. */
+  async users(): Promise<readonly string[]> {
+    return (await readdir(this.#root).catch(nullIfMissing)) ?? [];
+  }
+
   /** Removes every upload of the user. */
   async removeAll(userId: string): Promise<void> {
     await rm(this.#folder(userId), { recursive: true, force: true });
@@ -141,12 +151,14 @@ export class Uploads {
 
   /** Removes what nobody goes on with; returns how many uploads are left. */
   async #clear(userId: string): Promise<number> {
-    const names = await readdir(this.#folder(userId));
-    const ids = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -5));
+    const names = (await readdir(this.#folder(userId)).catch(nullIfMissing)) ?? [];
     let left = 0;
-    for (const id of ids) {
-      const kept = await stat(`${this.pathOf(userId, id)}.json`).catch(nullIfMissing);
-      const isOld = kept === null || this.#clock.now() - kept.mtimeMs > MAX_AGE_MS;
+    for (const id of new Set(names.map((name) => name.replace(/\.json$/, '')))) {
+      const path = this.pathOf(userId, id);
+      const kept = await stat(`${path}.json`).catch(nullIfMissing);
+      // bytes alone are about to get their plan, or their server died before it wrote it
+      const begun = kept ?? (await stat(path).catch(nullIfMissing));
+      const isOld = begun !== null && this.#clock.now() - begun.mtimeMs > MAX_AGE_MS;
       if (isOld) await this.remove(userId, id);
       else if ((await this.#findHere(userId, id))?.adapterId === null) left += 1;
     }

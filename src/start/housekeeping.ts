@@ -2,6 +2,7 @@
 // database is tidied every hour.
 
 import { removeRevokedBytes } from '../adapters/remove-revoked.ts';
+import type { Uploads } from '../adapters/uploads.ts';
 import type { Database } from '../db/database.ts';
 import { tidyBuiltIn } from '../db/tidy-built-in.ts';
 import { finishErasures } from '../erasure/erase-user.ts';
@@ -16,7 +17,10 @@ const LOOKS_PER_TIDYING = 120;
 
 /** Begins to look; `onError` is told what failed, which is tried again. */
 export function openHousekeeping(
-  deps: Parameters<typeof finishErasures>[0] & { readonly database: Database },
+  deps: Parameters<typeof finishErasures>[0] & {
+    readonly database: Database;
+    readonly uploads: Pick<Uploads, 'users' | 'removeOld'>;
+  },
   onError: (error: unknown) => void,
 ): Closable {
   const closing = new AbortController();
@@ -25,7 +29,10 @@ export function openHousekeeping(
     do {
       await finishErasures(deps).catch(onError);
       await removeRevokedBytes(deps).catch(onError);
-      if (look % LOOKS_PER_FOLDER === 0) await removeLeftCopies(deps).catch(onError);
+      if (look % LOOKS_PER_FOLDER === 0) {
+        await removeLeftCopies(deps).catch(onError);
+        await deps.uploads.removeOld().catch(onError);
+      }
       if (look % LOOKS_PER_TIDYING === 0) await tidyBuiltIn(deps.database).catch(onError);
       look += 1;
     } while (await rest(deps.clock, LOOK_MS, closing.signal));

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { publishAdapter } from '../../src/adapters/publish.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
+import { Uploads } from '../../src/adapters/uploads.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { removeLeftCopies } from '../../src/erasure/remove-left-copies.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { sha256 } from '../../src/lib/sha256.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
 import { describeWithDatabase } from '../support/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
@@ -46,7 +49,11 @@ describeWithDatabase("a process's own copies of adapters", (database) => {
     // its bytes are there, and its row is about to be written
     await db.deleteFrom('feedEvents').where('userId', '=', ofUser(unpublished)).execute();
     await db.deleteFrom('adapters').where('userId', '=', ofUser(unpublished)).execute();
-    await removeLeftCopies({ db, store });
+    const uploads = new Uploads(inFolder('uploads'), systemClock);
+    const plan = { deviceId: 'phone', mode: 'subject', sizeBytes: 9, sha256: sha256('adapter') };
+    for (const user of [kept, erased]) await uploads.begin(ofUser(user), plan);
+    await removeLeftCopies({ db, store, uploads });
+    expect(await uploads.users()).toEqual([ofUser(kept)]);
     const left = (await store.copies()).map(({ userId }) => userId).sort();
     expect(left).toEqual([kept, unpublished].map(ofUser).sort());
   });
