@@ -55,7 +55,7 @@ export async function page<
   const rows =
     range.from === null
       ? await ordered.execute()
-      : await ordered.where(sql<boolean>`${key} ${comparison} ${range.from}`).execute();
+      : await ordered.where(sql<boolean>`${key} ${comparison} ${range.from}::bigint`).execute();
   return toPage(rows as unknown as Row[], by.column, range);
 }
 

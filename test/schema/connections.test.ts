@@ -89,4 +89,14 @@ describeEachDatabase('a connection under concurrent writes', (database) => {
     });
     await fc.assert(holds, { numRuns: soakRuns(12) });
   });
+
+  it('ends behind a cursor that is larger than any number of its column', async () => {
+    const db = database().kysely;
+    const user = await newTestUser(db, catalog);
+    await user.push(contact(1, 'only'));
+    const cursor = Buffer.from(`key:${Number.MAX_SAFE_INTEGER}`).toString('base64url');
+    const read = async (direction: Direction) =>
+      (await readPage(db, user.id, { direction, size: 5, cursor })).nodes.length;
+    expect([await read('forward'), await read('backward')]).toEqual([0, 1]);
+  });
 });
