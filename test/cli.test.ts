@@ -6,6 +6,7 @@ import { openDatabase } from '../src/db/database.ts';
 import { ApiClient } from './support/api-client.ts';
 import { AttuneProcess } from './support/attune-process.ts';
 import { newDataFolder } from './support/databases.ts';
+import { freePort } from './support/server-process.ts';
 
 // whole servers start here, on machines that may have other work
 vi.setConfig({ testTimeout: 180_000 });
@@ -161,7 +162,16 @@ describe('attune all', () => {
   });
 
   it('goes on with the tiny base, saying so, where the default one cannot be fetched', async () => {
-    const server = attune('all', '--port', '0', '--data', await usedData());
+    const healthPort = String(await freePort());
+    const ports = ['--port', '0', '--health-port', healthPort];
+    const server = attune('all', ...ports, '--data', await usedData());
+    const url = await urlOf(server);
+    const figures = (at: string) =>
+      Promise.all(['readyz', 'metrics'].map((path) => fetch(`${at}/${path}`)));
+    const statuses = async (at: string) => (await figures(at)).map(({ status }) => status);
+    expect(await statuses(`http://127.0.0.1:${healthPort}`)).toEqual([200, 200]);
+    // figures are nobody's business who can only reach the API
+    expect(await statuses(url)).toEqual([404, 404]);
     expect(await server.printed(/on the base model (\S+)\./)).toBe('attune-tiny');
     expect(server.stderr).toContain('The default base model cannot be fetched');
     expect(server.stderr).toContain('Going on with the tiny base model');

@@ -30,7 +30,8 @@ export const SERVER_SETTINGS = {
     flag: '--health-port',
     env: 'ATTUNE_HEALTH_PORT',
     placeholder: 'number',
-    description: 'port of a trainer for /healthz, /readyz and /metrics (standard: none)',
+    description:
+      'port of its own for /healthz, /readyz and /metrics (standard: that of the API; a trainer has none)',
     expected: 'a whole number from 0 to 65535',
     fallback: null,
     parse: (text) => wholeNumber(text, 0, 65_535),

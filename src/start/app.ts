@@ -19,6 +19,7 @@ import { deviceFiles } from '../model/decode/decode-package.ts';
 import type { Tokenizer } from '../model/tokenizer/tokenizer.ts';
 import { type OpenDeployment, runCommand } from '../operations/commands.ts';
 import { openControl } from '../operations/control.ts';
+import { startHealthServer } from '../operations/health-server.ts';
 import { measuredEngine } from '../operations/measured-engine.ts';
 import { startServer } from '../server.ts';
 import { readCursorSecret } from '../sync/cursor.ts';
@@ -78,6 +79,10 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     const operations = opened.add(
       openOperations(config, { ...parts, logger }, { engine, tokenizer }),
     );
+    const { host, port, healthPort } = config;
+    if (healthPort !== undefined) {
+      opened.add(await startHealthServer({ host, port: healthPort }, operations.router));
+    }
     const authenticator = await openTokens(config, logger);
     const onError = (err: unknown) => logger.error({ err }, 'Redis failed; rates count by server');
     const protection = await openProtection(config, onError, opened);
@@ -85,10 +90,9 @@ export async function startApp(config: Config, options: AppOptions): Promise<App
     options.signal.throwIfAborted();
     const server = opened.add(
       await startServer({
-        host: config.host,
-        port: config.port,
+        ...{ host, port },
         schema: buildSchema(),
-        operations: operations.router,
+        ...(healthPort === undefined && { operations: operations.router }),
         onOperation: (outcome) => parts.metrics.operations.inc(outcome),
         ...{ services, authenticator, logger, protection },
       }),
