@@ -1,13 +1,13 @@
 // Marked words through every input, then a look at all that a deployment leaves behind: none of them lies open anywhere.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import pg from 'pg';
-import { createClient } from 'redis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { COMPLETE, PUSH, REGISTER } from '../schema/fixture.ts';
@@ -16,6 +16,8 @@ import { AttuneProcess } from '../support/attune-process.ts';
 import { newPostgresUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 import { startRedis } from '../support/redis-server.ts';
+import { startTraceCollector, type TraceCollector } from '../support/trace-collector.ts';
+import { dumpPostgres, dumpRedis, filesBelow } from './dumps.ts';
 
 const MODE = 'subject';
 const MAILS = 60;
@@ -57,7 +59,9 @@ function formsOf(word: string): readonly string[] {
 let folder: string;
 let running: AttuneProcess[] = [];
 let canaries: Canaries;
+let collector: TraceCollector;
 beforeEach(async () => {
+  collector = await startTraceCollector();
   folder = await mkdtemp(join(tmpdir(), 'attune-canary-'));
   canaries = new Canaries();
 });
@@ -65,18 +69,25 @@ afterEach(async () => {
   for (const node of running) node.kill('SIGKILL');
   for (const node of running) await node.exit();
   running = [];
+  await collector.close();
   await rm(folder, { recursive: true });
 });
 
+/** One process's folder for temporary files, among what it leaves. */
+const temporary = (role: string) => join(folder, 'left', role, 'tmp');
+
 const settings = () => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
   ...{ ATTUNE_MODEL: 'tiny', ATTUNE_MODES: MODE, ATTUNE_THREADS: '1', ATTUNE_LOG_LEVEL: 'trace' },
   ...{ ATTUNE_CACHE: join(folder, 'cache'), ATTUNE_KEYS: join(folder, 'keys') },
 });
 
-function start(role: string, env: Readonly<Record<string, string>>): AttuneProcess {
+async function start(role: string, env: Readonly<Record<string, string>>): Promise<AttuneProcess> {
   const data = join(folder, 'left', role);
   const port = role === 'train' ? [] : ['--port', '0'];
-  const node = new AttuneProcess([role, '--data', data, ...port], { ...settings(), ...env });
+  await mkdir(temporary(role), { recursive: true });
+  const given = { ...settings(), TMPDIR: temporary(role), ...env };
+  const node = new AttuneProcess([role, '--data', data, ...port], given);
   running.push(node);
   return node;
 }
@@ -137,11 +148,22 @@ async function mistakes(client: ApiClient): Promise<void> {
   });
   await client.send('query ($id: ID!) { node(id: $id) { id } }', { id: canaries.of('unknown id') });
   await client.first(`{ ${canaries.of('unknown field over a socket')} }`);
+  await client.first(`query ${canaries.of('name of an operation')} { viewer { id } }`);
+  const failed = { adapterId: canaries.of('unknown adapter'), detail: canaries.of('what failed') };
+  await client.send(
+    'mutation ($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }',
+    { input: { ...failed, deviceId: 'phone', state: 'FAILED' } },
+  );
+  await client.send('mutation ($s: String!) { eraseRecords(source: $s) { completedAt } }', {
+    s: canaries.of('source to erase'),
+  });
   const body = { query: '{ viewer { id } }', extensions: { it: canaries.of('extensions') } };
   await client.post(JSON.stringify(body), {
     'user-agent': canaries.of('user agent'),
     'x-canary': canaries.of('header'),
     cookie: `it=${canaries.of('cookie')}`,
+    traceparent: canaries.of('trace'),
+    baggage: `it=${canaries.of('baggage')}`,
   });
   await client.post(`{"query": "${canaries.of('broken body')}`);
   const stranger = new ApiClient(client.url, canaries.of('no token'));
@@ -149,6 +171,37 @@ async function mistakes(client: ApiClient): Promise<void> {
   await fetch(`${client.url}/${canaries.of('path')}?q=${canaries.of('query string')}`);
   const headers = { authorization: `Bearer ${client.token}` };
   await fetch(`${client.url}/adapters/${canaries.of('download')}/x`, { headers });
+  await fetch(`${client.url}/adapters/${'0'.repeat(64)}/${canaries.of('file name')}`, { headers });
+  await fetch(`${client.url}/uploads/${canaries.of('upload')}`, {
+    ...{ method: 'PUT', headers: { ...headers, 'content-range': canaries.of('range') } },
+    body: canaries.of('uploaded bytes'),
+  });
+  await onSockets(client);
+}
+
+/** What is said on a socket besides operations. */
+async function onSockets(client: ApiClient): Promise<void> {
+  const authorization = `Bearer ${client.token}`;
+  const socket = client.socket({ authorization, device: canaries.of('connection parameter') });
+  const id = await socket.iterate({ query: '{ viewer { id } }' }).next();
+  expect(id.value?.data).toMatchObject({ viewer: {} });
+  await socket.dispose();
+  const stranger = client.socket({
+    authorization: `Bearer ${canaries.of('no token of a socket')}`,
+  });
+  const closed = await stranger
+    .iterate({ query: '{ viewer { id } }' })
+    .next()
+    .catch((event) => event);
+  expect(closed).toMatchObject({ code: 4401 });
+  for (const text of [canaries.of('no message'), `{"type":"${canaries.of('no type')}"}`]) {
+    const bare = new WebSocket(`${client.url.replace('http', 'ws')}/graphql`, [
+      'graphql-transport-ws',
+    ]);
+    await once(bare, 'open');
+    bare.send(text);
+    await once(bare, 'close');
+  }
 }
 
 interface Run {
@@ -168,14 +221,6 @@ async function untilRuns(
     return holds(viewer.mode.runs.edges.map(({ node }: { node: Run }) => node));
   };
   await expect.poll(look, { timeout: 120_000, interval: 50 }).toBe(true);
-}
-
-/** Every file below a folder. */
-async function filesBelow(dir: string): Promise<readonly string[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** No word lies open in what was left behind, which is more than nothing. */
@@ -206,13 +251,13 @@ describe('what users write', () => {
   });
 
   it('lies open nowhere in one process, killed while it trains', async () => {
-    const server = start('all', {});
+    const server = await start('all', {});
     const url = await urlOf(server);
     await talk(url);
     const metrics = await metricsOf(url);
     server.kill('SIGKILL');
     await server.exit();
-    await expectSilence({ metrics, log: server.stderr });
+    await expectSilence({ metrics, log: server.stderr, traces: collector.bodies.join('\n') });
   }, 300_000);
 
   it.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))(
@@ -225,7 +270,7 @@ describe('what users write', () => {
         const databaseUrl = await newPostgresUrl();
         const blobs = pathToFileURL(join(folder, 'left', 'blobs')).href;
         const env = { DATABASE_URL: databaseUrl, REDIS_URL: redis.url, BLOB_URL: blobs };
-        const [server, trainer] = [start('serve', env), start('train', env)];
+        const [server, trainer] = [await start('serve', env), await start('train', env)];
         const url = await urlOf(server);
         await talk(url);
         const places = {
@@ -235,7 +280,8 @@ describe('what users write', () => {
         };
         for (const node of [server, trainer]) node.kill('SIGKILL');
         for (const node of [server, trainer]) await node.exit();
-        await expectSilence({ ...places, 'log of the server': server.stderr });
+        const traces = collector.bodies.join('\n');
+        await expectSilence({ ...places, traces, 'log of the server': server.stderr });
         expect(canaries.foundIn(Buffer.from(trainer.stderr))).toEqual([]);
       } finally {
         await redis.stop();
@@ -244,43 +290,3 @@ describe('what users write', () => {
     300_000,
   );
 });
-
-/** Every key and what is in it, in Redis's own form. */
-async function dumpRedis(url: string): Promise<string> {
-  const client = await createClient({ url }).connect();
-  try {
-    const keys = await client.keys('*');
-    const read: Record<string, (key: string) => Promise<unknown>> = {
-      string: (key) => client.get(key),
-      hash: (key) => client.hGetAll(key),
-      list: (key) => client.lRange(key, 0, -1),
-      set: (key) => client.sMembers(key),
-      zset: (key) => client.zRange(key, 0, -1),
-      stream: (key) => client.xRange(key, '-', '+'),
-    };
-    const entries = keys.map(async (key) => [key, await read[await client.type(key)]?.(key)]);
-    return JSON.stringify(await Promise.all(entries));
-  } finally {
-    client.destroy();
-  }
-}
-
-/** Every row of every table of every schema, as text. */
-async function dumpPostgres(url: string): Promise<string> {
-  const client = new pg.Client(url);
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ name: string }>(
-      `select format('%I.%I', schemaname, tablename) as name from pg_tables
-       where schemaname not in ('pg_catalog', 'information_schema')`,
-    );
-    const dumps: string[] = [];
-    for (const { name } of rows) {
-      const { rows: lines } = await client.query(`select t::text as line from ${name} t`);
-      dumps.push(name, JSON.stringify(lines));
-    }
-    return dumps.join('\n');
-  } finally {
-    await client.end();
-  }
-}
