@@ -1,3 +1,4 @@
+import type { Expression } from 'kysely';
 import type { Db, Tx } from '../db/database.ts';
 import type { AdapterRow, FeedKind } from '../db/schema.ts';
 import { nextFeedSeq } from '../db/user-row.ts';
@@ -38,7 +39,7 @@ export async function appendToFeed(
 
 /** The user's events that a device still has to hear of, however late it comes: live adapters, and revocations of what
  *  a device holds that is not lost. */
-export function eventsThatMatter(db: Db, userId: string, now: Date) {
+export function eventsThatMatter(db: Db, userId: string | Expression<string>, now: Date) {
   const live = db
     .selectFrom('adapters')
     .select('id')

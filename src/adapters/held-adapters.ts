@@ -1,6 +1,6 @@
 // What the user's devices hold: per device and mode, the adapter it last acknowledged as installed.
 
-import type { Selectable } from 'kysely';
+import type { Expression, Selectable } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, HeldAdaptersTable } from '../db/schema.ts';
 import { AppError } from '../lib/errors.ts';
@@ -13,7 +13,7 @@ export type HeldAdapterRow = Selectable<HeldAdaptersTable>;
 export const DEVICE_LEASE_MS = 90 * 24 * 60 * 60 * 1000;
 
 /** The ids of the adapters that the user's devices hold, those of lost devices left out, as a subquery. */
-export function heldByLiveDevices(db: Db, userId: string, now: Date) {
+export function heldByLiveDevices(db: Db, userId: string | Expression<string>, now: Date) {
   return db
     .selectFrom('heldAdapters')
     .innerJoin('devices', 'devices.id', 'heldAdapters.deviceRowId')

@@ -3,7 +3,7 @@
 
 import { type RawBuilder, sql } from 'kysely';
 
-type ElementType = 'text' | 'bytea' | 'integer' | 'timestamptz';
+type ElementType = 'text' | 'uuid' | 'bytea' | 'integer' | 'timestamptz';
 
 /** What an element may be. */
 type Value = string | number | boolean | Date | Uint8Array | null;

@@ -66,39 +66,47 @@ function endedAlready(follower: Follower): Follower {
   return follower;
 }
 
+const TICK = { done: false, value: undefined } as const;
+const END = { done: true, value: undefined } as const;
+
 /** One reader of a topic; at most one tick waits for it. */
 class Follower implements AsyncIterableIterator<void> {
   readonly #onEnd: () => void;
   /** The first look is due at once: what happened before following counts as a wake. */
   #isDue = true;
   #hasEnded = false;
-  #notify: (() => void) | null = null;
+  #notify: ((what: IteratorResult<void>) => void) | null = null;
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
   }
 
   wake(): void {
-    this.#isDue = true;
-    this.#notify?.();
+    if (this.#notify === null) this.#isDue = true;
+    else this.#tell(TICK);
   }
 
   end(): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#onEnd();
-    this.#notify?.();
+    this.#tell(END);
   }
 
-  async next(): Promise<IteratorResult<void>> {
-    if (!this.#isDue && !this.#hasEnded) {
-      await new Promise<void>((resolve) => {
+  /** Thousands wait here at a time: no more than a promise each. */
+  next(): Promise<IteratorResult<void>> {
+    if (this.#hasEnded) return Promise.resolve(END);
+    if (!this.#isDue)
+      return new Promise((resolve) => {
         this.#notify = resolve;
       });
-      this.#notify = null;
-    }
     this.#isDue = false;
-    return this.#hasEnded ? { done: true, value: undefined } : { done: false, value: undefined };
+    return Promise.resolve(TICK);
+  }
+
+  #tell(what: IteratorResult<void>): void {
+    this.#notify?.(what);
+    this.#notify = null;
   }
 
   return(): Promise<IteratorResult<void>> {

@@ -4,6 +4,7 @@ import { sql } from 'kysely';
 import { eventsThatMatter } from '../adapters/feed-events.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, FeedKind } from '../db/schema.ts';
+import { columnOf } from '../db/sql-array.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { toGlobalId } from '../lib/global-id.ts';
@@ -59,6 +60,13 @@ export interface FeedPage {
   readonly feedSeq: number;
 }
 
+/** Where somebody is in a user's feed. */
+export interface FeedPlace {
+  readonly userId: string;
+  /** The cursor; null: at the beginning. */
+  readonly after: string | null;
+}
+
 /** The next events after a cursor, every one of them. From null: the live adapters, and the revocations of adapters that
  *  one of the user's devices still holds. Throws BAD_INPUT unless `first` is from 1 to 100. */
 export async function readFeed(
@@ -70,11 +78,42 @@ export async function readFeed(
   if (!Number.isInteger(first) || first < 1 || first > MAX_EVENTS) {
     throw new AppError('BAD_INPUT', `first is ${first}; it must be from 1 to ${MAX_EVENTS}.`);
   }
-  const given = after === null ? null : decodeCursor(deps.cursorSecret, userId, after);
-  if (typeof given === 'string') return resync(given);
-  const rows = await readRows(deps, userId, given, first + 1);
+  const [page] = await readFeeds(deps, [{ userId, after }], first);
+  if (page instanceof Error) throw page;
+  return must(page, 'a place has its page');
+}
+
+/** As readFeed, for several places, whoever's they are: a page for each, or why there is none. */
+export async function readFeeds(
+  deps: FeedDeps,
+  places: readonly FeedPlace[],
+  first: number,
+): Promise<readonly (FeedPage | Resync | Error)[]> {
+  const starts = places.map(({ userId, after }) =>
+    after === null ? null : decodeCursor(deps.cursorSecret, userId, after),
+  );
+  const asked = places.flatMap(({ userId }, place) => {
+    const given = starts[place] ?? null;
+    return typeof given === 'string' ? [] : [{ place, userId, given }];
+  });
+  const rows = places.map((): FeedRow[] => []);
+  for (const row of await readRows(deps, asked, first + 1)) rows[row.place]?.push(row);
+  return places.map(({ userId }, place) => {
+    const given = starts[place] ?? null;
+    if (typeof given === 'string') return resync(given);
+    return pageOf(deps, userId, { given, rows: rows[place] ?? [], first });
+  });
+}
+
+type FeedRow = Awaited<ReturnType<typeof readRows>>[number];
+
+function pageOf(
+  deps: FeedDeps,
+  userId: string,
+  { given, rows, first }: { given: FeedPosition | null; rows: readonly FeedRow[]; first: number },
+): FeedPage | Resync | Error {
   const [feed] = rows;
-  if (feed === undefined) throw new Error(`there is no user ${userId}`);
+  if (feed === undefined) return new Error(`there is no user ${userId}`);
   const start = startOf(given, feed);
   if ('kind' in start) return start;
   // a feed without events is one row all the same
@@ -139,48 +178,62 @@ const REASONS: Readonly<Record<ResyncCode, string>> = {
 
 const resync = (code: ResyncCode): Resync => ({ kind: 'resync', code, reason: REASONS[code] });
 
-/** How far the feed reaches, on every row, and the events in order, one a row; the READY ones with their adapters. One
- *  statement: all phones of a server may look at the same moment. */
+/** How far the feed of each place reaches, on every row, and the events in order, one a row; the READY ones with their
+ *  adapters. One statement: all phones of a server may look at the same moment. */
 async function readRows(
   { db, clock }: FeedDeps,
-  userId: string,
-  given: FeedPosition | null,
+  asked: readonly { place: number; userId: string; given: FeedPosition | null }[],
   limit: number,
 ) {
-  const events = eventsAfter(db, userId, given, new Date(clock.now())).limit(limit);
+  if (asked.length === 0) return [];
+  const columns = asked.map(({ place, userId, given }) => ({
+    ...{ place, userId, seq: given?.seq ?? 0, freshThrough: given?.freshThrough ?? null },
+  }));
+  const places = sql<Asked>`unnest(${columnOf(columns, 'place', 'integer')}, ${columnOf(columns, 'userId', 'uuid')},
+    ${columnOf(columns, 'seq', 'integer')}, ${columnOf(columns, 'freshThrough', 'integer')})`;
+  const events = eventsAfter(db, new Date(clock.now())).limit(limit);
   const rows = await db
-    .selectFrom('users')
+    .selectFrom(places.as<'asked'>(sql`asked(place, user_id, seq, fresh_through)`))
+    .innerJoin('users', 'users.id', 'asked.userId')
     .leftJoinLateral(events.as('event'), (join) => join.onTrue())
     .leftJoin('adapters', (join) =>
       join
         .onRef('adapters.id', '=', 'event.eventAdapterId')
-        .on('adapters.userId', '=', userId)
+        .onRef('adapters.userId', '=', 'asked.userId')
         .on('event.eventKind', '=', 'READY'),
     )
-    .where('users.id', '=', userId)
     .selectAll(['adapters', 'event'])
-    .select(['users.feedSeq', 'users.feedEpoch', 'users.feedFloor'])
+    .select(['asked.place', 'users.feedSeq', 'users.feedEpoch', 'users.feedFloor'])
+    .orderBy('asked.place')
     .orderBy('event.eventSeq')
     .execute();
-  return rows.map(({ feedSeq, feedEpoch, feedFloor, ...row }) => ({
-    ...{ feedSeq, feedEpoch, feedFloor },
+  return rows.map(({ place, feedSeq, feedEpoch, feedFloor, ...row }) => ({
+    ...{ place, feedSeq, feedEpoch, feedFloor },
     // what a join has not found is null in every column
     event: row.eventSeq === null ? null : splitRow(row as EventRow),
   }));
 }
 
-function eventsAfter(db: Db, userId: string, given: FeedPosition | null, now: Date) {
-  const freshThrough =
-    given === null ? sql.ref<number>('users.feedSeq') : sql`${given.freshThrough}`;
+/** A place as the statement sees it. */
+interface Asked {
+  readonly place: number;
+  readonly userId: string;
+  readonly seq: number;
+  readonly freshThrough: number | null;
+}
+
+/** The events of the place `asked` and of its user. */
+function eventsAfter(db: Db, now: Date) {
+  const userId = sql.ref<string>('asked.userId');
   return db
     .selectFrom('feedEvents')
     .select(['seq as eventSeq', 'kind as eventKind', 'mode as eventMode'])
     .select(['adapterId as eventAdapterId', 'reason as eventReason', 'trace as eventTrace'])
     .where('userId', '=', userId)
-    .where('seq', '>', given?.seq ?? 0)
+    .where('seq', '>', sql.ref<number>('asked.seq'))
     .where((eb) =>
       eb.or([
-        eb('seq', '>', sql<number>`${freshThrough}`),
+        eb('seq', '>', sql<number>`coalesce(asked.fresh_through, users.feed_seq)`),
         eb('seq', 'in', eventsThatMatter(db, userId, now)),
       ]),
     )

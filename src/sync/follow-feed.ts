@@ -1,22 +1,25 @@
 // A user's adapter feed, followed. The table is the truth; wakeups only say when to look again. Thousands of these wait on one
 // server, so each is one object and keeps no more than its place.
 
-import type { Db } from '../db/database.ts';
+import DataLoader from 'dataloader';
 import { feedTopic, type Wakeups } from '../lib/wakeups.ts';
 import {
   type FeedDeps,
   type FeedEvent,
   type FeedPage,
+  type FeedPlace,
   MAX_EVENTS,
   type Resync,
-  readFeed,
+  readFeeds,
 } from './feed.ts';
-import { SharedReads } from './shared-reads.ts';
 
 /** What following the feed needs. */
 export interface FollowDeps extends FeedDeps {
   readonly wakeups: Wakeups;
 }
+
+/** Places in one statement: few enough that the first phones hear while the others' events are still read. */
+const MAX_PLACES = 25;
 
 const END = { done: true, value: undefined } as const;
 
@@ -61,7 +64,7 @@ class FeedFollower implements AsyncIterableIterator<FeedEvent | Resync> {
         return { done: false, value: event };
       }
       if (this.#page?.hasMore !== true && (await this.#ticks.next()).done) return END;
-      const page = await readShared(this.#deps, this.#userId, this.#position);
+      const page = await readShared(this.#deps, { userId: this.#userId, after: this.#position });
       this.#handedOut = 0;
       if (page.kind === 'resync') {
         this.#page = null;
@@ -83,15 +86,30 @@ class FeedFollower implements AsyncIterableIterator<FeedEvent | Resync> {
   }
 }
 
-const sharedReads = new WeakMap<Db, SharedReads<FeedPage | Resync>>();
+type Reads = DataLoader<FeedPlace, FeedPage | Resync, string>;
 
-/** The next page for one of many followers at the same position: they share the read, and the events. */
-function readShared(
-  deps: FeedDeps,
-  userId: string,
-  after: string | null,
-): Promise<FeedPage | Resync> {
-  const reads = sharedReads.get(deps.db) ?? new SharedReads();
-  sharedReads.set(deps.db, reads);
-  return reads.ask(`${userId} ${after}`, () => readFeed(deps, userId, after, MAX_EVENTS));
+const reads = new WeakMap<FeedDeps, Reads>();
+
+/** The next page for one of many followers. Those at the same place share it, and its events; those of other users share the
+ *  statement. It begins only after all who share it have asked, so it sees all that one of their own would have seen. */
+function readShared(deps: FeedDeps, place: FeedPlace): Promise<FeedPage | Resync> {
+  const loader = reads.get(deps) ?? createReads(deps);
+  reads.set(deps, loader);
+  return loader.load(place);
+}
+
+function createReads(deps: FeedDeps): Reads {
+  const loader: Reads = new DataLoader(
+    (places) => {
+      // who asks from now on may have heard of more
+      for (const place of places) loader.clear(place);
+      return readFeeds(deps, places, MAX_EVENTS);
+    },
+    {
+      cacheKeyFn: ({ userId, after }) => `${userId} ${after}`,
+      batchScheduleFn: (read) => void setImmediate(read),
+      maxBatchSize: MAX_PLACES,
+    },
+  );
+  return loader;
 }
