@@ -11,7 +11,7 @@ import { say, showTable } from '../demo/show.ts';
 import { systemClock } from '../src/lib/clock.ts';
 import { LIMITS } from '../src/transport/limits.ts';
 import { startServers } from './scale/servers.ts';
-import { type Contender, startContender } from './surface/contender.ts';
+import { type Contender, startContender, type Use } from './surface/contender.ts';
 import { latencies, throughput } from './surface/load.ts';
 
 const TURNS = 5;
@@ -93,41 +93,66 @@ async function measureTurn({ url, tokens: [token = ''] }: Contender) {
   return { ms, perS: await throughput({ url, token }, LOAD) };
 }
 
-/** Every user has as many phones as one may, and all users get an adapter at the same moment. Beside it, graphql-ws alone. */
+/** Every user has as many phones as one may, and all users get an adapter at the same moment. Beside it, graphql-ws alone. What
+ *  is told was published by another process, as trainers do. */
 async function measureFanout(databaseUrl: string) {
   const users = subscriberCount / LIMITS.socketsPerUser;
-  const peer = await fanOut(await startContender(GRAPHQL_WS));
-  const own = await fanOut(await startContender(ATTUNE, { dataDir, databaseUrl, users }));
+  const peer = await fanOut(await startContender(GRAPHQL_WS), () => Promise.resolve([]));
+  const start = () => startContender(ATTUNE, { dataDir, databaseUrl, users });
+  const publisher = await start();
+  const own = await fanOut(await start(), () => publisher.ask('publish'));
+  await publisher.close();
   return {
     fanout10k_p99_ms: round(own.p99Ms),
     fanout10k_rss_mb: round(own.rssMb),
     fanout10k_p99_vs_graphql_ws: round(own.p99Ms / peer.p99Ms),
     fanout10k_rss_vs_graphql_ws: round(own.rssMb / peer.rssMb),
     start_rss_mb: round(own.startRssMb),
+    fanout10k_processor_ms: round(own.processorMs),
+    phones_processor_ms: round(own.phonesProcessorMs),
     graphql_ws_p99_ms: round(peer.p99Ms),
     graphql_ws_rss_mb: round(peer.rssMb),
+    graphql_ws_processor_ms: round(peer.processorMs),
   };
 }
 
-/** Subscribes all phones and hands them a few events each; how long the slowest hundredth waited, and the server's memory. */
-async function fanOut(server: Contender) {
-  const rssMb = async () => (await server.ask<number>('rss')) / 2 ** 20;
+/** Subscribes all phones and hands them a few events each; how long the slowest hundredth waited, the server's memory, and the
+ *  processor time of an event to all, here and there. */
+async function fanOut(server: Contender, publish: () => Promise<readonly string[]>) {
+  const rssMb = async () => (await server.ask<Use>('use')).rssBytes / 2 ** 20;
   const startRssMb = await rssMb();
   const { url, tokens } = server;
   const subscribers = await startContender(PHONES, { url, tokens, count: subscriberCount });
-  const p99s: number[] = [];
+  const rounds: Record<'p99Ms' | 'processorMs' | 'phonesProcessorMs', number>[] = [];
   for (let turn = 0; turn < ROUNDS; turn += 1) {
-    const wokenAt = await server.ask<number>('publish');
+    const topics = await publish();
+    const before = await usesOf(server, subscribers);
+    const wokenAt = await server.ask<number>({ topics });
     const heardAt = await subscribers.ask<number[]>('heard');
+    const after = await usesOf(server, subscribers);
     // what the round has left behind is no part of the next one
     await systemClock.sleep(SETTLE_MS);
     const waits = heardAt.map((moment) => moment - wokenAt).sort((a, b) => a - b);
-    p99s.push(waits[Math.floor(waits.length * 0.99)] ?? 0);
+    rounds.push({
+      p99Ms: waits[Math.floor(waits.length * 0.99)] ?? 0,
+      processorMs: after.server - before.server,
+      phonesProcessorMs: after.phones - before.phones,
+    });
   }
-  const measured = { p99Ms: median(p99s), rssMb: await rssMb(), startRssMb };
+  const measured = {
+    p99Ms: median(rounds.map(({ p99Ms }) => p99Ms)),
+    processorMs: median(rounds.map(({ processorMs }) => processorMs)),
+    phonesProcessorMs: median(rounds.map(({ phonesProcessorMs }) => phonesProcessorMs)),
+    ...{ rssMb: await rssMb(), startRssMb },
+  };
   await subscribers.close();
   await server.close();
   return measured;
+}
+
+async function usesOf(server: Contender, phones: Contender) {
+  const [ofServer, ofPhones] = [await server.ask<Use>('use'), await phones.ask<Use>('use')];
+  return { server: ofServer.processorMs, phones: ofPhones.processorMs };
 }
 
 function median(values: readonly number[]): number {

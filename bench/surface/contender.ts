@@ -25,8 +25,32 @@ export interface Contender {
   /** Tokens of its users, one each. */
   readonly tokens: readonly string[];
   /** Asks it for something and returns the answer. */
-  ask<Answer>(question: string): Promise<Answer>;
+  ask<Answer>(question: string | Wake): Promise<Answer>;
   close(): Promise<void>;
+}
+
+/** Asks a server to wake all who follow these topics. */
+export interface Wake {
+  readonly topics: readonly string[];
+}
+
+/** What a process takes, and has taken. */
+export interface Use {
+  readonly rssBytes: number;
+  readonly processorMs: number;
+}
+
+/** What the process has used so far. */
+export function useOf({ memoryUsage, cpuUsage }: NodeJS.Process): Use {
+  const { user, system } = cpuUsage();
+  return { rssBytes: memoryUsage.rss(), processorMs: (user + system) / 1000 };
+}
+
+/** In a contender: answers what the process that started it asks, and ends with it. */
+export function answerParent(answer: (question: unknown) => unknown): void {
+  // nobody asks any more
+  process.on('disconnect', () => process.exit());
+  process.on('message', async (question) => process.send?.(await answer(question)));
 }
 
 /** Starts the script with the options as JSON; it says where it listens. */

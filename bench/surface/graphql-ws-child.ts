@@ -1,5 +1,5 @@
-// graphql-ws alone, as its documentation starts it: the schema's text, no checks, no database. Told `publish`, it hands one
-// event to every subscriber; told `rss`, it says how much memory it takes.
+// graphql-ws alone, as its documentation starts it: the schema's text, no checks, no database. Told to wake topics, it hands one
+// event to every subscriber; told `use`, it says what it has used.
 
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { buildSchema } from 'graphql';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
+import { answerParent, useOf } from './contender.ts';
 
 const event = {
   __typename: 'AdapterReady',
@@ -31,19 +32,15 @@ useServer(
   new WebSocketServer({ server, path: '/graphql' }),
 );
 
-function publish(): number {
+function wake(): number {
   const wokenAt = performance.timeOrigin + performance.now();
   const woken = waiting;
   waiting = [];
-  for (const wake of woken) wake();
+  for (const follow of woken) follow();
   return wokenAt;
 }
 
-// nobody asks any more
-process.on('disconnect', () => process.exit());
-process.on('message', (question) =>
-  process.send?.(question === 'publish' ? publish() : process.memoryUsage.rss()),
-);
+answerParent((question) => (question === 'use' ? useOf(process) : wake()));
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   process.send?.({ url: `http://127.0.0.1:${port}`, tokens: ['none'] });
