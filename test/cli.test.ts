@@ -110,6 +110,7 @@ describe('attune all', () => {
     const url = await urlOf(server);
     const token = await server.printed(/Token of the user demo:\n(\S+)/);
     await server.printed(/Tokens for other users/);
+    expect(server.stderr).toContain('tokens are signed with the key of this server');
     const client = new ApiClient(url, token);
     const bodies = [...server.stdout.matchAll(/-d '(.*)'/g)].map(([, body]) => body ?? '');
     expect(bodies).toHaveLength(3);
