@@ -4,10 +4,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { say } from '../../demo/show.ts';
+import { startTraceCollector, type TraceCollector } from '../../test/support/trace-collector.ts';
 import { median } from '../decode/figure.ts';
 import { manyMails } from '../train/mails.ts';
 import { type DevicePage, openDevicePage } from './page.ts';
 import { startBenchServer, writeModes } from './server.ts';
+import { KEEP_REQUESTS, type PageStage, stageLines } from './stages.ts';
 
 const MODE = 'subject';
 const MAILS = 60;
@@ -36,34 +39,64 @@ export async function measureOverhead(model: string): Promise<LoopOverhead> {
     };
     await writeModes(join(folder, 'modes'), [{ from: MODE, lines }]);
     const onLog = (line: string) => void log.push(line);
-    const server = await startBenchServer(folder, { model, modes: [MODE], onLog });
+    const collector = await startTraceCollector();
     try {
-      const page = await openDevicePage(server.account);
+      const traces = collector.url;
+      const server = await startBenchServer(folder, { model, modes: [MODE], onLog, traces });
       try {
-        return await runAll(page, log);
+        const page = await openDevicePage(server.account);
+        try {
+          await page.ask(`(() => {${KEEP_REQUESTS}})()`);
+          return await runAll(page, log, collector);
+        } finally {
+          await page.close();
+        }
       } finally {
-        await page.close();
+        await server.close();
       }
     } finally {
-      await server.close();
+      await collector.close();
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function runAll(page: DevicePage, log: readonly string[]): Promise<LoopOverhead> {
+async function runAll(
+  page: DevicePage,
+  log: readonly string[],
+  { spans }: TraceCollector,
+): Promise<LoopOverhead> {
   const mails = manyMails(MAILS + RUNS - 1);
   const all: number[] = [];
   let adapterBytes = 0;
   for (let run = 0; run < RUNS; run += 1) {
     const pushed = run === 0 ? mails.slice(0, MAILS) : mails.slice(MAILS + run - 1, MAILS + run);
     const seen = trainerTimes(log).length;
-    const result = await page.ask<{ ms: number; bytes: number }>(lagScript(pushed, run));
-    all.push(result.ms - (await trainerTime(log, seen)));
-    adapterBytes = result.bytes;
+    const { ms, bytes, since, stages } = await page.ask<Lag>(lagScript(pushed, run));
+    const trainerMs = await trainerTime(log, seen);
+    all.push(ms - trainerMs);
+    adapterBytes = bytes;
+    await sent(spans, run + 1);
+    say(`run ${run + 1}: ${ms.toFixed(0)} ms, ${trainerMs} of them the trainer's`);
+    for (const line of stageLines(since, spans, stages)) say(line);
   }
   return { all, median: median(all), adapterBytes };
+}
+
+/** What one run's script gives. */
+interface Lag {
+  readonly ms: number;
+  readonly bytes: number;
+  /** When the last change was acknowledged, in milliseconds since the Unix epoch. */
+  readonly since: number;
+  readonly stages: readonly PageStage[];
+}
+
+/** Waits until the spans of so many published runs are there: they are sent once a second. */
+async function sent(spans: TraceCollector['spans'], runs: number): Promise<void> {
+  while (spans.filter(({ name }) => name === 'run').length < runs)
+    await new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 /** Milliseconds from the last acknowledged change to the next version of the adapter in use. */
@@ -82,7 +115,8 @@ function lagScript(mails: ReturnType<typeof manyMails>, versionBefore: number): 
     const ms = performance.now() - acknowledgedAt;
     const { files } = await held();
     const wire = files.find(({ name }) => name.endsWith('.int8'));
-    return { ms, bytes: wire.sizeBytes };
+    const since = performance.timeOrigin + acknowledgedAt;
+    return { ms, bytes: wire.sizeBytes, since, stages: globalThis.stages.splice(0) };
   })()`;
 }
 

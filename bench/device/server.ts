@@ -32,14 +32,16 @@ export function startBenchServer(
     readonly model: string;
     readonly modes: readonly string[];
     readonly onLog?: (line: string) => void;
+    /** Where its spans go. */
+    readonly traces?: string;
   },
 ): Promise<ServerProcess> {
-  const { model, modes, onLog } = options;
+  const { model, modes, onLog, traces } = options;
   const flags = ['--modes-dir', join(folder, 'modes'), '--modes', modes.join(',')];
   const level = ['--log-level', onLog === undefined ? 'warn' : 'info'];
   return startServerProcess({
     dataDir: join(folder, 'data'),
-    flags: [...flags, '--model', model, ...level],
+    flags: [...flags, '--model', model, ...level, ...(traces ? ['--traces', traces] : [])],
     ...(onLog && { onLog }),
   });
 }

@@ -11,6 +11,9 @@ export interface CollectedSpan {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId?: string;
+  /** Nanoseconds since the Unix epoch, as digits. */
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
   /** Which process it was: its role and number. */
   readonly process: string;
 }
