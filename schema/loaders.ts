@@ -9,6 +9,7 @@ import { recordsById } from '../src/changes/records.ts';
 import { datasetsById, latestDatasets } from '../src/dataset/datasets.ts';
 import type { Db } from '../src/db/database.ts';
 import { completionsById } from '../src/feedback/completions.ts';
+import type { ModeCatalog } from '../src/modes/mode.ts';
 import { runsById } from '../src/runs/runs.ts';
 
 /** Loads what an id names; null for no id. */
@@ -24,8 +25,15 @@ export type Loaders = ReturnType<typeof createLoaders>;
 
 type ReadRows<Row> = (db: Db, userId: string, keys: readonly string[]) => Promise<readonly Row[]>;
 
+/** What is read from. */
+interface LoaderParts {
+  readonly db: Db;
+  readonly base: { readonly sha256: string };
+  readonly catalog: Pick<ModeCatalog, 'modes'>;
+}
+
 /** The loaders of one operation; every one reads only what belongs to the user (or ships with a mode). */
-export function createLoaders(db: Db, userId: string, baseSha256: string) {
+export function createLoaders({ db, base, catalog }: LoaderParts, userId: string) {
   const byKey = <Row>(read: ReadRows<Row>, keyOf: (row: Row) => string) =>
     new DataLoader<string, Row | null>(
       async (keys) => {
@@ -48,11 +56,12 @@ export function createLoaders(db: Db, userId: string, baseSha256: string) {
     run: () => byId(runsById),
     liveAdapter: () => byMode(liveAdapters),
     latestDataset: () => byMode(latestDatasets),
-    shippedAdapter: () => byMode((_db, _userId, modes) => shippedAdapters(db, baseSha256, modes)),
+    shippedAdapter: () => byMode((_db, _userId, modes) => shippedAdapters(db, base.sha256, modes)),
     held: () =>
       new DataLoader(
         async (deviceRowIds: readonly string[]) => {
-          const held = await heldAdapters(db, userId, deviceRowIds);
+          const all = await heldAdapters(db, userId, deviceRowIds);
+          const held = all.filter(({ mode }) => catalog.modes.some(({ key }) => key === mode));
           return deviceRowIds.map((id) => held.filter(({ deviceRowId }) => deviceRowId === id));
         },
         { cache: false },

@@ -15,7 +15,7 @@ export const RevokedDevice = objectType({
 });
 
 const EFFECT =
-  'its tokens (claim `device`) are FORBIDDEN, its WebSockets are closed with 4403. Safe to repeat.';
+  'its tokens (claim `device`) are FORBIDDEN (reason DEVICE_REVOKED, at which the SDK removes its copies), its WebSockets are closed with 4403. Safe to repeat.';
 
 /** Turns a lost device away. */
 export const revokeDeviceMutation = mutationField('revokeDevice', {

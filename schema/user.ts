@@ -52,7 +52,7 @@ export const User = objectType({
         pageCompletions(
           services.db,
           user.id,
-          { mode: mode && services.catalog.mode(mode).key },
+          (mode ? [services.catalog.mode(mode)] : services.catalog.modes).map(({ key }) => key),
           page,
         ),
     });

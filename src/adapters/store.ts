@@ -22,6 +22,7 @@ import {
 } from '../sealing/private-folder.ts';
 import { UnsealError } from '../sealing/seal.ts';
 import type { Vault } from '../sealing/vault.ts';
+import { CheckedFiles } from './checked-files.ts';
 import { LINEAGE_FILE } from './lineage.ts';
 import { PEFT_FILES } from './peft-content.ts';
 import { encodeWireFile } from './wire-file.ts';
@@ -32,9 +33,6 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Unfinished folders begin so; none is worked on for longer than this. */
 export const UNFINISHED = '.unfinished-';
 const UNFINISHED_MAX_AGE_MS = 60 * 60 * 1000;
-
-/** Files whose last check is remembered, about 200 bytes each. */
-const MAX_REMEMBERED = 10_000;
 
 /** Whose adapter it is (null: everyone's, shipped with a mode), and the hash of its tensors; a row of the registry is one. */
 export interface AdapterName {
@@ -101,26 +99,32 @@ export async function openAdapterStore(
   };
   const isIntact = async (name: AdapterName) =>
     (await hashOf(await folderOf(name), TENSORS_FILE)) === name.sha256;
-  const check = rememberIntact();
+  const checked = new CheckedFiles();
   const remove = (name: AdapterName) => rm(pathOf(name), { recursive: true, force: true });
   return {
     pathOf,
     folderOf,
     isIntact,
     isServable: async (name) =>
-      (await check(join(pathOf(name), TENSORS_FILE), () => isIntact(name))) === true,
+      (await checked.ask(join(pathOf(name), TENSORS_FILE), name.sha256, () => isIntact(name))) ===
+      true,
     isWhole: async (name, file) => {
       const isSame = async () => (await hashOf(await folderOf(name), file.name)) === file.sha256;
-      return (await check(join(pathOf(name), file.name), isSame)) !== false;
+      return (await checked.ask(join(pathOf(name), file.name), file.sha256, isSame)) !== false;
     },
     put: async (peftFolder, userId) => {
       const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
       try {
-        const name = await nameOf(peftFolder, userId);
+        const files = await readPeftFolder(peftFolder);
+        const name = { userId, sha256: sha256(tensorsOf(files)) };
         const target = await folderOf(name);
         const copy = { ...target, dir: unfinished };
-        await copyPeftFolder(peftFolder, copy, write);
-        return await adopt(copy, target, name.sha256);
+        await writePeftFolder(files, copy, write);
+        const stored = await adopt(copy, target, name.sha256);
+        // they have just been read back: the first device to ask for them need not wait until they are read again
+        for (const { name: file, sha256: hash } of stored.files)
+          await checked.note(join(target.dir, file), hash);
+        return stored;
       } catch (error) {
         await rm(unfinished, { recursive: true, force: true });
         const reason = error instanceof Error ? error.message : String(error);
@@ -169,39 +173,32 @@ async function copiesIn(root: string) {
   });
 }
 
-async function nameOf(peftFolder: Folder, userId: string | null): Promise<AdapterName> {
-  return { userId, sha256: sha256(await readFileIn(peftFolder, TENSORS_FILE)) };
+/** The files of an adapter by name. */
+type PeftFiles = ReadonlyMap<string, Uint8Array>;
+
+/** The files of an adapter, with the one that travels to devices where there can be one. */
+async function readPeftFolder(from: Folder): Promise<PeftFiles> {
+  const files = new Map<string, Uint8Array>();
+  for (const name of await filesIn(dirOf(from))) files.set(name, await readFileIn(from, name));
+  const wire = encodeWireFile(tensorsOf(files));
+  return wire === null ? files : files.set(WIRE_FILE, wire);
 }
 
-/** Makes a check that is asked once for every time and size of a file; null: there is no such file. */
-function rememberIntact(): (
-  path: string,
-  isIntact: () => Promise<boolean>,
-) => Promise<boolean | null> {
-  const intact = new Map<string, string>();
-  return async (path, isIntact) => {
-    const file = await stat(path).catch(nullIfMissing);
-    const state = file && `${file.size} ${file.mtimeMs}`;
-    if (state === null) return null;
-    if (intact.get(path) === state) return true;
-    if (!(await isIntact())) return false;
-    const [oldest] = intact.keys();
-    if (intact.size >= MAX_REMEMBERED && oldest !== undefined) intact.delete(oldest);
-    intact.set(path, state);
-    return true;
-  };
+function tensorsOf(files: PeftFiles): Uint8Array {
+  return must(files.get(TENSORS_FILE), `an adapter has ${TENSORS_FILE}`);
 }
 
-/** Copies the files of an adapter, sealed anew for their place, and adds the one that travels to devices. */
-async function copyPeftFolder(from: Folder, to: PrivateFolder, write: WriteFile): Promise<void> {
+/** Writes the files, sealed for their place. */
+async function writePeftFolder(
+  files: PeftFiles,
+  to: PrivateFolder,
+  write: WriteFile,
+): Promise<void> {
   await mkdir(to.dir);
-  const add = async (name: string, text: Uint8Array) => {
+  for (const [name, text] of files) {
     await write(join(to.dir, name), bytesFor(to, name, text));
     await sync(join(to.dir, name));
-  };
-  for (const name of await filesIn(dirOf(from))) await add(name, await readFileIn(from, name));
-  const wire = encodeWireFile(await readFileIn(from, TENSORS_FILE));
-  if (wire !== null) await add(WIRE_FILE, wire);
+  }
   await sync(to.dir);
 }
 

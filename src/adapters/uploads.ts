@@ -104,11 +104,11 @@ export class Uploads {
   async read(userId: string, upload: Upload): Promise<Buffer> {
     const { id, receivedBytes, sizeBytes } = upload;
     if (receivedBytes < sizeBytes)
-      throw new AppError('BAD_INPUT', `The upload has ${receivedBytes} of ${sizeBytes} bytes.`);
+      throw sendAgain(`The upload has ${receivedBytes} of ${sizeBytes} bytes.`);
     const bytes = await readFile(this.pathOf(userId, id));
     if (bytes.length === sizeBytes && sha256(bytes) === upload.sha256) return bytes;
     await this.remove(userId, id);
-    throw new AppError('BAD_INPUT', `The upload is not the file ${upload.sha256}: begin again.`);
+    throw sendAgain(`The upload is not the file ${upload.sha256}: begin again.`);
   }
 
   /** Notes what was published from it, for the device that did not hear so, and removes its bytes. */
@@ -164,4 +164,9 @@ export class Uploads {
     }
     return left;
   }
+}
+
+/** The error for an upload that is not there as it was sent. */
+function sendAgain(message: string): AppError {
+  return new AppError('BAD_INPUT', message, { reason: 'SEND_AGAIN' });
 }

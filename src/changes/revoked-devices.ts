@@ -108,7 +108,8 @@ export function listRevokedDevices(db: Db, userId: string): Promise<RevokedDevic
 /** The error for whoever asks in the name of a revoked device. */
 export function revoked(deviceId: string): AppError {
   const remedy = 'Sign in anew and register under another deviceId';
-  return new AppError('FORBIDDEN', `The device ${shown(deviceId)} was revoked. ${remedy}.`);
+  const message = `The device ${shown(deviceId)} was revoked. ${remedy}.`;
+  return new AppError('FORBIDDEN', message, { reason: 'DEVICE_REVOKED' });
 }
 
 async function insert({ db, clock }: RevokedDeps, device: DeviceRef): Promise<RevokedDeviceRow> {

@@ -2,6 +2,7 @@
 // schema, which is versioned with the SDK; every failure is an ApiError that says whether to try again.
 
 import type { Clock } from '../lib/clock.ts';
+import type { ErrorReason } from '../lib/errors.ts';
 import type {
   Acknowledgement,
   AdapterMessage,
@@ -10,6 +11,7 @@ import type {
   RatingMessage,
   ReportMessage,
 } from '../sync/protocol.ts';
+import { DOCUMENTS, type OperationName } from './documents.ts';
 import type { NumberedChange } from './sync/outbox.ts';
 
 /** Longest wait for an answer to an operation. */
@@ -32,16 +34,24 @@ export class ApiError extends Error {
   readonly code: string;
   readonly isRetryable: boolean;
   readonly retryAfterMs: number;
+  /** What tells more than the code does, where the server says so. */
+  readonly reason: ErrorReason | null;
 
   constructor(
     code: string,
     message: string,
-    options: { cause?: unknown; isRetryable?: boolean; retryAfterMs?: number | undefined } = {},
+    options: {
+      cause?: unknown;
+      isRetryable?: boolean;
+      retryAfterMs?: number | undefined;
+      reason?: ErrorReason | undefined;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.isRetryable = options.isRetryable ?? false;
     this.retryAfterMs = options.retryAfterMs ?? 0;
+    this.reason = options.reason ?? null;
   }
 }
 
@@ -57,45 +67,6 @@ export interface Registration {
   readonly lastMutationId: number;
   readonly held: readonly { readonly adapter: { readonly id: string } }[];
 }
-
-const FILES = 'files { name url sizeBytes sha256 }';
-const ADAPTER = `id version origin sha256 mode { key } base { sha256 } ${FILES}`;
-
-const DOCUMENTS = {
-  Register: `mutation Register($input: RegisterDeviceInput!) { registerDevice(input: $input) {
-    lastMutationId held { adapter { id } } } }`,
-  Push: `mutation Push($input: PushChangesInput!) { pushChanges(input: $input) { __typename
-    ... on PushAccepted { lastMutationId results { mutationId outcome reason changeSeq } }
-    ... on PushGap { expectedMutationId } } }`,
-  Feed: `query Feed($after: Cursor) { viewer {
-    modes { shippedAdapter { ${ADAPTER} } }
-    adapterFeed(after: $after) { __typename
-    ... on AdapterFeedPage { cursor hasMore checksum events { __typename
-      ... on AdapterReady { cursor adapter { ${ADAPTER} } }
-      ... on AdapterRevoked { cursor adapterId modeKey reason } } }
-    ... on ResyncRequired { code reason } } } }`,
-  Acknowledge: `mutation Acknowledge($input: AcknowledgeAdapterInput!) { acknowledgeAdapter(input: $input) { id } }`,
-  Report: `mutation Report($input: ReportCompletionInput!) { reportCompletion(input: $input) { id } }`,
-  Rate: `mutation Rate($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }`,
-  Modes: `query Modes { viewer { modes { key definition trainingFiles { name url sizeBytes sha256 } } } }`,
-  Base: `query Base { viewer { modes { base { name sha256 ${FILES} } } } }`,
-  BeginUpload: `mutation BeginUpload($input: BeginAdapterUploadInput!) { beginAdapterUpload(input: $input) {
-    id url receivedBytes } }`,
-  Publish: `mutation Publish($input: PublishAdapterInput!) { publishAdapter(input: $input) { id version } }`,
-  Withdraw: `mutation Withdraw($adapterId: ID!) { withdrawAdapter(adapterId: $adapterId) { id } }`,
-  Versions: `query Versions($mode: String!, $after: String) { viewer { mode(key: $mode) {
-    adapters(first: 100, after: $after) { edges { node { id status files { sha256 } } }
-      pageInfo { hasNextPage endCursor } } } } }`,
-  Records: `query Records($source: String!, $after: String) { viewer {
-    records(source: $source, first: 100, after: $after) {
-      edges { node { recordId } } pageInfo { hasNextPage endCursor } } } }`,
-  Complete: `mutation Complete($input: CompleteInput!) { complete(input: $input) {
-    id text finishReason dataThrough adapter { id version sha256 }
-    logprobs { token logprob topLogprobs { token logprob } } } }`,
-} as const;
-
-/** The names of the operations that the SDK sends. */
-export type OperationName = keyof typeof DOCUMENTS;
 
 /** One user's server, from one device. */
 export class Api {
@@ -158,16 +129,39 @@ export class Api {
   ): Promise<T> {
     const body = JSON.stringify({ operationName, query: DOCUMENTS[operationName], variables });
     const headers = { 'content-type': 'application/json' };
-    const { answer, response } = await this.#inTime(signal, async (ended) => {
-      const reply = await this.send('/graphql', { method: 'POST', headers, body, signal: ended });
-      return { response: reply, answer: await bodyOf(reply) };
-    });
+    const { answer, response } = await this.exchange(
+      '/graphql',
+      { method: 'POST', headers, body, signal },
+      async (reply) => ({ response: reply, answer: await bodyOf(reply) }),
+    );
     const [error] = answer.errors ?? [];
     if (error === undefined && answer.data) return answer.data as T;
     throw toApiError(response, error);
   }
 
-  /** One request with the user's token. A token that the server refuses is replaced once.
+  /** The JSON at the path; null: there is none. Throws ApiError. */
+  find<T>(path: string, signal: AbortSignal): Promise<T | null> {
+    return this.exchange(path, { signal }, async (response) => {
+      if (response.status === 404) return null;
+      if (response.status !== 200) throw await errorOf(response);
+      return (await response.json().catch((cause: unknown) => {
+        throw offline(cause);
+      })) as T;
+    });
+  }
+
+  /** A request and what `read` makes of the answer, both within half a minute. Throws ApiError, or the signal's reason. */
+  exchange<T>(
+    path: string,
+    init: RequestInit & { readonly signal: AbortSignal },
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
+    return this.#inTime(init.signal, async (signal) =>
+      read(await this.send(path, { ...init, signal })),
+    );
+  }
+
+  /** One request with the user's token, for as long as it takes. A token that the server refuses is replaced once.
    *  Throws ApiError OFFLINE when nothing answers. */
   async send(path: string, init: RequestInit): Promise<Response> {
     const token = await this.token(null);
@@ -224,6 +218,7 @@ export class Api {
     try {
       return await Promise.race([task(ended), late]);
     } finally {
+      // ends the clock's wait, whose rejection then says only that
       late.catch(() => undefined);
       done.abort();
     }
@@ -246,6 +241,7 @@ interface GraphQLFailure {
     readonly code?: string;
     readonly retryable?: boolean;
     readonly retryAfterMs?: number;
+    readonly reason?: ErrorReason;
   };
 }
 
@@ -272,11 +268,12 @@ async function bodyOf(response: Response): Promise<GraphQLAnswer> {
 }
 
 function toApiError(response: Response, failure: GraphQLFailure | undefined): ApiError {
-  const { code, retryable, retryAfterMs } = failure?.extensions ?? {};
+  const { code, retryable, retryAfterMs, reason } = failure?.extensions ?? {};
   const bare = statusError(response, failure?.message ?? 'the server');
   return new ApiError(code ?? bare.code, failure?.message ?? bare.message, {
     isRetryable: retryable ?? bare.isRetryable,
     retryAfterMs: retryAfterMs ?? bare.retryAfterMs,
+    reason,
   });
 }
 
@@ -288,7 +285,7 @@ const STATUS_CODES: Readonly<Record<number, string>> = {
 };
 
 /** An answer without a body that says more, as an error; `what` did not do as it was asked. */
-export function statusError({ status, headers }: Response, what: string): ApiError {
+function statusError({ status, headers }: Response, what: string): ApiError {
   const seconds = Number(headers.get('retry-after') ?? 0);
   return new ApiError(STATUS_CODES[status] ?? `HTTP_${status}`, `${what} answered ${status}`, {
     // a success that is none is a proxy's page

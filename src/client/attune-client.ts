@@ -16,6 +16,7 @@ import { backoffMs } from './sync/backoff.ts';
 import { Bell } from './sync/bell.ts';
 import { type DeviceEvent, type DeviceState, TRANSITIONS } from './sync/device-state.ts';
 import type { RejectedChange } from './sync/outbox.ts';
+import { disown } from './sync/owner.ts';
 import type { RatedAnswer, Rating } from './sync/ratings.ts';
 import { forgetFailures } from './sync/shelf.ts';
 import { syncOnce } from './sync/sync-once.ts';
@@ -57,7 +58,7 @@ export class AttuneClient {
     const onReport = () => this.#bell.ring();
     this.#answers = new LocalAnswers(parts, { engine, limits, onReport });
     this.#running = this.#run();
-    // close() reports what ended it
+    // onState has been told what ended it, and close() throws it
     this.#running.catch(() => undefined);
   }
 
@@ -195,6 +196,7 @@ export class AttuneClient {
     let failures = 0;
     while (this.#state !== 'closed') {
       if (this.#state === 'paused' || this.#state === 'signed-out') {
+        // rejects only when the client is closed, which the loop sees
         await this.#bell.rung(this.#closing.signal).catch(() => undefined);
         continue;
       }
@@ -259,6 +261,7 @@ export class AttuneClient {
       this.#enter('close', error instanceof Error ? error : null);
       throw error;
     }
+    if (error.reason === 'DEVICE_REVOKED') await disown(this.#parts);
     if (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN') {
       this.#enter('refused', error);
       return;
@@ -269,6 +272,7 @@ export class AttuneClient {
     const early = new AbortController();
     const ended = AbortSignal.any([signal, early.signal]);
     const over = [this.#clock.sleep(ms, ended), this.#resumed(ended)];
+    // they reject only when the client is paused or closed, which the loop sees
     await Promise.race(over.map((one) => one.catch(() => undefined)));
     early.abort();
     await Promise.allSettled(over);

@@ -136,12 +136,10 @@ export async function openCompletions<Row extends { readonly text: Uint8Array | 
 export async function pageCompletions(
   db: Db,
   userId: string,
-  filter: { mode?: string | null | undefined },
+  modes: readonly string[],
   args: PageArgs,
 ): Promise<Page<CompletionRow>> {
-  const all = completionsOf(db, userId);
-  const mode = filter.mode ?? null;
-  const rows = mode === null ? all : all.where('mode', '=', mode);
+  const rows = completionsOf(db, userId).where('mode', 'in', modes);
   const found = await page(rows, { column: 'seq', order: 'desc' }, args);
   const { edges, pageInfo } = await openPage(db, 'completions', userId, found);
   const shown = edges.map(({ cursor, node }) => ({

@@ -17,20 +17,26 @@ export const ERROR_CODES = {
 /** One of the codes a client may see in `extensions.code`. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** What tells a client more than the code does: a revoked device removes its copies; an upload that did not arrive as it was
+ *  sent is sent anew from its first byte. */
+export type ErrorReason = 'DEVICE_REVOKED' | 'SEND_AGAIN';
+
 /** An error that is the caller's to read: its message names the value, what was expected and the remedy. */
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
+  readonly reason: ErrorReason | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { cause?: unknown; retryAfterMs?: number } = {},
+    options: { cause?: unknown; retryAfterMs?: number; reason?: ErrorReason } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'AppError';
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.reason = options.reason;
   }
 }
 

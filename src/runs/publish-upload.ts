@@ -67,7 +67,9 @@ export async function publishUpload(
 ): Promise<AdapterRow> {
   const upload = await deps.uploads.find(userId, training.uploadId);
   if (upload === null || upload.mode !== mode.key)
-    throw new AppError('NOT_FOUND', 'You have no such upload: begin again.');
+    throw new AppError('NOT_FOUND', 'You have no such upload: begin again.', {
+      reason: 'SEND_AGAIN',
+    });
   const published = await publishedFrom(deps, upload, training);
   if (published !== null) return published;
   checkClaims(deps, mode, training);

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { eventsThatMatter } from '../adapters/feed-events.ts';
 import type { Db } from '../db/database.ts';
 import type { AdapterRow, FeedKind } from '../db/schema.ts';
-import { columnOf } from '../db/sql-array.ts';
+import { columnOf, sqlArray } from '../db/sql-array.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError, must } from '../lib/errors.ts';
 import { toGlobalId } from '../lib/global-id.ts';
@@ -20,6 +20,8 @@ export interface FeedDeps {
   readonly clock: Clock;
   /** Signs cursors: readCursorSecret. */
   readonly cursorSecret: Uint8Array;
+  /** The modes that this server has: adapters of others are none of its devices'. */
+  readonly catalog: { readonly modes: readonly { readonly key: string }[] };
 }
 
 /** An adapter to install or to remove, and the position after it. */
@@ -67,7 +69,8 @@ export interface FeedPlace {
   readonly after: string | null;
 }
 
-/** The next events after a cursor, every one of them. From null: the live adapters, and the revocations of adapters that
+/** The next events after a cursor, every one of them but those of modes that this server does not have. From null: the
+ *  live adapters, and the revocations of adapters that
  *  one of the user's devices still holds. Throws BAD_INPUT unless `first` is from 1 to 100. */
 export async function readFeed(
   deps: FeedDeps,
@@ -135,7 +138,7 @@ function pageOf(
 /** The checksum of what a device holds that has taken every event up to the end of this page; null in the middle of the
  *  feed, and when something has happened since the page was read. */
 export async function checksumAfter(
-  { db }: Pick<FeedDeps, 'db'>,
+  { db, catalog }: Pick<FeedDeps, 'db' | 'catalog'>,
   userId: string,
   page: FeedPage,
 ): Promise<string | null> {
@@ -145,6 +148,7 @@ export async function checksumAfter(
     .select(['mode', 'id'])
     .where('userId', '=', userId)
     .where('status', '=', 'LIVE')
+    .where(isServed(catalog))
     .execute();
   const { feedSeq } = await db
     .selectFrom('users')
@@ -181,7 +185,7 @@ const resync = (code: ResyncCode): Resync => ({ kind: 'resync', code, reason: RE
 /** How far the feed of each place reaches, on every row, and the events in order, one a row; the READY ones with their
  *  adapters. One statement: all phones of a server may look at the same moment. */
 async function readRows(
-  { db, clock }: FeedDeps,
+  { db, clock, catalog }: FeedDeps,
   asked: readonly { place: number; userId: string; given: FeedPosition | null }[],
   limit: number,
 ) {
@@ -191,7 +195,9 @@ async function readRows(
   }));
   const places = sql<Asked>`unnest(${columnOf(columns, 'place', 'integer')}, ${columnOf(columns, 'userId', 'uuid')},
     ${columnOf(columns, 'seq', 'integer')}, ${columnOf(columns, 'freshThrough', 'integer')})`;
-  const events = eventsAfter(db, new Date(clock.now())).limit(limit);
+  const events = eventsAfter(db, new Date(clock.now()))
+    .where((eb) => eb.or([eb('kind', '=', 'REVOKED'), isServed(catalog)]))
+    .limit(limit);
   const rows = await db
     .selectFrom(places.as<'asked'>(sql`asked(place, user_id, seq, fresh_through)`))
     .innerJoin('users', 'users.id', 'asked.userId')
@@ -212,6 +218,12 @@ async function readRows(
     // what a join has not found is null in every column
     event: row.eventSeq === null ? null : splitRow(row as EventRow),
   }));
+}
+
+/** Whether a row's mode is one of the server's. */
+function isServed({ modes }: FeedDeps['catalog']) {
+  const keys = modes.map(({ key }) => key);
+  return sql<boolean>`mode = any(${sqlArray('text', keys)})`;
 }
 
 /** A place as the statement sees it. */

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { type RequestHandler, type Response, Router } from 'express';
 import type { Upload, Uploads } from '../adapters/uploads.ts';
 import type { UserRow } from '../db/schema.ts';
-import { AppError, ERROR_CODES, type ErrorCode } from '../lib/errors.ts';
+import { AppError, ERROR_CODES } from '../lib/errors.ts';
 
 /** What receiving needs. */
 export interface ReceiveDeps {
@@ -37,7 +37,7 @@ export function receiveUploads({ uploads, authenticate }: ReceiveDeps): Router {
     async (request, response) => {
       const { id: userId } = await authenticate(request);
       const upload = await uploads.find(userId, request.params.id);
-      if (upload === null) return refuse(response, 'NOT_FOUND', 404, 'You have no such upload.');
+      if (upload === null) return refuse(response, 404, none());
       await act({ userId, upload }, request, response);
     };
   router.head(
@@ -55,7 +55,7 @@ export function receiveUploads({ uploads, authenticate }: ReceiveDeps): Router {
       if (range.first !== receivedBytes || busy.has(id)) {
         response.set(OFFSET_HEADER, String(receivedBytes));
         const message = `The upload goes on at byte ${receivedBytes}, not ${range.first}.`;
-        return refuse(response, 'CONFLICT', 409, message);
+        return refuse(response, 409, new AppError('CONFLICT', message));
       }
       busy.add(id);
       try {
@@ -102,7 +102,12 @@ function limitedTo(bytes: number): Transform {
   });
 }
 
-function refuse(response: Response, code: ErrorCode, status: number, message: string): void {
-  const extensions = { code, retryable: ERROR_CODES[code].retryable };
+function refuse(response: Response, status: number, error: AppError): void {
+  const { message, code, reason } = error;
+  const extensions = { code, retryable: ERROR_CODES[code].retryable, ...(reason && { reason }) };
   response.status(status).json({ errors: [{ message, extensions }] });
+}
+
+function none(): AppError {
+  return new AppError('NOT_FOUND', 'You have no such upload.', { reason: 'SEND_AGAIN' });
 }

@@ -117,8 +117,7 @@ function operationPlugin(gate: OperationGate): ApolloServerPlugin<HttpContext> {
 /** Nothing was run: a mistake of the caller's has a status that says so, as one that Apollo finds. */
 function withStatus(error: unknown): unknown {
   if (!(error instanceof AppError)) return error;
-  const { message, code, retryAfterMs } = error;
-  const shown = [{ message, extensions: { code, retryAfterMs } }];
+  const shown = [appError(error)];
   const headers = new HeaderMap();
   setErrorHeaders(headers, shown);
   const status = httpStatusOf(shown);

@@ -52,11 +52,9 @@ export function retryAfterMsOf(errors: readonly GraphQLFormattedError[]): number
 }
 
 /** What clients see of an error that is theirs. */
-export function appError({ message, code, retryAfterMs }: AppError): GraphQLFormattedError {
-  return {
-    message,
-    extensions: retryAfterMs === undefined ? { code } : { code, retryAfterMs },
-  };
+export function appError({ message, code, retryAfterMs, reason }: AppError): GraphQLFormattedError {
+  const more = { ...(retryAfterMs !== undefined && { retryAfterMs }), ...(reason && { reason }) };
+  return { message, extensions: { code, ...more } };
 }
 
 /** The code of an error that a client sees. */

@@ -110,7 +110,7 @@ export function createOperationGate(options: {
         services,
         // most subscriptions live for hours and need none
         get loaders() {
-          loaders ??= createLoaders(services.db, viewer.id, services.base.sha256);
+          loaders ??= createLoaders(services, viewer.id);
           return loaders;
         },
         signal,

@@ -107,24 +107,24 @@ export async function newTrainee(database: Database) {
   return { db, deps, userId, startRun, publish };
 }
 
-/** Publishes stored bytes as the next `subject` adapter of the user of that name. */
+/** Publishes stored bytes as the next adapter of the mode (`subject`) of the user of that name. */
 export async function publishTo(
   database: Database,
   deps: RegistryDeps,
-  subject: string,
+  { subject, mode = 'subject' }: { readonly subject: string; readonly mode?: string },
   put: (
     userId: string,
   ) => Promise<{ readonly sha256: string; readonly files: readonly StoredFile[] }>,
 ): Promise<AdapterRow> {
   const db = database.kysely;
   const { id: userId } = await ensureUser(db, subject, new Date());
-  const run = { userId, mode: 'subject', status: 'RUNNING' as const, forced: false, losses: '[]' };
+  const run = { userId, mode, status: 'RUNNING' as const, forced: false, losses: '[]' };
   const { id: runId } = await db
     .insertInto('runs')
     .values({ ...run, attempt: 1, queuedAt: new Date() })
     .returning('id')
     .executeTakeFirstOrThrow();
-  const parentId = (await liveAdapter(db, userId, 'subject'))?.id ?? null;
+  const parentId = (await liveAdapter(db, userId, mode))?.id ?? null;
   const candidate = { ...candidateOf('', { parentId }), ...(await put(userId)) };
-  return publishAdapter(deps, { runId, attempt: 1, userId, mode: 'subject' }, candidate);
+  return publishAdapter(deps, { runId, attempt: 1, userId, mode }, candidate);
 }

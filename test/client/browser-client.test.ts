@@ -62,7 +62,9 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
       const trained = await mkdtemp(join(folder, 'trained-'));
       await writeFile(join(trained, 'adapter_config.json'), '{}');
       await writeFile(join(trained, TENSORS), content);
-      await publishTo(database(), api.services, user, (userId) => store.put(trained, userId));
+      await publishTo(database(), api.services, { subject: user }, (userId) =>
+        store.put(trained, userId),
+      );
     };
 
     /** Starts the client in a page that has just been opened. */

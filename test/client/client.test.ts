@@ -196,6 +196,27 @@ describe('a client', () => {
     expect(server.applied).toHaveLength(1);
   });
 
+  it('removes all that is its user’s when it is told that it was revoked (DEV-29)', async () => {
+    let isRevoked = false;
+    const oracle = new OracleServer();
+    const { client, reach, next, disk } = await setUp({
+      fetch: (url, init) => {
+        if (!isRevoked) return oracle.fetch(url, init);
+        const extensions = { code: 'FORBIDDEN', reason: 'DEVICE_REVOKED' };
+        return Promise.resolve(Response.json({ errors: [{ extensions }] }, { status: 403 }));
+      },
+    });
+    oracle.publish('subject', 'tensors');
+    await reach('live');
+    isRevoked = true;
+    const refused = next('signed-out');
+    await client.push([changeNamed('a')]);
+    await refused;
+    expect([await client.pendingCount(), await client.adapter('subject')]).toEqual([0, null]);
+    expect([...disk.state.keys()].sort()).toEqual(['keys', 'modes']);
+    expect([...disk.content]).toEqual([]);
+  });
+
   it('waits as long as a proxy asks that knows nothing of us (DEV-10)', async () => {
     const server = new OracleServer();
     const waits: number[] = [];

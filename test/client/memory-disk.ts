@@ -42,6 +42,7 @@ export class MemoryDisk {
             else this.state.set(key, copy(value));
           }
         }),
+      compact: () => step(() => undefined),
       files: this.#files(step),
       close: () => Promise.resolve(),
     };

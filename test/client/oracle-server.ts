@@ -31,6 +31,8 @@ export class OracleServer {
   readonly reports = new Map<string, Json>();
   /** The verdicts on reported answers. */
   readonly ratings = new Map<string, string>();
+  /** Whose all this is. */
+  user = 'the user';
   /** Devices that are turned away; a device's token is its id. */
   readonly revoked = new Set<string>();
   readonly uploads = new OracleUploads({
@@ -180,7 +182,7 @@ export class OracleServer {
     const token = new Headers(init.headers).get('authorization')?.slice('Bearer '.length) ?? '';
     if (this.revoked.has(token)) return new Response('revoked', { status: 403 });
     if (pathname.startsWith('/uploads/'))
-      return this.uploads.put(pathname.slice('/uploads/'.length), init, fault === 'cut');
+      return this.uploads.put(pathname.slice('/uploads/'.length), init, fault);
     if (pathname.startsWith('/manifests/')) return this.#manifest(pathname, fault);
     if (pathname === '/.well-known/attune-keys.json') {
       const { d: _private, ...shown } = this.key;
@@ -195,12 +197,13 @@ export class OracleServer {
     const operation = must(this.#operations[operationName], `operation ${operationName}`);
     const answer = operation(variables.input ?? variables);
     if (typeof answer === 'string') {
-      return Response.json({ errors: [{ message: answer, extensions: { code: answer } }] });
+      const [code, reason] = answer.split(' ');
+      return Response.json({ errors: [{ message: answer, extensions: { code, reason } }] });
     }
     return Response.json({ data: answer });
   }
 
-  /** By name: the data, or the code of an error. */
+  /** By name: the data, or the code of an error and its reason. */
   readonly #operations: Readonly<Record<string, (input: never) => object | string>> = {
     Register: ({ deviceId }: { deviceId: string }) => {
       const { answers, held } = this.#device(deviceId);
@@ -215,7 +218,7 @@ export class OracleServer {
       const modes = shipped.map((shippedAdapter) => ({ shippedAdapter }));
       return { viewer: { modes, adapterFeed: this.#feed.page(after) } };
     },
-    Modes: () => ({ viewer: { modes: [KEEPER] } }),
+    Modes: () => ({ viewer: { id: this.user, modes: [KEEPER] } }),
     Acknowledge: (input: { deviceId: string; adapterId: string; state: string }) =>
       this.#acknowledge(input),
     Report: ({ clientId, text }: { clientId: string; text: string }) => {

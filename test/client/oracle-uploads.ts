@@ -2,6 +2,7 @@
 
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
+import type { Fault } from './oracle-files.ts';
 
 /** What a device says when it begins. */
 interface Plan {
@@ -41,15 +42,20 @@ export class OracleUploads {
     return { beginAdapterUpload: { id, url: `/uploads/${id}`, receivedBytes } };
   }
 
-  /** Takes a body, or half of it where it is cut. */
-  put(id: string, { headers, body }: RequestInit, isCut: boolean): Response {
+  /** Takes a body, half of it where it is cut, another one where it is flipped. */
+  put(id: string, { headers, body }: RequestInit, fault: Fault): Response {
     const upload = this.#uploads.get(id);
-    if (upload === undefined) return new Response('gone', { status: 404 });
+    if (upload === undefined) {
+      const extensions = { code: 'NOT_FOUND', reason: 'SEND_AGAIN' };
+      return Response.json({ errors: [{ message: 'gone', extensions }] }, { status: 404 });
+    }
     const range = new Headers(headers).get('content-range') ?? '';
     const first = Number(/^bytes (\d+)-/.exec(range)?.[1]);
     const isNext = first === upload.bytes.length;
     const sent = new Uint8Array(body as Uint8Array<ArrayBuffer>);
-    const taken = isCut ? sent.subarray(0, sent.length / 2) : sent;
+    const isCut = fault === 'cut';
+    const taken = (isCut ? sent.subarray(0, sent.length / 2) : sent).slice();
+    if (fault === 'flipped' && taken.length > 0) taken[0] = 255 - Number(taken[0]);
     if (isNext) upload.bytes = Buffer.concat([upload.bytes, taken]);
     if (isCut) throw new TypeError('fetch failed');
     const answer = { 'upload-offset': String(upload.bytes.length) };
@@ -58,10 +64,13 @@ export class OracleUploads {
 
   publish(input: { uploadId: string; mode: string; parentId: string | null }): object | string {
     const upload = this.#uploads.get(input.uploadId);
-    if (upload === undefined) return 'NOT_FOUND';
+    if (upload === undefined) return 'NOT_FOUND SEND_AGAIN';
     if (upload.published !== null && upload.published.parentId === input.parentId)
       return { publishAdapter: { id: upload.published.adapterId, version: 0 } };
-    if (sha256(must(upload.bytes, 'bytes')) !== upload.sha256) return 'BAD_INPUT';
+    if (sha256(must(upload.bytes, 'bytes')) !== upload.sha256) {
+      this.#uploads.delete(input.uploadId);
+      return 'BAD_INPUT SEND_AGAIN';
+    }
     if (this.#registry.liveId(input.mode) !== input.parentId) return 'CONFLICT';
     const content = Buffer.from(upload.bytes).toString();
     const adapterId = this.#registry.publish(input.mode, content);

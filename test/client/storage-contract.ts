@@ -28,6 +28,23 @@ export function storageContract(newDisk: () => () => Promise<DeviceStorage>): vo
     await second.close();
   });
 
+  it('has the same state after it was compacted, and goes on', async () => {
+    const open = newDisk();
+    const first = await open();
+    await first.write([['a', 'one']]);
+    await first.write([['b', 'two']]);
+    await first.write([['a', undefined]]);
+    await first.compact();
+    await first.write([['c', 'three']]);
+    await first.close();
+    const second = await open();
+    expect(await second.list('')).toEqual([
+      ['b', 'two'],
+      ['c', 'three'],
+    ]);
+    await second.close();
+  });
+
   it('appends to files, names their hash, renames and removes them', async () => {
     const { files, close } = await newDisk()();
     expect(await files.size('x.part')).toBeNull();

@@ -145,7 +145,7 @@ async function checkUpgraded(
     });
     const device = { deviceId: 'phone', name: 'Renamed', platform: 'test' };
     expect(await registerDevice(deps, userId, device)).toMatchObject({ lastMutationId: 4 });
-    const completions = await pageCompletions(db, userId, {}, {});
+    const completions = await pageCompletions(db, userId, ['subject'], {});
     const [completion] = completions.edges.map(({ node }) => node);
     expect(completion).toMatchObject({
       input: INPUT,

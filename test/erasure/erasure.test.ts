@@ -61,7 +61,7 @@ describeEachDatabase('erasing', (database) => {
     const { complete } = await client.ask(COMPLETE, { input });
     const rating = { completionId: complete.id, better: 'On Friday at nine' };
     await client.ask(RATE, { input: rating });
-    const adapter = await publishTo(database(), one.services, subject, async (owner) => {
+    const adapter = await publishTo(database(), one.services, { subject }, async (owner) => {
       const folder = await mkdtemp(join(dir, 'trained-'));
       await writeFile(join(folder, 'adapter_config.json'), '{}');
       await writeFile(join(folder, 'adapter_model.safetensors'), `of ${owner}`);

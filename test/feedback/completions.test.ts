@@ -69,7 +69,7 @@ describeEachDatabase('completions', (database: () => Database) => {
     expect(await completionById(db, stranger.id, id)).toBeNull();
     expect(await completionByClientId(db, stranger.id, 'k')).toBeNull();
     expect(await completionsById(db, stranger.id, [id])).toEqual([]);
-    expect((await pageCompletions(db, stranger.id, {}, {})).edges).toEqual([]);
+    expect((await pageCompletions(db, stranger.id, ['subject'], {})).edges).toEqual([]);
   });
 
   it('pages from the newest to the oldest, of one mode or of all', async () => {
@@ -77,12 +77,12 @@ describeEachDatabase('completions', (database: () => Database) => {
     await store(user, { text: 'old' });
     await store(user, { text: 'middle', mode: 'continue' });
     await store(user, { text: 'new' });
-    const texts = async (filter: { mode?: string }, first: number) => {
-      const { edges } = await pageCompletions(database().kysely, user.id, filter, { first });
+    const texts = async (modes: readonly string[], first: number) => {
+      const { edges } = await pageCompletions(database().kysely, user.id, modes, { first });
       return edges.map(({ node }) => node.text);
     };
-    expect(await texts({}, 2)).toEqual(['new', 'middle']);
-    expect(await texts({ mode: 'subject' }, 20)).toEqual(['new', 'old']);
+    expect(await texts(['subject', 'continue'], 2)).toEqual(['new', 'middle']);
+    expect(await texts(['subject'], 20)).toEqual(['new', 'old']);
   });
 });
 

@@ -86,7 +86,7 @@ describeWithDatabase('a stranger', (database) => {
       { input: { completionId: complete.id, better: MARK } },
     );
     for (const content of ['older', 'newer'])
-      await publishTo(database(), api.services, subject, async (userId) => {
+      await publishTo(database(), api.services, { subject }, async (userId) => {
         const folder = await mkdtemp(join(dir, 'trained-'));
         await writeFile(join(folder, 'adapter_config.json'), '{}');
         await writeFile(join(folder, 'adapter_model.safetensors'), `${MARK} ${content}`);
@@ -202,7 +202,9 @@ describeWithDatabase('a stranger', (database) => {
         await anna.ask(COMPLETE, { input: { ...input, input: { body: MARK } } });
         for (const client of [anna, bert])
           await client.ask('mutation { retrain(mode: "subject") { id } }');
-        await publishTo(database(), api.services, 'bert', (userId) => own(userId, field.name));
+        await publishTo(database(), api.services, { subject: 'bert' }, (userId) =>
+          own(userId, field.name),
+        );
         const heard = JSON.stringify((await first).value);
         for (const name of names) expect(heard, field.name).not.toContain(name);
       } finally {

@@ -20,6 +20,7 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { openLocalWakeups, type Wakeups } from '../../src/lib/wakeups.ts';
 import type { Base } from '../../src/model/base/base-package.ts';
 import type { Tokenizer } from '../../src/model/tokenizer/tokenizer.ts';
+import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { startServer } from '../../src/server.ts';
 import { readCursorSecret } from '../../src/sync/cursor.ts';
 import { openManifestKeys } from '../../src/sync/manifest-keys.ts';
@@ -90,6 +91,8 @@ interface Given extends Partial<Protection> {
   readonly authenticator?: Authenticator;
   readonly wakeups?: Wakeups;
   readonly storesCompletions?: boolean;
+  /** Other modes than the shipped ones. */
+  readonly catalog?: ModeCatalog;
 }
 
 /** Starts a server on the database. */
@@ -99,14 +102,22 @@ export async function startApi(
   store: AdapterStore = fullStore,
   given: Given = {},
 ): Promise<Api> {
-  const { wakeups = openLocalWakeups(), authenticator, storesCompletions, ...protection } = given;
+  const { wakeups = openLocalWakeups(), authenticator, storesCompletions, ...more } = given;
+  const { catalog = await loadShippedModes(), ...protection } = more;
   const dataDir = await mkdtemp(join(tmpdir(), 'attune-api-'));
   const engine = new FakeEngine();
   const manifestKeys = await openManifestKeys(dataDir);
   const log: string[] = [];
   const outcomes: Parameters<OnOperation>[0][] = [];
   const parts = {
-    ...(await servicesOf(database, { engine, clock, wakeups, dataDir, storesCompletions })),
+    ...(await servicesOf(database, {
+      engine,
+      clock,
+      wakeups,
+      dataDir,
+      catalog,
+      storesCompletions,
+    })),
     ...{ store, manifestKeys, wakeups },
   };
   const onError = (error: unknown) => log.push(String(error));
@@ -149,13 +160,13 @@ async function servicesOf(
     readonly clock: Clock;
     readonly wakeups: Wakeups;
     readonly dataDir: string;
+    readonly catalog: ModeCatalog;
     readonly storesCompletions: boolean | undefined;
   },
 ): Promise<Omit<Services, 'manifestKeys' | 'revokedDevices'>> {
   const db = database.kysely;
   const parts = {
     db,
-    catalog: await loadShippedModes(),
     base: FAKE_BASE,
     baseSha256: FAKE_BASE.sha256,
     store: fullStore,

@@ -138,6 +138,23 @@ describe('an upload', () => {
     expect(await device.publish(begun.id)).toMatchObject({ version: 1, origin: 'DEVICE' });
   });
 
+  it('that arrived otherwise than it was sent is to be sent again, from its first byte (DEV-30)', async () => {
+    const device = await newDevice();
+    await device.push();
+    const bytes = wireOf(6);
+    const { id, url } = await device.begin(bytes);
+    await device.put(url, bytes.slice().fill(7, 0, 50), 0, bytes.length);
+    await expect(device.publish(id)).rejects.toThrow('"code":"BAD_INPUT","reason":"SEND_AGAIN"');
+    const gone = await device.put(url, bytes, 0, bytes.length);
+    const { errors } = (await gone.json()) as { errors: { extensions: object }[] };
+    expect([gone.status, errors[0]?.extensions]).toMatchObject([
+      ...[404, { code: 'NOT_FOUND', reason: 'SEND_AGAIN' }],
+    ]);
+    expect(await device.begin(bytes)).toMatchObject({ id, receivedBytes: 0 });
+    await device.put(url, bytes, 0, bytes.length);
+    expect(await device.publish(id)).toMatchObject({ version: 1, origin: 'DEVICE' });
+  });
+
   it('is its user’s alone, and of the size that it was to have', async () => {
     const device = await newDevice();
     const bytes = wireOf(2);

@@ -14,7 +14,8 @@ import { handClock } from '../support/hand-clock.ts';
 export async function newSubscriber(database: Database) {
   const trainee = await newTrainee(database);
   const { db, userId } = trainee;
-  const deps = { ...trainee.deps, cursorSecret: await readCursorSecret(db) };
+  const catalog = { modes: ['subject', 'reply', 'continue'].map((key) => ({ key })) };
+  const deps = { ...trainee.deps, cursorSecret: await readCursorSecret(db), catalog };
   const deviceId = 'phone';
   await registerDevice(deps, userId, { deviceId, name: 'Phone', platform: 'test' });
   return {

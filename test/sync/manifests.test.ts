@@ -33,7 +33,9 @@ describeWithDatabase('manifests', (database) => {
   const publish = async (user: string, content: string) => {
     const files = filesOf(content);
     const stored = { sha256: sha256(content), files };
-    const adapter = await publishTo(database(), api.services, user, () => Promise.resolve(stored));
+    const adapter = await publishTo(database(), api.services, { subject: user }, () =>
+      Promise.resolve(stored),
+    );
     return { adapter, path: `/manifests/${toGlobalId('Adapter', adapter.id)}` };
   };
 

@@ -42,9 +42,9 @@ export class KnownModes {
     return Object.values((await this.#read()) ?? {}).flatMap(({ trainingFiles }) => trainingFiles);
   }
 
-  /** Asks the server. Throws ApiError. */
-  async refresh(api: Api, signal: AbortSignal): Promise<void> {
-    type Answer = { viewer: { modes: ({ key: string } & KnownMode)[] } };
+  /** Asks the server; returns its name of the user whose modes they are. Throws ApiError. */
+  async refresh(api: Api, signal: AbortSignal): Promise<string> {
+    type Answer = { viewer: { id: string; modes: ({ key: string } & KnownMode)[] } };
     const { viewer } = await api.ask<Answer>('Modes', {}, signal);
     const modes: Kept = Object.fromEntries(
       viewer.modes.map(({ key, definition, trainingFiles }) => [
@@ -52,8 +52,9 @@ export class KnownModes {
         { definition, trainingFiles },
       ]),
     );
-    if (JSON.stringify(await this.#read()) === JSON.stringify(modes)) return;
-    await this.#storage.write([[KEY, modes as unknown as Json]]);
+    if (JSON.stringify(await this.#read()) !== JSON.stringify(modes))
+      await this.#storage.write([[KEY, modes as unknown as Json]]);
+    return viewer.id;
   }
 
   async #read(): Promise<Kept | null> {

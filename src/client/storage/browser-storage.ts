@@ -47,6 +47,8 @@ export async function openBrowserStorage(
           else store.put(value, key);
         }
       }),
+    // the database clears up by itself
+    compact: () => Promise.resolve(),
     files: (await privateFiles(name, browser)) ?? databaseFiles(db, range),
     close: () => {
       db.close();
@@ -95,7 +97,7 @@ async function change(
     await changeOrAbort(transaction, () => step(transaction.objectStore(name)));
     await completion;
   } catch (error) {
-    // both may fail, for the same reason
+    // the transaction fails with its step, for the same reason, which is thrown here
     completion.catch(() => undefined);
     const isFull = (error as { readonly name?: string } | null)?.name === 'QuotaExceededError';
     throw isFull ? new QuotaError('the browser gives no more room', { cause: error }) : error;

@@ -20,7 +20,7 @@ export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
   const path = join(folder, 'state.jsonl');
   const state = readJournal((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
   await writeFileAtomically(path, state.size === 0 ? '' : journalLine([...state]));
-  const journal = await open(path, 'a');
+  let journal = await open(path, 'a');
   const turns = new Turns();
   return {
     get: (key) => Promise.resolve(state.get(key)),
@@ -29,6 +29,12 @@ export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
       turns.take(async () => {
         await keep(journal, journalLine(writes));
         applyWrites(state, writes);
+      }),
+    compact: () =>
+      turns.take(async () => {
+        await writeFileAtomically(path, journalLine([...state]));
+        await journal.close();
+        journal = await open(path, 'a');
       }),
     files: nodeFiles(join(folder, 'files')),
     close: () =>

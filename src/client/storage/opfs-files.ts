@@ -8,7 +8,7 @@ import { type DeviceFiles, QuotaError } from './storage.ts';
 interface FileHandle {
   getFile(): Promise<Blob>;
   /** What is written counts from when the stream is closed. */
-  createWritable(): Promise<WritableStream<Uint8Array>>;
+  createWritable(): Promise<WritableStream<Blob>>;
 }
 
 /** A folder of OPFS, as the File System Standard has it. */
@@ -77,7 +77,10 @@ export async function openOpfsFiles(folder: FolderHandle): Promise<DeviceFiles> 
 async function writeFile(folder: FolderHandle, name: string, content: Blob): Promise<void> {
   const file = await folder.getFileHandle(name, { create: true });
   try {
-    await content.stream().pipeTo(await file.createWritable());
+    const writer = (await file.createWritable()).getWriter();
+    // the browser copies it by itself: a stream of its bytes would come through this thread
+    await writer.write(content);
+    await writer.close();
   } catch (error) {
     const isFull = (error as { readonly name?: string }).name === 'QuotaExceededError';
     throw isFull ? new QuotaError('the browser gives no more room', { cause: error }) : error;

@@ -38,7 +38,7 @@ export async function openReactNativeStorage(
   open.add(folder);
   try {
     await fs.mkdir(`${folder}/files`);
-    const { state, path } = await beginJournal(folder, fs);
+    let { state, path } = await beginJournal(folder, fs);
     const turns = new Turns();
     return {
       get: (key) => Promise.resolve(state.get(key)),
@@ -47,6 +47,10 @@ export async function openReactNativeStorage(
         turns.take(async () => {
           await append(fs, path, journalLine(writes), 'utf8');
           applyWrites(state, writes);
+        }),
+      compact: () =>
+        turns.take(async () => {
+          ({ state, path } = await beginJournal(folder, fs));
         }),
       files: phoneFiles(`${folder}/files`, fs),
       close: () => turns.take(() => Promise.resolve(void open.delete(folder))),

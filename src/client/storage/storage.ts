@@ -14,6 +14,8 @@ export interface DeviceStorage {
   list(prefix: string): Promise<readonly (readonly [key: string, value: Json])[]>;
   /** Makes all of the writes or none of them; they are on the disk when it resolves. */
   write(writes: readonly Write[]): Promise<void>;
+  /** Takes off the disk what writes have removed or replaced and the storage has only marked as gone. */
+  compact(): Promise<void>;
   readonly files: DeviceFiles;
   /** Releases the storage. */
   close(): Promise<void>;

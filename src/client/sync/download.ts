@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../lib/clock.ts';
 import type { FileMessage } from '../../sync/protocol.ts';
-import { type Api, ApiError, offline, statusError } from '../api.ts';
+import { type Api, ApiError, errorOf, offline } from '../api.ts';
 import type { DeviceFiles } from '../storage/storage.ts';
 
 /** A connection that brings nothing for so long is given up. */
@@ -64,7 +64,8 @@ async function fetchRest(
     const response = await inTime(api.access.clock, ended, () =>
       api.send(file.url, { headers: range, signal: ended }),
     );
-    const start = startOf(response, file);
+    const start = startOf(response);
+    if (start === null) throw await inTime(api.access.clock, ended, () => errorOf(response));
     if (start !== have) await files.remove(part);
     if (start !== have && start !== 0) {
       throw new BadFileError(`${file.name} goes on at ${start}, not at ${have}`);
@@ -75,13 +76,11 @@ async function fetchRest(
   }
 }
 
-/** The position of the answer's first byte. Throws ApiError for an answer without bytes. */
-function startOf(response: Response, { url }: FileMessage): number {
-  const { status, headers } = response;
+/** The position of the answer's first byte; null: it is no answer with bytes of the file. */
+function startOf({ status, headers }: Response): number | null {
   if (status === 200) return 0;
   const start = /^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1];
-  if (status === 206 && start !== undefined) return Number(start);
-  throw statusError(response, url);
+  return status === 206 && start !== undefined ? Number(start) : null;
 }
 
 async function keepBody(
@@ -157,6 +156,7 @@ async function inTime<T>(clock: Clock, signal: AbortSignal, task: () => Promise<
     signal.throwIfAborted();
     throw error instanceof ApiError ? error : offline(error);
   } finally {
+    // ends the clock's wait, whose rejection then says only that
     stalled.catch(() => undefined);
     over.abort();
   }

@@ -6,6 +6,7 @@ import { ApiError } from '../api.ts';
 import { QuotaError } from '../storage/storage.ts';
 import { keptFiles } from './adapter-files.ts';
 import { BadFileError, download } from './download.ts';
+import { ownerOf } from './owner.ts';
 import { newestField } from './shelf.ts';
 import type { SyncParts } from './sync-parts.ts';
 
@@ -19,7 +20,8 @@ export async function fetchAdapter(
   const slot = (await parts.shelf.read()).slots[mode.key];
   const newestVersion = slot === undefined ? 0 : slot[newestField(adapter)];
   const base = (await parts.base.read())?.sha256 ?? null;
-  const refusal = await parts.trust.refusal(adapter, { newestVersion, base }, signal);
+  const user = await ownerOf(parts);
+  const refusal = await parts.trust.refusal(adapter, { newestVersion, base, user }, signal);
   if (refusal !== null) return refusal;
   for (const file of keptFiles(files)) {
     const flaw =

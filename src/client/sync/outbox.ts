@@ -48,6 +48,11 @@ export class Outbox {
     await this.#append(changes, besides);
   }
 
+  /** Runs the task while nothing is added, answered or numbered. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#turns.take(task);
+  }
+
   #append(changes: readonly ChangeMessage[], besides: readonly Write[]): Promise<void> {
     return this.#turns.take(async () => {
       const { next, shift } = await this.#numbering();

@@ -15,8 +15,14 @@ export class ShelfKeeper {
   }
 
   async read(): Promise<Shelf> {
-    const kept = await this.#storage.get(KEY);
-    return (kept as unknown as Shelf | undefined) ?? EMPTY_SHELF;
+    const kept = (await this.#storage.get(KEY)) as unknown as Partial<Shelf> | undefined;
+    // what an earlier SDK kept has less in it
+    return { ...EMPTY_SHELF, ...kept };
+  }
+
+  /** Runs the task while no step is taken. */
+  exclusively<T>(task: () => Promise<T>): Promise<T> {
+    return this.#turns.take(task);
   }
 
   /** Takes one step, after those that were asked for before. */

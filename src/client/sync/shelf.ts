@@ -32,10 +32,12 @@ export interface Shelf {
   readonly slots: Readonly<Record<string, Slot>>;
   /** Words for the server, oldest first. */
   readonly owed: readonly Acknowledgement[];
+  /** By mode: what ships with the server, also where the user has an adapter of their own. */
+  readonly shipped: Readonly<Record<string, AdapterMessage>>;
 }
 
 /** A device that knows nothing yet. */
-export const EMPTY_SHELF: Shelf = { cursor: null, slots: {}, owed: [] };
+export const EMPTY_SHELF: Shelf = { cursor: null, slots: {}, owed: [], shipped: {} };
 
 const EMPTY_SLOT: Slot = {
   wanted: null,
@@ -66,10 +68,13 @@ export function reachEnd(shelf: Shelf, cursor: string): Shelf {
   return next;
 }
 
-/** The shelf that has what ships with the server in each mode of which the user has no adapter, and nowhere else. */
+/** The shelf that has what ships with the server in each mode of which the user has no adapter, and nowhere else, and
+ *  remembers what ships. */
 export function takeShipped(shelf: Shelf, shipped: readonly AdapterMessage[]): Shelf {
   const modes = new Set([...Object.keys(shelf.slots), ...shipped.map(({ mode }) => mode.key)]);
-  let next = shelf;
+  const byMode = Object.fromEntries(shipped.map((adapter) => [adapter.mode.key, adapter]));
+  const isKnown = JSON.stringify(shelf.shipped) === JSON.stringify(byMode);
+  let next = isKnown ? shelf : { ...shelf, shipped: byMode };
   for (const mode of modes) {
     const { wanted, installed } = shelf.slots[mode] ?? EMPTY_SLOT;
     const now = wanted ?? installed;

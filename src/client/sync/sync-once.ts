@@ -6,11 +6,12 @@ import { ApiError } from '../api.ts';
 import { hasBytes, withdrawForgotten } from '../training/forget.ts';
 import { useOf } from '../training/local-records.ts';
 import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
+import { belongTo } from './owner.ts';
+import { removeUnused } from './remove-unused.ts';
 import {
   beginAnew,
   checksumOf,
   fail,
-  filesInUse,
   install,
   reachEnd,
   reconcile,
@@ -27,8 +28,8 @@ import { uploadTrained } from './upload-trained.ts';
 export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<void> {
   const { api, device, outbox, ratings, reports } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
+  await belongTo(parts, await parts.modes.refresh(api, signal));
   await outbox.register(lastMutationId);
-  await parts.modes.refresh(api, signal);
   await pushAll(parts, lastMutationId, signal);
   await withdrawForgotten(parts, signal);
   await uploadTrained(parts, signal);
@@ -141,20 +142,4 @@ async function installBase(parts: SyncParts, signal: AbortSignal): Promise<void>
     if (flaw !== null) return base.fail(flaw);
   }
   await base.complete();
-}
-
-/** Deletes the bytes that nothing uses: no base, no adapter, no training. */
-async function removeUnused(parts: SyncParts): Promise<void> {
-  const { shelf, base, modes, trained } = parts;
-  const { files } = parts.storage;
-  const used = [
-    ...filesInUse(await shelf.read()),
-    ...(await base.files()),
-    ...(await modes.trainingFiles()),
-  ];
-  const names = new Set([
-    ...used.flatMap(({ sha256 }) => [sha256, `${sha256}.part`]),
-    ...(await trained.files()),
-  ]);
-  for (const name of await files.list()) if (!names.has(name)) await files.remove(name);
 }

@@ -3,12 +3,11 @@
 import type { Json } from '../../lib/canonical-json.ts';
 import type { AdapterMessage } from '../../sync/protocol.ts';
 import type { AdapterStatement, Envelope, PublicKey } from '../../sync/protocol-manifest.ts';
-import { type Api, offline, statusError } from '../api.ts';
+import type { Api } from '../api.ts';
 import type { DeviceStorage } from '../storage/storage.ts';
 import { openEnvelope, refusalOf, type VerifySignature } from './check-manifest.ts';
 
 const KEYS = 'keys';
-const USER = 'user';
 
 /** Which signatures a device believes. */
 export interface TrustOptions {
@@ -21,9 +20,10 @@ export interface TrustOptions {
 interface Known {
   readonly newestVersion: number;
   readonly base: string | null;
+  readonly user: string | null;
 }
 
-/** Believes the server's manifests, for one user and one base. */
+/** Believes the server's manifests. */
 export class Trust {
   readonly #storage: DeviceStorage;
   readonly #api: Api;
@@ -41,18 +41,12 @@ export class Trust {
     known: Known,
     signal: AbortSignal,
   ): Promise<string | null> {
-    const envelope = await this.#get<Envelope>(`/manifests/${adapter.id}`, signal);
+    const envelope = await this.#api.find<Envelope>(`/manifests/${adapter.id}`, signal);
     if (envelope === null) return 'the adapter has no manifest';
     const statement = await this.#open(envelope, signal);
     if (statement === null) return 'no key that is trusted has signed the manifest';
-    const kept = await this.#storage.get(USER);
-    const user = typeof kept === 'string' ? kept : null;
     const now = this.#api.access.clock.now();
-    const refusal = refusalOf(statement, { ...known, adapter, user, now });
-    if (refusal === null && user === null) {
-      await this.#storage.write([[USER, statement.predicate.user]]);
-    }
-    return refusal;
+    return refusalOf(statement, { ...known, adapter, now });
   }
 
   async #open(envelope: Envelope, signal: AbortSignal): Promise<AdapterStatement | null> {
@@ -63,19 +57,9 @@ export class Trust {
     if (statement !== null) return statement;
     // the server may sign with another key by now
     type Shown = { readonly keys: readonly PublicKey[] };
-    const shown = await this.#get<Shown>('/.well-known/attune-keys.json', signal);
+    const shown = await this.#api.find<Shown>('/.well-known/attune-keys.json', signal);
     if (shown === null) return null;
     await this.#storage.write([[KEYS, shown.keys as unknown as Json]]);
     return openEnvelope(envelope, shown.keys, verify);
-  }
-
-  /** The JSON there; null: there is none. */
-  async #get<T>(path: string, signal: AbortSignal): Promise<T | null> {
-    const response = await this.#api.send(path, { signal });
-    if (response.status === 404) return null;
-    if (response.status !== 200) throw statusError(response, path);
-    return (await response.json().catch((cause: unknown) => {
-      throw offline(cause);
-    })) as T;
   }
 }

@@ -21,11 +21,18 @@ export async function uploadTrained(parts: SyncParts, signal: AbortSignal): Prom
       const adapterId = await upload(parts, trained, trained.result, signal);
       await parts.learnt.exclusively(() => published(parts, trained, adapterId));
     } catch (error) {
-      const status = error instanceof ApiError ? ENDS[error.code] : undefined;
-      if (status === undefined) throw error;
-      await parts.trained.settle(trained, { status, reason: (error as ApiError).message });
+      if (!(error instanceof ApiError)) throw error;
+      await settle(parts, trained, error);
     }
   }
+}
+
+/** Notes how the server ended it. Throws the error where it is to be tried again. */
+async function settle({ trained: shelf }: SyncParts, trained: Trained, error: ApiError) {
+  if (error.reason === 'SEND_AGAIN' && (await shelf.noteSending(trained))) throw error;
+  const status = ENDS[error.code];
+  if (status === undefined) throw error;
+  await shelf.settle(trained, { status, reason: error.message });
 }
 
 /** Notes that it is published, unless a deletion forgot it on its way, or another training took its place. */
@@ -62,13 +69,15 @@ async function upload(
     const chunk = bytes.slice(at, at + CHUNK_BYTES);
     const range = `bytes ${at}-${at + chunk.length - 1}/${sizeBytes}`;
     const init = { method: 'PUT', headers: { 'content-range': range }, body: chunk, signal };
-    const response = await api.send(url, init);
-    const offset = Number(response.headers.get('upload-offset') ?? Number.NaN);
-    // 409: somebody else was there first, or a reply was lost
-    if (response.status !== 204 && response.status !== 409) throw await errorOf(response);
+    const { status, offset } = await api.exchange(url, init, async (response) => {
+      // 409: somebody else was there first, or a reply was lost
+      if (response.status !== 204 && response.status !== 409) throw await errorOf(response);
+      const told = Number(response.headers.get('upload-offset') ?? Number.NaN);
+      return { status: response.status, offset: told };
+    });
     if (!(offset >= 0 && offset <= sizeBytes))
       throw new ApiError('NO_OFFSET', 'an upload was not answered', { isRetryable: true });
-    if (response.status === 409 && offset === at)
+    if (status === 409 && offset === at)
       throw new ApiError('BUSY', 'the upload is being written', { isRetryable: true });
     at = offset;
   }

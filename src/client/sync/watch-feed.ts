@@ -43,6 +43,7 @@ export async function watchFeed(parts: WatchParts, signal: AbortSignal): Promise
   const { api, onNews, random } = parts;
   const { clock } = api.access;
   for (let failures = 1; ; failures += 1) {
+    // the pass that is rung for needs a token too, and reports why there is none
     const token = await api.token(null).catch(() => null);
     const begunAt = clock.now();
     const code = token === null ? null : await watchOnce(parts, token, signal);
@@ -69,7 +70,6 @@ async function watchOnce(
     connectionParams: { authorization: `Bearer ${token}` },
     retryAttempts: 0,
     keepAlive: KEEP_ALIVE_MS,
-    onNonLazyError: () => undefined,
     on: {
       closed: (event) => {
         code = closeCodeOf(event);
@@ -79,7 +79,7 @@ async function watchOnce(
     },
   });
   const stop = async () => {
-    // what never opened cannot be closed
+    // rejects only where nothing ever opened, and then there is nothing to close: the loop below has ended by the same
     await Promise.resolve(socket.dispose()).catch(() => undefined);
   };
   signal.addEventListener('abort', stop, { once: true });
@@ -87,7 +87,8 @@ async function watchOnce(
     signal.throwIfAborted();
     for await (const _ of socket.iterate({ query: DOCUMENT, variables: { after } })) onNews();
   } catch {
-    // however it ended: what counts is the code, and what the next pass finds
+    // a close event, errors of the operation, or a server that cannot be reached: what it means for the next connection is in
+    // the code, and the pass that each end rings for asks the same server by HTTP and reports what that says
   } finally {
     signal.removeEventListener('abort', stop);
     await stop();

@@ -9,8 +9,8 @@ import type { StepReport } from '../../training/core/train-loop.ts';
 import type { DeviceTrainJob, DeviceTrainResult } from '../../training/core/train-on-device.ts';
 import { contentOf, textsOf } from '../answers/installed-base.ts';
 import type { Ends } from '../answers/local-answers.ts';
-import { adapterContent } from '../sync/adapter-files.ts';
-import { fetchChecked } from '../sync/fetch-adapter.ts';
+import { adapterContent, keptFiles } from '../sync/adapter-files.ts';
+import { fetchAdapter, fetchChecked } from '../sync/fetch-adapter.ts';
 import type { SyncParts } from '../sync/sync-parts.ts';
 import type { DeviceTrainer } from './device-trainer.ts';
 import { decodeLoopState, encodeLoopState } from './loop-state-file.ts';
@@ -101,6 +101,7 @@ export class DeviceTraining {
     const { storage } = this.#parts;
     const content = (adapter: AdapterMessage | null) =>
       adapter === null ? null : adapterContent(storage, adapter);
+    if (shipped !== null) await this.#fetchShipped(shipped, signal);
     const graph = async (name: 'prefix' | 'step' | 'score') => {
       const file = known.trainingFiles.find((one) => isDeviceTrainGraph(one.name, name));
       return file === undefined ? {} : { [name]: await this.#fetched(file, signal) };
@@ -114,7 +115,7 @@ export class DeviceTraining {
         graphs: { ...(await graph('prefix')), ...(await graph('step')), ...(await graph('score')) },
         ...(await textsOf(storage, base)),
       },
-      live: await content(live),
+      live: await content(live ?? shipped),
       shipped: await content(shipped),
       warmStart: warm && {
         ...{ learnt: warm.learnt, datasetSha256: warm.datasetSha256 },
@@ -129,6 +130,15 @@ export class DeviceTraining {
     const flaw = await fetchChecked(this.#parts, file, signal);
     if (flaw !== null) throw new Error(flaw);
     return contentOf(this.#parts.storage, file);
+  }
+
+  /** What ships is on the disk already where it answers. */
+  async #fetchShipped(shipped: AdapterMessage, signal: AbortSignal): Promise<void> {
+    const { files } = this.#parts.storage;
+    const sizes = keptFiles(shipped.files).map(({ sha256 }) => files.size(sha256));
+    if (!(await Promise.all(sizes)).includes(null)) return;
+    const flaw = await fetchAdapter(this.#parts, shipped, signal);
+    if (flaw !== null) throw new Error(`what ships with the mode cannot be used: ${flaw}`);
   }
 
   /** Puts bytes into a file, whole or not at all. */
@@ -152,8 +162,7 @@ function isDone(before: Trained, planned: Trained): boolean {
   if (before.lesson.recipe !== recipe || before.lesson.datasetSha256 !== datasetSha256)
     return false;
   if (before.status === 'PUBLISHED') return true;
-  // what ships is known only where the user has no adapter of their own
-  const hasSameStart = planned.parentId !== null || before.run === planned.run;
+  const hasSameStart = before.lesson.shippedSha256 === planned.lesson.shippedSha256;
   return before.parentId === planned.parentId && hasSameStart;
 }
 

@@ -11,6 +11,7 @@ import type { AdapterMessage } from '../../sync/protocol.ts';
 import { type DeviceTrainJob, deviceRunName } from '../../training/core/train-on-device.ts';
 import { type InstalledBase, installedBase } from '../answers/installed-base.ts';
 import type { KnownMode } from '../answers/known-modes.ts';
+import { keptFiles } from '../sync/adapter-files.ts';
 import type { SyncParts } from '../sync/sync-parts.ts';
 import { dropDeletedElsewhere } from './deleted-elsewhere.ts';
 import type { NewestRun } from './learnt.ts';
@@ -23,7 +24,9 @@ export interface Plan {
   readonly known: KnownMode;
   readonly base: InstalledBase;
   readonly job: Pick<DeviceTrainJob, 'choices' | 'gate' | 'datasetSha256' | 'examples'>;
+  /** The user's own. */
   readonly live: AdapterMessage | null;
+  /** What ships with the mode; its files need not be here. */
   readonly shipped: AdapterMessage | null;
   /** The training that it goes on from, which made the live adapter; null: it begins from scratch. */
   readonly warm: NewestRun | null;
@@ -56,20 +59,25 @@ export async function planTraining(
     datasetSha256: datasetSha256(examples, []),
     examples,
   };
-  const held = (await shelf.read()).slots[mode]?.installed ?? null;
-  const isOwn = held !== null && held.origin !== 'SHIPPED';
-  const [live, shipped] = isOwn ? [held, null] : [null, held];
+  const { slots, shipped: ships } = await shelf.read();
+  const held = slots[mode]?.installed ?? null;
+  const live = held === null || held.origin === 'SHIPPED' ? null : held;
+  const shipped = ships[mode]?.base.sha256 === base.sha256 ? ships[mode] : null;
   const recipe = canonicalJson([base.sha256, job.choices as unknown as Json]);
   const newest = await learnt.newest(mode);
   const goesOn =
     newest !== null &&
     newest.adapterId === live?.id &&
     newest.recipe === recipe &&
+    newest.shippedSha256 === (shipped?.sha256 ?? null) &&
     changedShare(new Set(newest.rootLearnt), new Set(hashes)) <= training.incremental.rebuildShare;
   const plan = {
     ...{ known, base, job, live, shipped },
     warm: goesOn ? newest : null,
-    lesson: { recipe, datasetSha256: job.datasetSha256, learnt: hashes, rootLearnt: hashes },
+    lesson: {
+      ...{ recipe, datasetSha256: job.datasetSha256, learnt: hashes, rootLearnt: hashes },
+      shippedSha256: shipped?.sha256 ?? null,
+    },
     waiting: { mode, dataThrough, records: kept.map(recordName) },
   };
   return withRun(plan);
@@ -97,6 +105,7 @@ function withRun({
     run: deviceRunName(base.sha256, job, { shippedSha256: shipped?.sha256 ?? null, warm: start }),
     parentId: live?.id ?? null,
     startedFromId: warm?.adapterId ?? null,
+    shippedFiles: keptFiles(shipped?.files ?? []).map(({ sha256 }) => sha256),
     lesson: { ...lesson, rootLearnt: warm?.rootLearnt ?? lesson.rootLearnt },
     ...{ baseSha256: base.sha256, datasetSha256: job.datasetSha256 },
   };

@@ -24,6 +24,8 @@ export interface Lesson {
   readonly learnt: readonly string[];
   /** The same of the run from scratch at the beginning of the chain. */
   readonly rootLearnt: readonly string[];
+  /** What shipped with the mode when that run began from it; null: nothing did. */
+  readonly shippedSha256: string | null;
 }
 
 /** The last training of a mode. */
@@ -45,8 +47,15 @@ export interface Trained {
   readonly lesson: Lesson;
   /** The adapter that it goes on from; null: it is from scratch. */
   readonly startedFromId: string | null;
+  /** Hashes of the files that it needs of what ships with the mode. */
+  readonly shippedFiles: readonly string[];
   readonly result: TrainedResult | null;
+  /** How often it did not arrive as it was sent; absent: never. */
+  readonly lostSendings?: number;
 }
+
+/** Bytes that arrive wrong so often are wrong on this device. */
+const MOST_SENDINGS = 5;
 
 /** What a training made. */
 export interface TrainedResult {
@@ -105,6 +114,14 @@ export class TrainedShelf {
     await this.#storage.write([...own, ...besides]);
   }
 
+  /** Notes that it did not arrive as it was sent; returns whether it is to be sent again. */
+  async noteSending(trained: Trained): Promise<boolean> {
+    const lostSendings = (trained.lostSendings ?? 0) + 1;
+    if (lostSendings >= MOST_SENDINGS) return false;
+    if (await this.isCurrent(trained)) await this.write({ ...trained, lostSendings });
+    return true;
+  }
+
   /** Those that the server is to have. */
   async waiting(): Promise<readonly Trained[]> {
     const all = await this.#all();
@@ -113,8 +130,9 @@ export class TrainedShelf {
 
   /** Files that must not be removed. */
   async files(): Promise<readonly string[]> {
-    return (await this.#all()).flatMap(({ status, run, result }) => {
-      if (status === 'TRAINING') return [checkpointFile(run), `${checkpointFile(run)}.part`];
+    return (await this.#all()).flatMap(({ status, run, result, shippedFiles = [] }) => {
+      if (status === 'TRAINING')
+        return [checkpointFile(run), ...shippedFiles].flatMap((name) => [name, `${name}.part`]);
       return status === 'TRAINED' && result !== null ? [result.sha256] : [];
     });
   }

@@ -18,7 +18,7 @@ export function openWorkerTrainer(start: () => CalledWorker): DeviceTrainer {
         const { step, state } = event as TrainerEvent;
         if (step !== undefined) onStep?.(step);
         if (state !== undefined) kept = kept.then(() => onCheckpoint?.(state));
-        // the call's end reports it
+        // waited for, and thrown, when the call has ended
         kept.catch(() => undefined);
       };
       try {
@@ -26,6 +26,7 @@ export function openWorkerTrainer(start: () => CalledWorker): DeviceTrainer {
         await kept;
         return result;
       } finally {
+        // a call that failed says why itself; the checkpoint before is whole
         await kept.catch(() => undefined);
         close();
       }

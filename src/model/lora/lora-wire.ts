@@ -86,10 +86,14 @@ export function quantiseExactly(
 ): { readonly scales: Float32Array; readonly numbers: Int8Array } | null {
   const rankOf = rankIndex(matrix);
   const scales = largestByRank(values, matrix).map((largest) => largest / LARGEST);
-  const quotients = Array.from(values, (value, i) => value / (scales[rankOf(i)] || 1));
-  return quotients.every(Number.isInteger)
-    ? { scales: Float32Array.from(scales), numbers: Int8Array.from(quotients) }
-    : null;
+  const numbers = new Int8Array(values.length);
+  // plain loops, here and below: a server does this for millions of numbers while others wait
+  for (let i = 0; i < values.length; i += 1) {
+    const number = (values[i] as number) / (scales[rankOf(i)] || 1);
+    if (!Number.isInteger(number)) return null;
+    numbers[i] = number;
+  }
+  return { scales: Float32Array.from(scales), numbers };
 }
 
 /** A file of the layout from its header, scales and numbers, the last two in the order of wireMatrices. */
@@ -188,9 +192,9 @@ function largestByRank(values: Float32Array, matrix: Omit<WireMatrix, 'name'>): 
     { length: matrix.shape[matrix.part === 'A' ? 0 : 1] },
     () => 0,
   );
-  for (const [i, value] of values.entries()) {
+  for (let i = 0; i < values.length; i += 1) {
     const r = rankOf(i);
-    largest[r] = Math.max(largest[r] ?? 0, Math.abs(value));
+    largest[r] = Math.max(largest[r] as number, Math.abs(values[i] as number));
   }
   return largest;
 }

@@ -102,6 +102,7 @@ function remote(handle: JSHandle<DeviceStorage>): DeviceStorage {
   return {
     get: (key) => handle.evaluate((storage, k) => storage.get(k), key),
     list: (prefix) => handle.evaluate((storage, p) => storage.list(p), prefix),
+    compact: () => handle.evaluate((storage) => storage.compact()),
     write: (writes) =>
       handle.evaluate((storage, all) => storage.write(all), writes as [string, never][]),
     files: {

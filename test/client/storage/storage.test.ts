@@ -26,6 +26,25 @@ const disks: Record<string, () => () => Promise<DeviceStorage>> = {
 
 describe.each(Object.entries(disks))('storage in %s', (_, newDisk) => storageContract(newDisk));
 
+it.each([
+  ['a folder', (folder: string) => openNodeStorage(folder)],
+  ['a phone', (folder: string) => openReactNativeStorage(folder, phoneFs())],
+] as const)(
+  'leaves nothing of what was removed from %s once it was compacted (DEV-28)',
+  async (_, openAt) => {
+    const folder = temporary(randomUUID());
+    const storage = await openAt(folder);
+    await storage.write([['a', 'a private word']]);
+    await storage.write([['a', undefined]]);
+    await storage.compact();
+    for (const name of await readdir(folder)) {
+      if (name.endsWith('.jsonl'))
+        expect(await readFile(join(folder, name), 'utf8')).not.toContain('private');
+    }
+    await storage.close();
+  },
+);
+
 describe('storage in a folder', () => {
   it('is opened by one client at a time', async () => {
     const first = await openNodeStorage(temporary('device'));

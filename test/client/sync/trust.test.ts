@@ -85,7 +85,10 @@ describe('a device', () => {
     const replayed = { ...old, id: 'adapter 1' };
     const refusal = phone.parts.trust.refusal(
       replayed,
-      { newestVersion: phone.shelf.slots.subject?.newestVersion ?? 0, base: null },
+      {
+        newestVersion: phone.shelf.slots.subject?.newestVersion ?? 0,
+        ...{ base: null, user: 'the user' },
+      },
       new AbortController().signal,
     );
     expect(await refusal).toMatch(/version 1 after version 3/);
@@ -111,7 +114,7 @@ describe('a device', () => {
     const second = server.publish('subject', 'two');
     const { api, storage } = phone.parts;
     const pinned = new Trust(storage, api, { verify: verifyByWebCrypto, keys: [first] });
-    const known = { newestVersion: 1, base: null };
+    const known = { newestVersion: 1, base: null, user: 'the user' };
     const { signal } = new AbortController();
     expect(await pinned.refusal(second, known, signal)).toMatch(/no key that is trusted/);
     await syncOnce(phone.parts, signal);

@@ -16,7 +16,11 @@ it('forgets before a training what the server has no more, and nothing that wait
     ...{ mode: 'notes', run, records, status: 'TRAINED' as const, reason: null, result: null },
     ...{ parentId: null, startedFromId: null, dataThrough: 3 },
     ...{ baseSha256: 'base', datasetSha256: run },
-    lesson: { recipe: '', datasetSha256: run, learnt: [], rootLearnt: [] },
+    lesson: {
+      ...{ recipe: '', datasetSha256: run, learnt: [], rootLearnt: [] },
+      shippedSha256: null,
+    },
+    shippedFiles: [],
   });
   const first = trained('first', ['notes/a', 'notes/b']);
   const second = trained('second', ['notes/a', 'notes/b', 'notes/c']);
