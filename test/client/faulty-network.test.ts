@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import express from 'express';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Api, ApiError } from '../../src/client/api.ts';
+import { Api, ApiError, errorOf } from '../../src/client/api.ts';
 import { download } from '../../src/client/sync/download.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { downloads } from '../../src/sync/downloads.ts';
@@ -62,15 +62,18 @@ beforeEach(async () => {
 afterEach(() => proxy.close());
 
 describe('the SDK', () => {
-  /** Tries again until the file is there, with the next fault at each attempt; returns how many attempts it took. */
-  const fetchFile = async (disk: MemoryDisk, faults: readonly Fault[]) => {
-    const api = new Api({
+  const newApi = () =>
+    new Api({
       url: proxy.url.replace(/\/$/, ''),
       fetch,
       token: () => Promise.resolve('token'),
       // a stall of half a minute is noticed after a third of a second
       clock: fastClock(100),
     });
+
+  /** Tries again until the file is there, with the next fault at each attempt; returns how many attempts it took. */
+  const fetchFile = async (disk: MemoryDisk, faults: readonly Fault[]) => {
+    const api = newApi();
     const { files } = disk.open();
     const run = () =>
       download({ api, files, onProgress: () => 0 }, file, new AbortController().signal);
@@ -85,6 +88,17 @@ describe('the SDK', () => {
       }
     }
   };
+
+  it('gives up manifests and pieces of uploads on a connection that stands still (DEV-10)', async () => {
+    const api = newApi();
+    const { signal } = new AbortController();
+    const lost = { code: 'OFFLINE', isRetryable: true };
+    proxy.set({ kind: 'half-open' });
+    await expect(api.find('/manifests/one', signal)).rejects.toMatchObject(lost);
+    const piece = { method: 'PUT', body: new Uint8Array(9), signal };
+    await expect(api.exchange('/uploads/one', piece, errorOf)).rejects.toMatchObject(lost);
+    proxy.cut();
+  });
 
   it.each<[string, readonly Fault[]]>([
     [
