@@ -17,7 +17,8 @@ export class MailsPanel implements Panel {
   readonly #phone: Phone;
   /** How many there were to send when the last one came. */
   #toSend = 0;
-  #taken = 0;
+  /** How many came since the page was opened that only this phone has. */
+  #kept = 0;
 
   constructor(phone: Phone) {
     this.#phone = phone;
@@ -32,10 +33,11 @@ export class MailsPanel implements Panel {
   async show(): Promise<void> {
     const waiting = await this.#phone.client.pendingCount();
     const mails = (count: number) => `${count} ${count === 1 ? 'mail' : 'mails'}`;
-    const kept = this.#phone.place() === 'device' && this.#taken > 0;
-    const done = kept
-      ? `${mails(this.#taken)} kept on this phone, and nowhere else.`
-      : 'Everything is sent.';
+    const kept =
+      this.#kept === 0
+        ? 'Mails stay on this phone from now on.'
+        : `${mails(this.#kept)} kept on this phone, and nowhere else.`;
+    const done = this.#phone.place() === 'device' ? kept : 'Everything is sent.';
     find(this.element, '[data-show=queue]').textContent =
       waiting === 0 ? done : `${mails(waiting)} waiting to be sent.`;
     const bar = find<HTMLProgressElement>(this.element, '[data-show=upload]');
@@ -64,14 +66,15 @@ export class MailsPanel implements Panel {
   async #push(
     mails: readonly Pick<Phone['mailbox'][number], 'recordId' | 'data' | 'occurredAt'>[],
   ): Promise<void> {
-    const { source } = PLACES[this.#phone.place()];
+    const place = this.#phone.place();
+    const { source } = PLACES[place];
     await this.#phone.client.push(
       mails.map(({ recordId, data, occurredAt }) => ({
         ...{ recordId, occurredAt, source, kind: 'UPSERT' as const },
         ...(data !== undefined && { data }),
       })),
     );
-    this.#taken += mails.length;
+    if (place === 'device') this.#kept += mails.length;
     this.#toSend = await this.#phone.client.pendingCount();
     this.#phone.onMail();
     await this.show();
