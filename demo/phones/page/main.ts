@@ -12,9 +12,11 @@ for (const name of ['Phone', 'Tablet']) {
   phones.append(view.element);
   const tab = document.createElement('button');
   tab.textContent = name;
-  tab.addEventListener('click', () =>
-    view.element.scrollIntoView({ behavior: 'smooth', inline: 'start', block: 'nearest' }),
-  );
+  tab.addEventListener('click', () => {
+    const { left } = view.element.getBoundingClientRect();
+    // sideways alone: the page's own place stays
+    phones.scrollBy({ left: left - phones.getBoundingClientRect().left, behavior: 'smooth' });
+  });
   tabs.append(tab);
   // on a small screen one phone is seen at a time
   const seen = ([entry]: IntersectionObserverEntry[]) => {

@@ -2,6 +2,9 @@
 // file that they stand for. Nothing is lost on the way: published adapters hold only numbers that this coding can write
 // (roundLora), so decoding gives the canonical file back, byte by byte. Runs on servers and devices.
 //
+// Millions of numbers are gone through here while others of a server or a page wait: in plain loops, without a function for
+// each number.
+//
 // Layout, little-endian: u32 length of the header, the header as JSON, zeros up to a multiple of 4, then for each layer and
 // module the scales of A and of B as f32, then the same matrices as i8, row by row. Decoded are value = scale * number.
 
@@ -70,13 +73,16 @@ export function roundLora({ shape, tensors }: LoraAdapter): LoraAdapter {
 }
 
 function roundMatrix(values: Float32Array, matrix: Omit<WireMatrix, 'name'>): Float32Array {
-  const rankOf = rankIndex(matrix);
   const scales = largestByRank(values, matrix).map((largest) => scaleAbove(largest / LARGEST));
-  return values.map((value, i) => {
-    const scale = scales[rankOf(i)] ?? 0;
-    // + 0: minus zero is no number of the coding's
-    return scale === 0 ? 0 : (Math.round(value / scale) + 0) * scale;
-  });
+  const rounded = new Float32Array(values.length);
+  const [rows, columns] = matrix.shape;
+  for (let row = 0, i = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += 1, i += 1) {
+      const scale = scales[matrix.part === 'A' ? row : column] as number;
+      // + 0: minus zero is no number of the coding's
+      if (scale !== 0) rounded[i] = (Math.round((values[i] as number) / scale) + 0) * scale;
+    }
+  return rounded;
 }
 
 /** The matrix as scales f32[R] and numbers i8; null unless every value is a whole multiple of its rank's scale. */
@@ -84,15 +90,15 @@ export function quantiseExactly(
   values: Float32Array,
   matrix: WireMatrix,
 ): { readonly scales: Float32Array; readonly numbers: Int8Array } | null {
-  const rankOf = rankIndex(matrix);
   const scales = largestByRank(values, matrix).map((largest) => largest / LARGEST);
   const numbers = new Int8Array(values.length);
-  // plain loops, here and below: a server does this for millions of numbers while others wait
-  for (let i = 0; i < values.length; i += 1) {
-    const number = (values[i] as number) / (scales[rankOf(i)] || 1);
-    if (!Number.isInteger(number)) return null;
-    numbers[i] = number;
-  }
+  const [rows, columns] = matrix.shape;
+  for (let row = 0, i = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += 1, i += 1) {
+      const number = (values[i] as number) / (scales[matrix.part === 'A' ? row : column] || 1);
+      if (!Number.isInteger(number)) return null;
+      numbers[i] = number;
+    }
   return { scales: Float32Array.from(scales), numbers };
 }
 
@@ -120,15 +126,19 @@ export function encodeLoraWire(
 /** The canonical adapter_model.safetensors that the file stands for. Throws RangeError when it is none of the layout. */
 export function decodeLoraWire(bytes: Uint8Array): Uint8Array {
   const { header, matrices } = readLoraWire(bytes);
-  const tensors = matrices.map((matrix): [string, TensorData] => {
-    const { name, shape, scales, numbers } = matrix;
-    const rankOf = rankIndex(matrix);
-    const data = new Float32Array(numbers.length);
-    for (let i = 0; i < data.length; i += 1)
-      data[i] = (numbers[i] as number) * (scales[rankOf(i)] as number);
-    return [name, { dtype: 'F32', shape, data }];
-  });
+  const tensors = matrices.map((matrix): [string, TensorData] => [
+    matrix.name,
+    { dtype: 'F32', shape: matrix.shape, data: decoded(matrix) },
+  ]);
   return encodeSafetensors(new Map(tensors), header.metadata);
+}
+
+function decoded({ part, shape: [rows, columns], scales, numbers }: CodedMatrix): Float32Array {
+  const data = new Float32Array(numbers.length);
+  for (let row = 0, i = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += 1, i += 1)
+      data[i] = (numbers[i] as number) * (scales[part === 'A' ? row : column] as number);
+  return data;
 }
 
 /** The parts of a file. Throws RangeError when it is none of the layout. */
@@ -181,21 +191,14 @@ function readHeader(bytes: Uint8Array): { header: LoraWireHeader; start: number 
 
 const alignedEnd = (headerLength: number) => Math.ceil((LENGTH_BYTES + headerLength) / 4) * 4;
 
-/** Which rank the element at a row-major position belongs to. */
-function rankIndex({ part, shape: [, columns] }: Omit<WireMatrix, 'name'>): (i: number) => number {
-  return part === 'A' ? (i) => Math.floor(i / columns) : (i) => i % columns;
-}
-
 function largestByRank(values: Float32Array, matrix: Omit<WireMatrix, 'name'>): number[] {
-  const rankOf = rankIndex(matrix);
-  const largest: number[] = Array.from(
-    { length: matrix.shape[matrix.part === 'A' ? 0 : 1] },
-    () => 0,
-  );
-  for (let i = 0; i < values.length; i += 1) {
-    const r = rankOf(i);
-    largest[r] = Math.max(largest[r] as number, Math.abs(values[i] as number));
-  }
+  const [rows, columns] = matrix.shape;
+  const largest: number[] = Array.from({ length: matrix.part === 'A' ? rows : columns }, () => 0);
+  for (let row = 0, i = 0; row < rows; row += 1)
+    for (let column = 0; column < columns; column += 1, i += 1) {
+      const rank = matrix.part === 'A' ? row : column;
+      largest[rank] = Math.max(largest[rank] as number, Math.abs(values[i] as number));
+    }
   return largest;
 }
 
