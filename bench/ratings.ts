@@ -115,13 +115,13 @@ function changed({ base, mode, trial }: Trial): Recipe {
   const dpo = must(recipe.dpo, 'the mode learns preferences');
   return {
     ...recipe,
-    epochs: number('epochs', recipe.epochs),
     batchSize: number('batch', recipe.batchSize),
     dpo: {
       ...dpo,
       beta: number('beta', dpo.beta),
       sftWeight: number('sft', dpo.sftWeight),
       learningRateShare: number('rate', dpo.learningRateShare),
+      epochs: number('epochs', dpo.epochs),
       reference: said.ref === 'start' ? 'start' : dpo.reference,
     },
     incremental: {

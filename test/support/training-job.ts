@@ -32,7 +32,7 @@ export const SMALL_DPO: DpoRecipe = {
   beta: 0.1,
   sftWeight: 0.2,
   learningRateShare: 0.5,
-  patience: 2,
+  epochs: 3,
   thumbWeights: { up: 1, down: 1 },
   reference: 'base',
   afterWriting: false,

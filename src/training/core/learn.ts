@@ -69,7 +69,8 @@ async function prefer(
   return train(lesson, {
     ...recipe,
     learningRate: recipe.learningRate * dpo.learningRateShare,
-    patience: dpo.patience,
+    epochs: dpo.epochs,
+    patience: dpo.epochs,
     ...loopOptions(options, 'order of pairs'),
   });
 }
