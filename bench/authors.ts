@@ -12,8 +12,9 @@ import { must } from '../src/lib/errors.ts';
 import { installBase } from '../src/model/base/base-install.ts';
 import { loadTokenizer } from '../src/model/base/base-package.ts';
 import { loadCatalog } from '../src/modes/catalog.ts';
-import { type Recipe, recipeOf } from '../src/training/core/recipe.ts';
+import { type Recipe, recipeFrom, recipeOf } from '../src/training/core/recipe.ts';
 import { type Author, mixed, readAuthors } from './authors/data.ts';
+import { measureGoingOn } from './authors/going-on.ts';
 import { type Bench, openBench, type Trained } from './authors/trial.ts';
 
 const MODE = 'subject';
@@ -40,6 +41,11 @@ const { values: options } = parseArgs({
     'warm-epochs': { type: 'string' },
     'global-rate': { type: 'string' },
     'global-epochs': { type: 'string' },
+    // instead of all that: runs that go on with so many new texts, beside runs from scratch
+    new: { type: 'string' },
+    'going-rate-share': { type: 'string' },
+    'going-epochs': { type: 'string' },
+    replay: { type: 'string' },
   },
 });
 await benchAuthors();
@@ -64,6 +70,7 @@ async function benchAuthors(): Promise<void> {
   const authors = await readAuthors(options.authors, { mode, tokenizer, maxTokens });
   const bench = await openBench(base, recipe, options.work);
   try {
+    if (options.new !== undefined) return await showGoingOn(bench, authors, recipe);
     const figures = figuresOf(await measure(bench, authors, recipe));
     say(JSON.stringify(figures));
     if (options.record) await writeFile(RECORDED, `${JSON.stringify(figures, null, 2)}\n`);
@@ -103,12 +110,11 @@ async function measureAuthor(
   { name, train, validation, holdout }: Author,
   { recipe, global }: { recipe: Recipe; global: Trained },
 ): Promise<Row> {
-  const taught = options.texts === undefined ? train : train.slice(-Number(options.texts));
-  const data = { train: taught, validation };
+  const data = { train: taughtOf(train), validation };
   const own = await bench.train({ name: `${name} own`, recipe, ...data });
   const ownOnGlobal = await bench.train({
     name: `${name} on global`,
-    recipe: warm(recipe),
+    recipe: onGlobal(recipe),
     ...data,
     start: global,
   });
@@ -155,12 +161,31 @@ function globalRecipe(recipe: Recipe): Recipe {
   };
 }
 
-function warm(recipe: Recipe): Recipe {
-  return {
-    ...recipe,
-    learningRate: Number(options['warm-rate'] ?? recipe.learningRate),
-    epochs: Number(options['warm-epochs'] ?? recipe.epochs),
+/** As a run that begins from its mode's shipped adapter. */
+function onGlobal(recipe: Recipe): Recipe {
+  const shipped = recipeFrom('shipped', recipe);
+  const epochs = Number(options['warm-epochs'] ?? shipped.epochs);
+  const learningRate = Number(options['warm-rate'] ?? shipped.learningRate);
+  return { ...shipped, learningRate, epochs, patience: epochs };
+}
+
+async function showGoingOn(bench: Bench, authors: readonly Author[], recipe: Recipe) {
+  const { incremental } = recipe;
+  const told = {
+    epochs: Number(options['going-epochs'] ?? incremental.epochs),
+    learningRateShare: Number(options['going-rate-share'] ?? incremental.learningRateShare),
+    replay: Number(options.replay ?? incremental.replay),
   };
+  const choices = { recipe: { ...recipe, incremental: told }, newCount: Number(options.new) };
+  for (const author of authors.filter(isChosen)) {
+    const texts = { ...author, train: taughtOf(author.train) };
+    say(JSON.stringify({ ...told, ...(await measureGoingOn(bench, texts, choices)) }));
+  }
+}
+
+/** Those of a writer's past texts that are learnt from. */
+function taughtOf(train: Author['train']): Author['train'] {
+  return options.texts === undefined ? train : train.slice(-Number(options.texts));
 }
 
 function isBest({ base, global, own, ownOnGlobal }: Row): boolean {

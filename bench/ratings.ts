@@ -18,7 +18,7 @@ import type { Mode } from '../src/modes/mode.ts';
 import { renderPrompt } from '../src/modes/prompt.ts';
 import { decideGate } from '../src/training/core/gate.ts';
 import { type Recipe, recipeOf } from '../src/training/core/recipe.ts';
-import type { TrainingExample } from '../src/training/core/training-set.ts';
+import type { TrainingExample, TrainingPreference } from '../src/training/core/training-set.ts';
 import { manyMails } from './train/mails.ts';
 import { type Play, type Version, withPlay } from './train/play.ts';
 import {
@@ -34,6 +34,7 @@ import {
 const MODE = 'subject';
 const RATINGS = 60;
 const MAILS = 60;
+const EDITS_HELD_OUT = 50;
 
 const { values: options, positionals: trials } = parseArgs({
   options: {
@@ -66,7 +67,7 @@ interface Trial {
   readonly trial: string;
 }
 
-type Kind = 'offline' | 'online' | 'thumbs' | 'both';
+type Kind = 'offline' | 'online' | 'thumbs' | 'both' | 'edits';
 
 /** What a trial does. */
 const KINDS: Readonly<Record<Kind, (trial: Trial) => Promise<void>>> = {
@@ -74,6 +75,7 @@ const KINDS: Readonly<Record<Kind, (trial: Trial) => Promise<void>>> = {
   online: async (told) => showAll(told, await playOnline(roundsOf(told), told.prepared)),
   thumbs: tryThumbs,
   both: tryBoth,
+  edits: tryEdits,
 };
 
 /** One adapter for each number of ratings. */
@@ -122,6 +124,7 @@ function changed({ base, mode, trial }: Trial): Recipe {
       sftWeight: number('sft', dpo.sftWeight),
       learningRateShare: number('rate', dpo.learningRateShare),
       epochs: number('epochs', dpo.epochs),
+      replay: number('texts', dpo.replay),
       reference: said.ref === 'start' ? 'start' : dpo.reference,
     },
     incremental: {
@@ -152,15 +155,46 @@ async function tryThumbs(told: Trial): Promise<void> {
 async function tryBoth(told: Trial): Promise<void> {
   const { play, prepared } = told;
   const { taught, heldOut } = prepared;
-  const examples = manyMails(MAILS).map((mail) => exampleOf(told.mode, brief(mail)));
+  const live = await writeFirst(told, heldOut);
+  const ratings = await play.ratings(taught, live, RATINGS, 'train');
+  await thenPrefer(told, live, { ratings, heldOut });
+}
+
+/** A user with mails who puts their own subject line in the place of what was answered to further ones: ratings and texts agree. */
+async function tryEdits(told: Trial): Promise<void> {
+  const { play, prepared } = told;
+  const { taught, unseen } = prepared;
+  const live = await writeFirst(told, []);
+  const heldOut = await play.edits(unseen.slice(MAILS), live, EDITS_HELD_OUT, 'holdout');
+  const ratings = await play.edits(taught.slice(MAILS), live, RATINGS, 'train');
+  await thenPrefer(told, live, { ratings, heldOut });
+}
+
+type Rated = readonly TrainingPreference[];
+
+function examplesOf({ mode }: Trial): readonly TrainingExample[] {
+  return manyMails(MAILS).map((mail) => exampleOf(mode, brief(mail)));
+}
+
+async function writeFirst(told: Trial, heldOut: Rated): Promise<Version> {
+  const { dpo: _, ...recipe } = changed(told);
+  const examples = examplesOf(told);
+  const live = await told.play.train({ recipe, examples, ratings: [], heldOut });
+  if (heldOut.length > 0) await showVerdict('SFT', told, live);
+  return live;
+}
+
+/** Anew, and going on from what was rated. */
+async function thenPrefer(
+  told: Trial,
+  live: Version,
+  judged: { readonly ratings: Rated; readonly heldOut: Rated },
+): Promise<void> {
   const { dpo, ...writing } = changed(told);
   const recipe = { ...writing, dpo: { ...must(dpo, 'as above'), afterWriting: true } };
-  const live = await play.train({ recipe: writing, examples, ratings: [], heldOut });
-  await showVerdict('SFT', told, live);
-  const ratings = await play.ratings(taught, live, RATINGS, 'train');
-  const lesson = { recipe, examples, ratings, heldOut, live };
-  await showVerdict('SFT_THEN_DPO', told, await play.train(lesson));
-  await showVerdict('SFT_THEN_DPO', told, await play.train({ ...lesson, from: live }));
+  const lesson = { recipe, examples: examplesOf(told), ...judged, live };
+  await showVerdict('SFT_THEN_DPO', told, await told.play.train(lesson));
+  await showVerdict('SFT_THEN_DPO', told, await told.play.train({ ...lesson, from: live }));
 }
 
 function exampleOf(mode: Mode, mail: ReturnType<typeof brief>): TrainingExample {

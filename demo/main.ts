@@ -1,5 +1,5 @@
 // Plays two phones of one user: a mailbox goes in, an adapter comes out on both, the cloud answers with it,
-// and a deleted mail takes it away again.
+// a deleted mail takes it away again, and what the user says of its answers makes the next one.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +13,7 @@ import { openTrainingBar, say, showTable } from './show.ts';
 
 const MODE = 'subject';
 const BATCH = 20;
+const RATINGS = 24;
 /** Longest cell of the table, in characters. */
 const CELL = 44;
 
@@ -92,6 +93,7 @@ async function play(phone: Phone, tablet: Phone): Promise<void> {
   await showHeldOut(phone, mails);
   showLosses(adapter);
   await showForgetting(phone, phoneEvents, tabletEvents, mails);
+  await showRatings(phone, phoneEvents, mails);
 }
 
 async function pushMails(phone: Phone, mails: readonly SampleMail[]): Promise<void> {
@@ -198,4 +200,35 @@ async function showForgetting(
   await phone.install(adapter);
   say(`   Version ${adapter.version}, rebuilt without that mail, is on the phone.`);
   showLosses(adapter);
+}
+
+/** The user corrects answers about mails of the training part; the next version is asked about the others. */
+async function showRatings(
+  phone: Phone,
+  events: AsyncIterator<AdapterSignal>,
+  mails: readonly SampleMail[],
+): Promise<void> {
+  say(`\n6. The user would rather have small letters, and says so of ${RATINGS} answers.`);
+  const taught = mails.filter((mail) => splitOf(mail.source, mail.recordId) !== 'holdout');
+  const ask = ({ data }: SampleMail) => phone.complete({ mode: MODE, input: { body: data.body } });
+  const rated = taught.slice(0, RATINGS);
+  const answers = await Promise.all(rated.map(ask));
+  const trained = watchTraining(phone);
+  for (const answer of answers) await phone.rate(answer, { better: answer.text.toLowerCase() });
+  await trained;
+  const { version, onPolicyShare, evaluation } = await nextReady(events);
+  const accuracy = evaluation?.preferenceAccuracy;
+  say(`   Version ${version} learnt from them: ${percent(onPolicyShare)} of them are about answers of`);
+  say(`   the version before; it gets ${percent(accuracy)} of the held-out ones right.\n`);
+  const unseen = mails.filter((mail) => !taught.includes(mail)).slice(0, 4);
+  const rows: string[][] = [];
+  for (const mail of unseen) {
+    const { body, subject } = mail.data;
+    rows.push([body.replaceAll('\n', ' '), subject, (await ask(mail)).text].map(cut));
+  }
+  showTable(['body', 'true subject', `version ${version}`], rows);
+}
+
+function percent(share: number | null | undefined): string {
+  return share == null ? 'none' : `${Math.round(100 * share)}%`;
 }

@@ -28,7 +28,21 @@ export interface AdapterView {
   readonly sha256: string;
   readonly mode: { readonly key: string };
   readonly files: readonly { name: string; url: string; sizeBytes: number; sha256: string }[];
-  readonly evaluation: { loss: number | null; baseLoss: number | null; reason: string } | null;
+  readonly evaluation: {
+    readonly loss: number | null;
+    readonly baseLoss: number | null;
+    readonly preferenceAccuracy: number | null;
+    readonly reason: string;
+  } | null;
+  /** Of the ratings that it learnt from, the share about answers of the version before it; null where there were none. */
+  readonly onPolicyShare: number | null;
+}
+
+/** One answer of the cloud. */
+export interface AnswerView {
+  readonly id: string;
+  readonly text: string;
+  readonly adapter: { readonly version: number } | null;
 }
 
 /** An event of the user's adapter feed. */
@@ -55,7 +69,7 @@ export interface RunView {
 }
 
 const ADAPTER_FIELDS = `id version sha256 mode { key } files { name url sizeBytes sha256 }
-  evaluation { loss baseLoss reason }`;
+  evaluation { loss baseLoss preferenceAccuracy reason } onPolicyShare`;
 
 const ADAPTER_EVENTS = `subscription ($after: Cursor) { adapterEvents(after: $after) { __typename
   ... on AdapterReady { cursor adapter { ${ADAPTER_FIELDS} } }
@@ -194,14 +208,23 @@ export class Phone {
     input: unknown;
     adapter?: unknown;
     maxTokens?: number;
-  }): Promise<{ text: string; adapter: { version: number } | null }> {
-    const { complete } = await this.query<{
-      complete: { text: string; adapter: { version: number } | null };
-    }>(
-      `mutation ($input: CompleteInput!) { complete(input: $input) { text adapter { version } } }`,
+  }): Promise<AnswerView> {
+    const { complete } = await this.query<{ complete: AnswerView }>(
+      `mutation ($input: CompleteInput!) { complete(input: $input) { id text adapter { version } } }`,
       { input },
     );
     return complete;
+  }
+
+  /** Says what the user thought of an answer. */
+  async rate(
+    { id }: AnswerView,
+    rating: { readonly verdict?: 'UP' | 'DOWN'; readonly better?: string },
+  ): Promise<void> {
+    await this.query(
+      `mutation ($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }`,
+      { input: { completionId: id, ...rating } },
+    );
   }
 
   /** Asks the cloud for an answer in chunks; returns them joined, and how many tokens the answer has. */

@@ -40,7 +40,8 @@ export async function measureTraining(model: string): Promise<DeviceTraining> {
   try {
     const training = `{ learningRate: 0.002, epochs: ${EPOCHS}, batchSize: 4, maxTokens: 160, where: device }`;
     const lora = `{ rank: 8, alpha: 16, targets: all, topLayers: ${TOP_LAYERS} }`;
-    await writeModes(join(folder, 'modes'), [{ from: MODE, lines: { training, lora } }]);
+    const lines = { objective: 'SFT', training, lora };
+    await writeModes(join(folder, 'modes'), [{ from: MODE, lines }]);
     const server = await startBenchServer(folder, { model, modes: [MODE] });
     try {
       const page = await openDevicePage(server.account);

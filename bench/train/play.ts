@@ -67,6 +67,7 @@ const FIRST_VALIDATION = 4;
 /** Mails that are answered side by side. */
 const AT_ONCE = 8;
 const STYLE_SEED = 50_000;
+const EDIT_SEED = 70_000;
 const SEEDS_APART = 100_000;
 
 /** Knows for ever what it has computed. A server's trainer forgets all of it before a run from scratch, lest it knows a text
@@ -143,12 +144,34 @@ export class Play {
       );
       for (const { body, answers } of await this.#answers(asked, adapter, at)) {
         const messages = renderPrompt(this.#place.mode, { body }, {});
-        const isValidation = part === 'train' && rated.size % VALIDATION_EVERY === FIRST_VALIDATION;
-        const rating = rate(messages, answers, isValidation ? 'validation' : part);
+        const rating = rate(messages, answers, partOf(part, rated.size));
         if (rating !== null && rated.size < count) rated.set(rating.sha256, rating);
       }
     }
     return [...rated.values()];
+  }
+
+  /** What the adapter answers to so many mails, and the subject lines that they were sent with. */
+  async edits(
+    mails: readonly Mail[],
+    adapter: AdapterFolder | null,
+    count: number,
+    part: 'train' | 'holdout',
+  ): Promise<readonly TrainingPreference[]> {
+    const edited = new Map<string, TrainingPreference>();
+    for (let at = 0; at < mails.length; at += AT_ONCE) {
+      const asked = mails.slice(at, at + AT_ONCE);
+      const answered = await this.#answers(asked, adapter, EDIT_SEED + at);
+      for (const [i, { body, answers }] of answered.entries()) {
+        const messages = renderPrompt(this.#place.mode, { body }, {});
+        const pair = { chosen: must(asked[i], 'a mail').subject, rejected: answers[0] };
+        if (pair.chosen === pair.rejected || edited.size >= count) continue;
+        const split = partOf(part, edited.size);
+        const name = sha256(JSON.stringify([messages, pair]));
+        edited.set(name, { messages, ...pair, split, sha256: name });
+      }
+    }
+    return [...edited.values()];
   }
 
   /** Trains and measures. */
@@ -211,6 +234,10 @@ export class Play {
     const answers = await this.#sampler.pairs(bodies, adapter, seed);
     return bodies.map((body, i) => ({ body, answers: must(answers[i], 'a pair per mail') }));
   }
+}
+
+function partOf(part: 'train' | 'holdout', at: number): TrainingPreference['split'] {
+  return part === 'train' && at % VALIDATION_EVERY === FIRST_VALIDATION ? 'validation' : part;
 }
 
 function startOf({ dir, sha256: name, datasetSha256, learnt }: Version): WarmStart {

@@ -23,6 +23,8 @@ export async function writePhoneModes(
       .replace('key: subject', 'key: private')
       .replace('title: Subject line', 'title: Subject line, learnt on the phone')
       .replaceAll('mail.sent', 'mail.private')
+      // ratings are the server's
+      .replace(/^objective: .*$/m, 'objective: SFT')
       .replace(/^training: \{/m, 'training: { where: device,')
       .replace(/epochs: \d+/, (text) => (epochs === undefined ? text : `epochs: ${epochs}`))
       .replace(/^lora: \{/m, `lora: { topLayers: ${TOP_LAYERS},`),

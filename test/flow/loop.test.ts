@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readMailbox } from '../../demo/mailbox.ts';
+import { readMailbox, type SampleMail } from '../../demo/mailbox.ts';
 import { type AdapterSignal, type AdapterView, Phone, type RunView } from '../../demo/phone.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { readConfig } from '../../src/config.ts';
@@ -18,6 +18,8 @@ import { realBase, realBaseCacheDir } from '../support/real-base.ts';
 
 const MODE = 'subject';
 const mails = readMailbox();
+/** What the user would rather have had, whatever the mail. */
+const BETTER = 'about this and that';
 
 /** A run on the real base takes about a minute on one free core. */
 const REAL_RUN_MS = 600_000;
@@ -58,6 +60,26 @@ describe('the loop on the tiny base', () => {
     const ended = endOfRun(phone);
     await phone.push([{ ...must(mails[1], 'a mail'), kind: 'UPSERT' }]);
     expect(await ended).toMatchObject({ status: 'SKIPPED', reason: 'UNCHANGED' });
+  });
+
+  test('learns from what the user says of its answers, as the shipped mode does', async () => {
+    const { phone, phoneEvents } = loop();
+    const ask = ({ data }: SampleMail) =>
+      phone.complete({ mode: MODE, input: { body: data.body } });
+    const answers = await Promise.all(mails.map(ask));
+    expect(answers.map(({ adapter }) => adapter)).toEqual(mails.map(() => ({ version: 2 })));
+    await Promise.all(answers.map((answer) => phone.rate(answer, { better: BETTER })));
+    const third = await ready(phoneEvents);
+    // every answer was that of the version before it
+    expect(third).toMatchObject({ version: 3, onPolicyShare: 1 });
+    const evaluation = must(third.evaluation, 'a trained adapter was evaluated');
+    expect(evaluation.preferenceAccuracy).toBeGreaterThan(0.8);
+    expect(must(evaluation.loss, 'a loss')).toBeLessThan(must(evaluation.baseLoss, 'a loss'));
+    const { node } = await phone.query<{ node: unknown }>(
+      'query ($id: ID!) { node(id: $id) { ... on Adapter { startedFrom { version } } } }',
+      { id: third.id },
+    );
+    expect(node).toEqual({ startedFrom: { version: 2 } });
   });
 });
 

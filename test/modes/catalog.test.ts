@@ -49,8 +49,9 @@ describe('loadCatalog', () => {
   });
 
   it('reports an unknown key on its own line, not on that of its object', async () => {
-    const copy = await modesWith('subject.yaml', 'objective: SFT', 'objective: SFT\nobjectve: DPO');
-    const line = (await lineOf('subject.yaml', 'objective: SFT')) + 1;
+    const objective = 'objective: SFT_THEN_DPO';
+    const copy = await modesWith('subject.yaml', objective, `${objective}\nobjectve: DPO`);
+    const line = (await lineOf('subject.yaml', objective)) + 1;
     await expect(loadCatalog(copy)).rejects.toMatchObject({ line });
   });
 

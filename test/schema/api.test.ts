@@ -32,7 +32,7 @@ describeEachDatabase('the API', (database) => {
     expect(viewer.modes[2]).toMatchObject({
       title: 'Subject line',
       sources: ['mail.sent'],
-      objective: 'SFT',
+      objective: 'SFT_THEN_DPO',
       base: {
         name: 'fake',
         sha256: FAKE_BASE.sha256,

@@ -36,6 +36,7 @@ export const SMALL_DPO: DpoRecipe = {
   thumbWeights: { up: 1, down: 1 },
   reference: 'base',
   afterWriting: false,
+  replay: 0,
 };
 
 const WORDS = ['tea', 'rain', 'boat', 'lamp', 'road', 'fish', 'corn', 'moon', 'salt', 'wood'];

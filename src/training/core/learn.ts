@@ -4,6 +4,7 @@ import type { Learner } from './learner.ts';
 import { preferenceLesson } from './preference-lesson.ts';
 import type { Random } from './random.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
+import type { TokenExample } from './token-example.ts';
 import type { TokenisedParts } from './tokenise-parts.ts';
 import { type Checkpoints, type LoopResult, type StepReport, train } from './train-loop.ts';
 import { writingLesson } from './writing-lesson.ts';
@@ -36,6 +37,7 @@ export async function learn(
   const preferred = await prefer({ ...recipe, dpo }, parts, {
     ...options,
     start: written.theta,
+    replayed: parts.train.examples,
     // beside the base, what writing taught would outweigh all that the pairs say: none of them would teach anything
     reference: written.theta,
     onStep: after(written.losses.length, options.onStep),
@@ -60,11 +62,11 @@ function write(
 async function prefer(
   recipe: Recipe & { readonly dpo: DpoRecipe },
   { train: taught, validation }: TokenisedParts,
-  options: LearnOptions,
+  options: LearnOptions & { readonly replayed?: readonly TokenExample[] },
 ): Promise<LoopResult> {
   const { dpo, batchSize, maxTokens } = recipe;
-  const { learner, reference } = options;
-  const chosen = { ...dpo, batchSize, maxTokens, reference };
+  const { learner, reference, replayed = [] } = options;
+  const chosen = { ...dpo, batchSize, maxTokens, reference, replayed };
   const lesson = await preferenceLesson(learner, { train: taught, validation }, chosen);
   return train(lesson, {
     ...recipe,

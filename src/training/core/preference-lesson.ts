@@ -1,6 +1,6 @@
 // Preferring one answer to another, or answers with a thumb up to those with a thumb down.
 
-import { epochGroups } from './batch.ts';
+import { type Batch, epochBatches, epochGroups } from './batch.ts';
 import type { Learner } from './learner.ts';
 import { marginsOf, preferenceLoss } from './margins.ts';
 import {
@@ -18,6 +18,7 @@ import {
   thumbLoss,
   withDistance,
 } from './thumb-batch.ts';
+import type { TokenExample } from './token-example.ts';
 import type { TokenThumb } from './token-thumb.ts';
 import type { Lesson } from './train-loop.ts';
 
@@ -37,6 +38,9 @@ export interface PreferenceLessonOptions extends DpoOptions {
   readonly maxTokens: number;
   /** The model not to stray from. */
   readonly reference: Float32Array;
+  /** Examples that go on being written, `replay` for each preference; each comes up again only when all have. */
+  readonly replayed: readonly TokenExample[];
+  readonly replay: number;
 }
 
 /** Preferring the pairs' chosen answers (DPO), and what has a lone thumb up to what has one down (KTO). A batch has as many
@@ -45,7 +49,7 @@ export async function preferenceLesson(
   learner: Learner,
   { train, validation }: { readonly train: Judged; readonly validation: Judged },
   options: PreferenceLessonOptions,
-): Promise<Lesson<PreferenceBatch | ThumbBatch>> {
+): Promise<Lesson<Batch | PreferenceBatch | ThumbBatch>> {
   const { batchSize, beta, maxTokens, reference: theta } = options;
   const size = Math.ceil(batchSize / 2);
   const margins = await marginsOf(learner, [...train.pairs, ...validation.pairs], theta);
@@ -61,16 +65,31 @@ export async function preferenceLesson(
     epochGroups(train.thumbs, { size: batchSize, random, lengthOf: answerIds }).map((thumbs) =>
       collateThumbs(thumbs, taught, { beta, weights }),
     );
+  const { replayed } = options;
+  const judged = train.pairs.length + train.thumbs.length;
+  const writtenCount = replayed.length === 0 ? 0 : Math.ceil((options.replay * judged) / batchSize);
+  const writingBatches = (random: Random) => {
+    const batches: Batch[] = [];
+    while (batches.length < writtenCount)
+      batches.push(...epochBatches(replayed, batchSize, random));
+    return batches.slice(0, writtenCount);
+  };
   return {
-    epochSteps: Math.ceil(train.pairs.length / size) + Math.ceil(train.thumbs.length / batchSize),
+    epochSteps:
+      Math.ceil(train.pairs.length / size) +
+      Math.ceil(train.thumbs.length / batchSize) +
+      writtenCount,
     // what a model without an opinion has; after a first lesson the loss may start far below it by chance
     leastFirstLoss: Math.LN2,
     epoch: (random) => {
-      const [pairs, thumbs] = [pairBatches(random), thumbBatches(random)];
-      return thumbs.length === 0 ? pairs : shuffled([...pairs, ...thumbs], random);
+      const kinds = [pairBatches(random), thumbBatches(random), writingBatches(random)];
+      return shuffled(kinds.flat(), random);
     },
-    step: async (batch, at) =>
-      learner.preferenceStep('signs' in batch ? await withDistance(learner, batch, at) : batch, at),
+    step: async (batch, at) => {
+      if ('signs' in batch)
+        return learner.preferenceStep(await withDistance(learner, batch, at), at);
+      return 'pairs' in batch ? learner.preferenceStep(batch, at) : learner.step(batch, at);
+    },
     validationLoss: async (at) => {
       const { pairs, thumbs } = validation;
       if (pairs.length + thumbs.length < LEAST_VALIDATION) return null;

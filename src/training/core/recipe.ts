@@ -38,6 +38,9 @@ export interface IncrementalRecipe extends LaterStart {
 export interface DpoRecipe extends DpoOptions {
   /** Whether the adapter learns to write the examples first; else only where there are no pairs. */
   readonly afterWriting: boolean;
+  /** How many examples go on being written for each preference where writing came first, so that preferring does not push
+   *  it out. */
+  readonly replay: number;
   /** Its share of the recipe's learning rate. */
   readonly learningRateShare: number;
   /** All are made, wherever a run begins: a handful of pairs says little after one. */
@@ -90,6 +93,7 @@ const DPO_DEFAULTS = {
   sftWeight: 0.2,
   learningRateShare: 1 / 3,
   epochs: 2,
+  replay: 2,
   thumbWeights: { up: 1, down: 1 },
 } as const;
 
