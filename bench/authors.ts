@@ -131,8 +131,8 @@ function isChosen({ name }: Author): boolean {
   return options.only === undefined || options.only.split(',').includes(name);
 }
 
-/** The recipe with what the search wants otherwise. */
-function searched(recipe: Recipe, layerCount: number): Recipe {
+/** The recipe with what the search wants otherwise, and without what nobody rates here. */
+function searched({ dpo: _, ...recipe }: Recipe, layerCount: number): Recipe {
   const { rank, rate, epochs, batch, top } = options;
   const number = (text: string | undefined, fallback: number) =>
     text === undefined ? fallback : Number(text);

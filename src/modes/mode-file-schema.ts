@@ -31,7 +31,7 @@ function integer(minimum: number, maximum: number): JsonSchema {
 /** What a mode that does not say otherwise does; docs/modes.md repeats it. */
 export const INCREMENTAL_DEFAULTS: IncrementalChoices = {
   rebuildShare: 0.3,
-  epochs: 2,
+  epochs: 1,
   learningRateShare: 0.5,
   replay: 2,
 };
