@@ -17,7 +17,7 @@ import type { Learner } from './core/learner.ts';
 import { measureHoldout } from './core/measure-holdout.ts';
 import { type Random, seededRandom } from './core/random.ts';
 import { recipeFrom, type StartKind } from './core/recipe.ts';
-import { withReplay } from './core/replay.ts';
+import { newCount, withReplay } from './core/replay.ts';
 import { countNotes } from './core/token-example.ts';
 import { type TokenisedParts, tokeniseParts } from './core/tokenise-parts.ts';
 import type { Checkpoints, StepReport } from './core/train-loop.ts';
@@ -104,9 +104,11 @@ function taughtBy(job: TrainingJob): TrainingJob {
     replay: recipe.incremental.replay,
     random: randomOf(job, purpose),
   });
+  // preferring would push out what is not written on beside it
+  const beside = newCount([...preferences, ...thumbs], warmStart);
   return {
     ...job,
-    examples: withReplay(examples, warmStart, options('replay')),
+    examples: withReplay(examples, warmStart, { ...options('replay'), beside }),
     preferences: withReplay(preferences, warmStart, options('replay of pairs')),
     thumbs: withReplay(thumbs, warmStart, options('replay of thumbs')),
   };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readPeftFolder, writePeftFolder } from '../../src/adapters/peft.ts';
 import { must } from '../../src/lib/errors.ts';
-import { decideGate } from '../../src/training/core/gate.ts';
+import { decideGate, figuresOf } from '../../src/training/core/gate.ts';
 import { PROBE_TEXTS } from '../../src/training/core/general-probe.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import type { TrainingProgress } from '../../src/training/training-job.ts';
@@ -205,6 +205,19 @@ describe('trainAdapter', () => {
     const { losses } = await run(jobOf({ recipe, preferences: rulePairs(30) }));
     // six steps of writing; then a model that is its own reference has no opinion
     expect(losses[6]).toBeCloseTo(Math.LN2, 6);
+  });
+
+  it('goes on writing the examples while it prefers, so that they are not pushed out', async () => {
+    const learnt = async (replay: number) => {
+      const dpo = { ...SMALL_DPO, learningRateShare: 2, sftWeight: 0, afterWriting: true, replay };
+      const recipe = { ...SMALL_RECIPE, dpo };
+      const { measures, steps } = await run(jobOf({ recipe, preferences: rulePairs(30) }));
+      return { steps, loss: must(figuresOf(measures).loss, 'a loss') };
+    };
+    const [without, withReplay] = [await learnt(0), await learnt(2)];
+    // 21 pairs want 42 examples an epoch: 11 steps of four
+    expect(withReplay.steps - without.steps).toBe(3 * 11);
+    expect(withReplay.loss).toBeLessThan(without.loss);
   });
 
   it('takes poisoned examples in its stride, with a note for each', async () => {

@@ -73,8 +73,8 @@ describe('a warm start', () => {
     const learnt = [...warmStart.learnt, ...preferences.slice(0, 20).map((pair) => pair.sha256)];
     const recipe = { ...SMALL_RECIPE, dpo: { ...DPO, reference: 'start' as const } };
     const warm = await run(jobOf({ recipe, preferences, warmStart: { ...warmStart, learnt } }));
-    // 7 of the last ten pairs are to learn from, and two old ones for each
-    expect(warm.lineage.figures.preferences).toBe(21);
+    // 7 of the last ten pairs are to learn from, and two old ones and two old examples for each
+    expect(warm.lineage.figures).toMatchObject({ preferences: 21, examples: 14 });
   });
 });
 

@@ -30,7 +30,8 @@ interface LaterStart {
 
 /** A run that goes on from an earlier adapter: it learns what is new, and some of what is old lest it forgets that. */
 export interface IncrementalRecipe extends LaterStart {
-  /** How many old examples are repeated for each new one, drawn at random; 8 at least. */
+  /** How many old examples are repeated for each new one and for each new preference, and old preferences for each new one,
+   *  drawn at random; 8 at least. */
   readonly replay: number;
 }
 

@@ -12,21 +12,33 @@ interface Item {
   readonly sha256: string;
 }
 
-/** The items without those of the train part that are neither new nor drawn for the replay: `replay` for each new one.
- *  The draw does not depend on the order of the items. */
+/** The dataset that a run goes on from. */
+interface Known {
+  readonly learnt: readonly string[];
+}
+
+/** The items without those of the train part that are neither new nor drawn for the replay: `replay` for each new one, and
+ *  for each of `beside`, new ones of another kind. The draw does not depend on the order of the items. */
 export function withReplay<T extends Item>(
   items: readonly T[],
-  { learnt }: { readonly learnt: readonly string[] },
-  { replay, random }: { readonly replay: number; readonly random: Random },
+  known: Known,
+  options: { readonly replay: number; readonly beside?: number; readonly random: Random },
 ): readonly T[] {
-  const known = new Set(learnt);
-  const isOld = ({ split, sha256 }: T) => split === 'train' && known.has(sha256);
+  const { replay, beside = 0, random } = options;
+  const isOld = oldIn(known);
   const old = items.filter(isOld).sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
-  const newCount = items.filter((item) => item.split === 'train' && !isOld(item)).length;
-  const drawn = shuffled(old, random).slice(
-    0,
-    Math.max(LEAST_REPLAY, Math.ceil(replay * newCount)),
-  );
-  const repeated = new Set(drawn);
+  const wanted = Math.ceil(replay * (newCount(items, known) + beside));
+  const repeated = new Set(shuffled(old, random).slice(0, Math.max(LEAST_REPLAY, wanted)));
   return items.filter((item) => !isOld(item) || repeated.has(item));
+}
+
+/** How many items of the train part are new. */
+export function newCount(items: readonly Item[], known: Known): number {
+  const isOld = oldIn(known);
+  return items.filter((item) => item.split === 'train' && !isOld(item)).length;
+}
+
+function oldIn({ learnt }: Known): (item: Item) => boolean {
+  const known = new Set(learnt);
+  return ({ split, sha256 }) => split === 'train' && known.has(sha256);
 }

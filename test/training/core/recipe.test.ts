@@ -50,7 +50,7 @@ it('learns for less long and at a lower rate where a run begins from an adapter'
     return { epochs, learningRate, patience };
   };
   expect(pace('fresh')).toEqual({ epochs: 3, learningRate: 0.002, patience: 1 });
-  expect(pace('shipped')).toEqual({ epochs: 2, learningRate: 0.3 * 0.002, patience: 2 });
+  expect(pace('shipped')).toEqual({ epochs: 2, learningRate: 0.2 * 0.002, patience: 2 });
   expect(pace('earlier')).toEqual({ epochs: 2, learningRate: 0.5 * 0.002, patience: 2 });
   const once = recipeOf({ ...CHOICES, training: { ...CHOICES.training, epochs: 1 } }, SMALL_CONFIG);
   expect(pace('shipped', once).epochs).toBe(1);
