@@ -31,9 +31,9 @@ function integer(minimum: number, maximum: number): JsonSchema {
 /** What a mode that does not say otherwise does; docs/modes.md repeats it. */
 export const INCREMENTAL_DEFAULTS: IncrementalChoices = {
   rebuildShare: 0.3,
-  epochs: 1,
-  learningRateShare: 0.5,
-  replay: 2,
+  epochs: 2,
+  learningRateShare: 1 / 3,
+  replay: 1,
 };
 
 /** As INCREMENTAL_DEFAULTS. */

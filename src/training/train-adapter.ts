@@ -104,8 +104,8 @@ function taughtBy(job: TrainingJob): TrainingJob {
     replay: recipe.incremental.replay,
     random: randomOf(job, purpose),
   });
-  // preferring would push out what is not written on beside it
-  const beside = newCount([...preferences, ...thumbs], warmStart);
+  // what goes on being written while the new ones are preferred
+  const beside = (recipe.dpo?.replay ?? 0) * newCount([...preferences, ...thumbs], warmStart);
   return {
     ...job,
     examples: withReplay(examples, warmStart, { ...options('replay'), beside }),

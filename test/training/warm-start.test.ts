@@ -48,10 +48,10 @@ describe('a warm start', () => {
     expect(await readLineage(warm.adapterDir)).toEqual(warm.lineage);
   });
 
-  it('repeats 8 old examples where nothing to learn from is new', async () => {
+  it('repeats 4 old examples where nothing to learn from is new', async () => {
     const { warmStart } = await startFrom(30);
     const warm = await run(jobOf({ examples: ruleExamples(30), warmStart }));
-    expect(warm.lineage.figures.examples).toBe(8);
+    expect(warm.lineage.figures.examples).toBe(4);
   });
 
   it('gives equal bytes from equal starts, and others from others', async () => {
@@ -73,8 +73,16 @@ describe('a warm start', () => {
     const learnt = [...warmStart.learnt, ...preferences.slice(0, 20).map((pair) => pair.sha256)];
     const recipe = { ...SMALL_RECIPE, dpo: { ...DPO, reference: 'start' as const } };
     const warm = await run(jobOf({ recipe, preferences, warmStart: { ...warmStart, learnt } }));
-    // 7 of the last ten pairs are to learn from, and two old ones and two old examples for each
-    expect(warm.lineage.figures).toMatchObject({ preferences: 21, examples: 14 });
+    // 7 of the last ten pairs are to learn from, and two old ones for each
+    expect(warm.lineage.figures).toMatchObject({ preferences: 21, examples: 4 });
+  });
+
+  it('repeats more examples where they go on being written beside new pairs', async () => {
+    const { warmStart } = await startFrom(30);
+    const dpo = { ...DPO, afterWriting: true, replay: 1 };
+    const job = jobOf({ recipe: { ...SMALL_RECIPE, dpo }, preferences: rulePairs(20), warmStart });
+    const warm = await run(job);
+    expect(warm.lineage.figures).toMatchObject({ preferences: 14, examples: 14 });
   });
 });
 

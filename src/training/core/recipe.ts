@@ -30,8 +30,7 @@ interface LaterStart {
 
 /** A run that goes on from an earlier adapter: it learns what is new, and some of what is old lest it forgets that. */
 export interface IncrementalRecipe extends LaterStart {
-  /** How many old examples are repeated for each new one and for each new preference, and old preferences for each new one,
-   *  drawn at random; 8 at least. */
+  /** How many old ones are repeated for each new example, and for each new preference, drawn at random; 4 at least. */
   readonly replay: number;
 }
 

@@ -4,7 +4,7 @@
 import { type Random, shuffled } from './random.ts';
 
 /** However little is new, this much of the old is repeated: a gradient of one kind of example alone would lead astray. */
-const LEAST_REPLAY = 8;
+const LEAST_REPLAY = 4;
 
 /** Anything of a dataset. */
 interface Item {
@@ -18,7 +18,7 @@ interface Known {
 }
 
 /** The items without those of the train part that are neither new nor drawn for the replay: `replay` for each new one, and
- *  for each of `beside`, new ones of another kind. The draw does not depend on the order of the items. */
+ *  `beside` more. The draw does not depend on the order of the items. */
 export function withReplay<T extends Item>(
   items: readonly T[],
   known: Known,
@@ -27,7 +27,7 @@ export function withReplay<T extends Item>(
   const { replay, beside = 0, random } = options;
   const isOld = oldIn(known);
   const old = items.filter(isOld).sort((a, b) => (a.sha256 < b.sha256 ? -1 : 1));
-  const wanted = Math.ceil(replay * (newCount(items, known) + beside));
+  const wanted = Math.ceil(replay * newCount(items, known) + beside);
   const repeated = new Set(shuffled(old, random).slice(0, Math.max(LEAST_REPLAY, wanted)));
   return items.filter((item) => !isOld(item) || repeated.has(item));
 }
