@@ -73,8 +73,8 @@ export const FAULTS: readonly Fault[] = [
     name: 'a missing part',
     reportedAt: 'gate:',
     file: 'subject.yaml',
-    from: 'gate: { marginNats: 0.0, minHoldout: 8 }',
-    to: 'gate: { marginNats: 0.0 }',
+    from: 'gate: { marginNats: 0.1, minHoldout: 8 }',
+    to: 'gate: { marginNats: 0.1 }',
     reason: /mode.gate.minHoldout is missing/,
   },
   {

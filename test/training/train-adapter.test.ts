@@ -196,7 +196,7 @@ describe('trainAdapter', () => {
       return validationLosses.length;
     };
     // a tenth of them; where they judge, the start is judged too
-    expect([await judged(30), await judged(40)]).toEqual([0, 2]);
+    expect([await judged(30), await judged(40)]).toEqual([0, 1 + SMALL_DPO.epochs]);
   });
 
   it('measures preferences from what writing made, where it comes first', async () => {
