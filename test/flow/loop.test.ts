@@ -18,8 +18,6 @@ import { realBase, realBaseCacheDir } from '../support/real-base.ts';
 
 const MODE = 'subject';
 const mails = readMailbox();
-/** What the user would rather have had, whatever the mail. */
-const BETTER = 'about this and that';
 
 /** A run on the real base takes about a minute on one free core. */
 const REAL_RUN_MS = 600_000;
@@ -68,12 +66,16 @@ describe('the loop on the tiny base', () => {
       phone.complete({ mode: MODE, input: { body: data.body } });
     const answers = await Promise.all(mails.map(ask));
     expect(answers.map(({ adapter }) => adapter)).toEqual(mails.map(() => ({ version: 2 })));
-    await Promise.all(answers.map((answer) => phone.rate(answer, { better: BETTER })));
+    const ended = endOfRun(phone);
+    // the user puts their own subject line in the place of each
+    const better = mails.map(({ data }) => data.subject);
+    await Promise.all(answers.map((answer, i) => phone.rate(answer, { better: better[i] ?? '' })));
+    expect(await ended).toMatchObject({ status: 'PUBLISHED', reason: null });
     const third = await ready(phoneEvents);
     // every answer was that of the version before it
     expect(third).toMatchObject({ version: 3, onPolicyShare: 1 });
     const evaluation = must(third.evaluation, 'a trained adapter was evaluated');
-    expect(evaluation.preferenceAccuracy).toBeGreaterThan(0.8);
+    expect(evaluation.preferenceAccuracy).toBeGreaterThan(0.5);
     expect(must(evaluation.loss, 'a loss')).toBeLessThan(must(evaluation.baseLoss, 'a loss'));
     const { node } = await phone.query<{ node: unknown }>(
       'query ($id: ID!) { node(id: $id) { ... on Adapter { startedFrom { version } } } }',
