@@ -31,8 +31,8 @@ function integer(minimum: number, maximum: number): JsonSchema {
 /** What a mode that does not say otherwise does; docs/modes.md repeats it. */
 export const INCREMENTAL_DEFAULTS: IncrementalChoices = {
   rebuildShare: 0.3,
-  epochs: 2,
-  learningRateShare: 1 / 3,
+  epochs: 1,
+  learningRateShare: 0.5,
   replay: 1,
 };
 

@@ -7,13 +7,20 @@ import type { Clock } from '../lib/clock.ts';
 import { CODE_VERSION } from '../lib/code-version.ts';
 import { sha256 } from '../lib/sha256.ts';
 import { type Base, openBase } from '../model/base/base-package.ts';
-import { coveringShape, type LoraAdapter, unflattenLora } from '../model/lora/lora.ts';
+import type { LlamaConfig } from '../model/llama-config.ts';
+import {
+  coveringShape,
+  flattenLora,
+  type LoraAdapter,
+  type LoraShape,
+  unflattenLora,
+} from '../model/lora/lora.ts';
 import { roundLora } from '../model/lora/lora-wire.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
 import { figuresOf, type HoldoutMeasures } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
 import { learn } from './core/learn.ts';
-import type { Learner } from './core/learner.ts';
+import type { Judge, Learner } from './core/learner.ts';
 import { measureHoldout } from './core/measure-holdout.ts';
 import { type Random, seededRandom } from './core/random.ts';
 import { recipeFrom, type StartKind } from './core/recipe.ts';
@@ -65,6 +72,7 @@ async function trainIn(
   const learner = await workshop.learner(place);
   const learnt = await learn(recipeFrom(startOf(job), whole), parts, {
     learner,
+    judge: judgeOf(workshop.remembering(learner, place), { config: base.config, shape }),
     start: theta,
     reference,
     randomOf: (purpose) => randomOf(job, purpose),
@@ -89,6 +97,15 @@ async function trainIn(
     steps: learnt.losses.length,
     notes: parts.notes,
   };
+}
+
+/** Scores what would be published: a run that goes on from that soon begins with scores that are known. */
+function judgeOf(
+  scorer: Learner,
+  { config, shape }: { readonly config: LlamaConfig; readonly shape: LoraShape },
+): Judge {
+  const rounded = (theta: Float32Array) => roundLora(unflattenLora(config, shape, theta));
+  return { scorer, asPublished: (theta) => flattenLora(config, rounded(theta), shape) };
 }
 
 function startOf({ shipped, warmStart }: TrainingJob): StartKind {

@@ -48,6 +48,12 @@ describe('a warm start', () => {
     expect(await readLineage(warm.adapterDir)).toEqual(warm.lineage);
   });
 
+  it('begins with the very validation loss that the run before it ended with: that of what was published', async () => {
+    const { warmStart, first } = await startFrom(30);
+    const warm = await run(jobOf({ examples: ruleExamples(30), warmStart }));
+    expect(warm.validationLosses[0]).toBe(Math.min(...first.validationLosses));
+  });
+
   it('repeats 4 old examples where nothing to learn from is new', async () => {
     const { warmStart } = await startFrom(30);
     const warm = await run(jobOf({ examples: ruleExamples(30), warmStart }));

@@ -1,6 +1,6 @@
 // The lessons of a run, one after the other: writing, preferring, or both.
 
-import type { Learner } from './learner.ts';
+import type { Judge, Learner } from './learner.ts';
 import { preferenceLesson } from './preference-lesson.ts';
 import type { Random } from './random.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
@@ -12,6 +12,8 @@ import { writingLesson } from './writing-lesson.ts';
 /** What a run's lessons need. */
 export interface LearnOptions {
   readonly learner: Learner;
+  /** Of writing; absent: theta as it is. */
+  readonly judge?: Judge;
   /** The adapter before the first step. */
   readonly start: Float32Array;
   /** The model that preferences must not stray from, where no writing comes before them: else it is what writing made. */
@@ -55,7 +57,7 @@ function write(
   options: LearnOptions,
 ): Promise<LoopResult> {
   const data = { train: taught.examples, validation: validation.examples };
-  const lesson = writingLesson(options.learner, data, recipe.batchSize);
+  const lesson = writingLesson(options.learner, data, recipe.batchSize, options.judge);
   return train(lesson, { ...recipe, ...loopOptions(options, 'order') });
 }
 

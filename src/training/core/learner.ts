@@ -7,6 +7,14 @@ export interface LossAndGradient {
   readonly gradient: Float32Array;
 }
 
+/** How the epochs of a run are judged. */
+export interface Judge {
+  /** Scores adapters that do not change meanwhile. */
+  readonly scorer: Pick<Learner, 'logProbs'>;
+  /** A copy of theta as it would be published: what is judged is what would answer. */
+  asPublished(theta: Float32Array): Float32Array;
+}
+
 /** A model with a trainable adapter, as the training loop sees it: the loop knows no graph and no engine.
  *  `theta` is the adapter as one flat array, in the order of `loraPlaces`. */
 export interface Learner {

@@ -6,7 +6,7 @@ import { scoreExamples } from './score.ts';
 
 /** Measures every pair under `theta`. */
 export async function marginsOf(
-  learner: Learner,
+  learner: Pick<Learner, 'logProbs'>,
   pairs: readonly TokenPair[],
   theta: Float32Array,
 ): Promise<PairMargins> {

@@ -14,7 +14,7 @@ const ROWS = 1;
 
 /** Scores every example under `theta`, in the order of the examples. */
 export async function scoreExamples(
-  learner: Learner,
+  learner: Pick<Learner, 'logProbs'>,
   examples: readonly TokenExample[],
   theta: Float32Array,
 ): Promise<readonly Score[]> {

@@ -1,7 +1,7 @@
 // Writing given answers.
 
 import { type Batch, epochBatches } from './batch.ts';
-import type { Learner } from './learner.ts';
+import type { Judge, Learner } from './learner.ts';
 import { meanLoss, scoreExamples } from './score.ts';
 import type { TokenExample } from './token-example.ts';
 import type { Lesson } from './train-loop.ts';
@@ -17,13 +17,16 @@ export function writingLesson(
   learner: Learner,
   { train, validation }: WritingData,
   batchSize: number,
+  judge: Judge = { scorer: learner, asPublished: (theta) => theta },
 ): Lesson<Batch> {
   return {
     epochSteps: Math.ceil(train.length / batchSize),
     leastFirstLoss: 0,
     epoch: (random) => epochBatches(train, batchSize, random),
     step: (batch, theta) => learner.step(batch, theta),
-    validationLoss: async (theta) =>
-      validation.length === 0 ? null : meanLoss(await scoreExamples(learner, validation, theta)),
+    validationLoss: async (theta) => {
+      if (validation.length === 0) return null;
+      return meanLoss(await scoreExamples(judge.scorer, validation, judge.asPublished(theta)));
+    },
   };
 }
