@@ -132,7 +132,7 @@ function isChosen({ name }: Author): boolean {
 }
 
 /** The recipe with what the search wants otherwise, and without what nobody rates here. */
-function searched({ dpo: _, ...recipe }: Recipe, layerCount: number): Recipe {
+function searched({ dpo: _dpo, ...recipe }: Recipe, layerCount: number): Recipe {
   const { rank, rate, epochs, batch, top } = options;
   const number = (text: string | undefined, fallback: number) =>
     text === undefined ? fallback : Number(text);

@@ -218,7 +218,9 @@ async function showRatings(
   await trained;
   const { version, onPolicyShare, evaluation } = await nextReady(events);
   const accuracy = evaluation?.preferenceAccuracy;
-  say(`   Version ${version} learnt from them: ${percent(onPolicyShare)} of them are about answers of`);
+  say(
+    `   Version ${version} learnt from them: ${percent(onPolicyShare)} of them are about answers of`,
+  );
   say(`   the version before; it gets ${percent(accuracy)} of the held-out ones right.\n`);
   const unseen = mails.filter((mail) => !taught.includes(mail)).slice(0, 4);
   const rows: string[][] = [];
