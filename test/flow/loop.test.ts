@@ -10,9 +10,11 @@ import { readMailbox, type SampleMail } from '../../demo/mailbox.ts';
 import { type AdapterSignal, type AdapterView, Phone, type RunView } from '../../demo/phone.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { readConfig } from '../../src/config.ts';
-import { splitOf } from '../../src/dataset/core/split.ts';
+import { splitOf, splitOfInput } from '../../src/dataset/core/split.ts';
+import type { Json } from '../../src/lib/canonical-json.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
+import { inputKey } from '../../src/modes/prompt.ts';
 import { type App, startApp } from '../../src/start/app.ts';
 import { realBase, realBaseCacheDir } from '../support/real-base.ts';
 
@@ -77,11 +79,13 @@ describe('the loop on the tiny base', () => {
     const evaluation = must(third.evaluation, 'a trained adapter was evaluated');
     expect(evaluation.preferenceAccuracy).toBeGreaterThan(0.5);
     expect(must(evaluation.loss, 'a loss')).toBeLessThan(must(evaluation.baseLoss, 'a loss'));
-    const { node } = await phone.query<{ node: unknown }>(
-      'query ($id: ID!) { node(id: $id) { ... on Adapter { startedFrom { version } } } }',
+    const { node } = await phone.query<{ node: { lineage: { figures: Json } } }>(
+      'query ($id: ID!) { node(id: $id) { ... on Adapter { lineage { figures } } } }',
       { id: third.id },
     );
-    expect(node).toEqual({ startedFrom: { version: 2 } });
+    const isTaught = ({ data: { body } }: SampleMail) =>
+      splitOfInput(inputKey({ body })) === 'train';
+    expect(node.lineage.figures).toMatchObject({ preferences: mails.filter(isTaught).length });
   });
 });
 
