@@ -15,7 +15,7 @@ export async function openProbe(options: QueueOptions): Promise<Probe> {
   const name = `probe-${randomUUID()}`;
   const queue = await openQueue({ ...options, name });
   const underWay = new Map<unknown, () => void>();
-  const worker = queue.work(
+  const worker = await queue.work(
     (payload) => {
       const { userId: id } = payload as { readonly userId: string };
       underWay.get(id)?.();

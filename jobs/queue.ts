@@ -44,8 +44,8 @@ export interface TrainQueue {
   /** Lets no worker take another job until `resume`; what runs goes on, and jobs are taken in as before. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Starts taking jobs, `concurrency` at a time. */
-  work(processor: Processor, options: WorkOptions): TrainWorker;
+  /** Starts taking jobs, `concurrency` at a time. Rejects when its connection fails while it begins. */
+  work(processor: Processor, options: WorkOptions): Promise<TrainWorker>;
   close(): Promise<void>;
 }
 
@@ -101,7 +101,7 @@ async function queueOn<B extends IQueueBackend, C>(
     clear: () => queue.obliterate({ force: true }),
     pause: () => queue.pause(),
     resume: () => queue.resume(),
-    work: (processor, workOptions) => {
+    work: async (processor, workOptions) => {
       const { leaseMs = LEASE_MS } = workOptions;
       const worker = new classes.Worker<TrainJob>(name, (job) => process(processor, job), {
         connection,
@@ -111,6 +111,13 @@ async function queueOn<B extends IQueueBackend, C>(
       });
       worker.on('error', workOptions.onError);
       worker.on('failed', (_, error) => workOptions.onFailed?.(error));
+      try {
+        // as with the queue: its beginning is not tried again
+        await worker.waitUntilReady();
+      } catch (error) {
+        await worker.close(true);
+        throw error;
+      }
       return { close: () => worker.close() };
     },
     close: async () => {

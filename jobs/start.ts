@@ -51,11 +51,11 @@ export async function startJobs(options: JobOptions): Promise<Jobs> {
     if (redisUrl === undefined) await queue.clear();
   }
   const shutdown = new AbortController();
-  const relay = options.relays && relayRuns({ ...run, queue, onError }, shutdown.signal);
   const processor = trainAdapter({ ...run, shutdown: shutdown.signal });
   const { concurrency, leaseMs } = options;
   const work = { concurrency, leaseMs, onError, onFailed };
-  const worker = options.trains ? queue.work(processor, work) : null;
+  const worker = options.trains ? await queue.work(processor, work) : null;
+  const relay = options.relays && relayRuns({ ...run, queue, onError }, shutdown.signal);
   return {
     close: async () => {
       shutdown.abort(new Error('the server stops'));

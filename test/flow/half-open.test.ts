@@ -162,10 +162,24 @@ describe.skipIf(!shouldRunWith('redis-server'))('Redis behind a silent network',
       .poll(() => far.enqueue(job, 0).then(() => 'taken', String), { timeout: 20_000 })
       .toBe('taken');
     const arrived = deferred();
-    const worker = near.work(() => Promise.resolve(arrived.resolve()), {
+    const worker = await near.work(() => Promise.resolve(arrived.resolve()), {
       ...{ concurrency: 1, onError: ignore },
     });
     await arrived.promise;
+    await worker.close();
+  });
+
+  // a worker whose connection broke then took no job ever after, and nobody heard of it
+  it('fails a trainer that begins meanwhile, and lets it begin later', async () => {
+    const { far, near } = await openOn(await redisUrl());
+    const jobs: unknown[] = [];
+    const begin = () =>
+      far.work(async (given) => void jobs.push(given), { concurrency: 1, onError: ignore });
+    await expect(whileSilent(begin)).rejects.toThrow();
+    const job = { userId: randomUUID(), mode: 'subject' };
+    await near.enqueue(job, 0);
+    const worker = await begin();
+    await expect.poll(() => jobs, { timeout: 20_000 }).toEqual([job]);
     await worker.close();
   });
 
@@ -244,7 +258,7 @@ async function wakesLate(wakeups: Wakeups): Promise<void> {
 /** A trainer gets a job that was put in while its connections carried nothing. */
 async function trainsLater({ queue, trainer }: Record<'queue' | 'trainer', TrainQueue>) {
   const jobs: unknown[] = [];
-  const worker = trainer.work(
+  const worker = await trainer.work(
     (job) => {
       jobs.push(job);
       return Promise.resolve();

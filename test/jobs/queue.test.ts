@@ -31,7 +31,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
 
   test('a job carries its ids to the processor', async () => {
     const job = newJob();
-    await using worker = collect(queue);
+    await using worker = await collect(queue);
     await queue.enqueue(job, 0);
     await expect.poll(() => worker.jobs).toEqual([job]);
   });
@@ -40,7 +40,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     const job = newJob();
     await queue.enqueue(job, 50);
     await queue.enqueue(job, 50);
-    await using worker = collect(queue);
+    await using worker = await collect(queue);
     await settled(queue, worker);
     expect(worker.jobs.filter(({ userId }) => userId === job.userId)).toEqual([job]);
   });
@@ -49,14 +49,14 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     const job = newJob();
     await queue.enqueue(job, 3_600_000);
     await queue.enqueue(job, 0);
-    await using worker = collect(queue);
+    await using worker = await collect(queue);
     await expect.poll(() => worker.jobs).toEqual([job]);
   });
 
   test('nothing is taken while the queue is paused, and nothing of it is lost', async () => {
     const [first, second] = [newJob(), newJob()];
     await queue.pause();
-    await using worker = collect(queue);
+    await using worker = await collect(queue);
     await queue.enqueue(first, 0);
     await queue.enqueue(second, 0);
     expect(worker.jobs).toEqual([]);
@@ -69,7 +69,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     const job = newJob();
     const isRunning = deferred();
     const mayEnd = deferred();
-    await using worker = collect(queue, async () => {
+    await using worker = await collect(queue, async () => {
       isRunning.resolve();
       await mayEnd.promise;
     });
@@ -84,10 +84,33 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     expect(worker.jobs.filter(({ userId }) => userId === job.userId)).toEqual([job, job]);
   });
 
+  test('as many jobs run at once as the worker was told', async () => {
+    const mayEnd = deferred();
+    let running = 0;
+    let most = 0;
+    const begun: unknown[] = [];
+    const worker = await queue.work(
+      async (payload) => {
+        begun.push(payload);
+        running += 1;
+        most = Math.max(most, running);
+        if (begun.length <= 2) await mayEnd.promise;
+        running -= 1;
+      },
+      { concurrency: 2, onError: fail },
+    );
+    for (const job of [newJob(), newJob(), newJob()]) await queue.enqueue(job, 0);
+    await expect.poll(() => begun.length, { timeout: 20_000 }).toBe(2);
+    mayEnd.resolve();
+    await expect.poll(() => begun.length, { timeout: 20_000 }).toBe(3);
+    expect(most).toBe(2);
+    await worker.close();
+  });
+
   test('a failed job is tried three times, and the last try knows that it is the last', async () => {
     const job = newJob();
     const tries: boolean[] = [];
-    const worker = queue.work(
+    const worker = await queue.work(
       (_, { isLast }) => {
         tries.push(isLast);
         return Promise.reject(new Error('the world'));
@@ -101,7 +124,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
 
   test('a job that gives up is not tried again', async () => {
     const job = newJob();
-    await using worker = collect(queue, (given) =>
+    await using worker = await collect(queue, (given) =>
       given.userId === job.userId ? Promise.reject(new GiveUp('hopeless')) : Promise.resolve(),
     );
     await queue.enqueue(job, 0);
@@ -113,7 +136,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
     const job = newJob();
     await queue.enqueue(job, 50);
     await queue.clear();
-    await using worker = collect(queue);
+    await using worker = await collect(queue);
     await settled(queue, worker);
     expect(worker.jobs).not.toContainEqual(job);
   });
@@ -128,7 +151,7 @@ function fail(error: Error): never {
 }
 
 /** A worker that remembers every job it was given. */
-function collect(
+async function collect(
   queue: TrainQueue,
   work: (job: TrainJob) => Promise<void> = () => Promise.resolve(),
 ) {
@@ -138,7 +161,7 @@ function collect(
     jobs.push(job);
     await work(job);
   };
-  const worker = queue.work(processor, { concurrency: 1, onError: fail });
+  const worker = await queue.work(processor, { concurrency: 1, onError: fail });
   return { jobs, [Symbol.asyncDispose]: () => worker.close() };
 }
 

@@ -145,7 +145,7 @@ function recordingQueue(carried: (TrainJob & { delayMs: number })[]): TrainQueue
     clear: () => Promise.resolve(),
     pause: () => Promise.resolve(),
     resume: () => Promise.resolve(),
-    work: () => ({ close: () => Promise.resolve() }),
+    work: () => Promise.resolve({ close: () => Promise.resolve() }),
     close: () => Promise.resolve(),
   };
 }

@@ -40,7 +40,7 @@ it.skipIf(!shouldRunWith('postgres'))(
     const config = readConfig({ dataDir: inFolder(), databaseUrl }, {});
     await drainJobs(config, print);
     expect(lines).toEqual(['1 still running\n', expect.stringContaining('nothing runs')]);
-    const worker = queue.work(
+    const worker = await queue.work(
       (payload) => {
         taken.push(payload);
         return Promise.resolve();
