@@ -280,8 +280,9 @@ async function hashOf(folder: PrivateFolder, file: string): Promise<string | nul
 async function clearUnfinished(root: string): Promise<void> {
   const names = (await readdir(root)).filter((name) => name.startsWith(UNFINISHED));
   for (const path of names.map((name) => join(root, name))) {
-    // a younger one may belong to another server that shares the folder
-    const ageMs = Date.now() - (await stat(path)).mtimeMs;
-    if (ageMs > UNFINISHED_MAX_AGE_MS) await rm(path, { recursive: true, force: true });
+    // a younger one may belong to another server that shares the folder, and be finished meanwhile
+    const found = await stat(path).catch(nullIfMissing);
+    const isOld = found !== null && Date.now() - found.mtimeMs > UNFINISHED_MAX_AGE_MS;
+    if (isOld) await rm(path, { recursive: true, force: true });
   }
 }

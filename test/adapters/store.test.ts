@@ -1,4 +1,13 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -99,6 +108,14 @@ it('clears what a killed process left unfinished long ago, and nothing younger',
   await utimes(old, twoHoursAgo, twoHoursAgo);
   await openAdapterStore(dir, vault);
   expect(await stored()).toEqual(['.unfinished-young']);
+});
+
+// a start failed when another process finished an adapter while it looked
+it('does not mind what is finished while it looks for it', async () => {
+  const root = join(dir, 'adapters');
+  await mkdir(root, { recursive: true });
+  await symlink(join(root, 'finished'), join(root, '.unfinished-gone'));
+  await openAdapterStore(dir, vault);
 });
 
 it('has nothing under a name that was never put, and no path for what is no hash', async () => {
