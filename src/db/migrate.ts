@@ -53,6 +53,21 @@ export async function requireUpToDate(db: Kysely<DatabaseSchema>): Promise<void>
   throw new StartError(`The database lacks ${names}: run attune migrate first.`);
 }
 
+/** Throws StartError when rows that were copied from tables with these migrations are not rows of our tables. */
+export function requireOurMigrations(names: readonly string[]): void {
+  const newer = names.filter((name) => !(name in MIGRATIONS));
+  if (newer.length > 0)
+    throw new StartError(
+      `The backup was made by a newer Attune (${newer.join(', ')}): restore it with that one.`,
+    );
+  const missing = Object.keys(MIGRATIONS).filter((name) => !names.includes(name));
+  if (missing.length > 0)
+    throw new StartError(
+      `The backup was made by an older Attune, whose tables lack ${missing.join(', ')}. Restore it with that Attune ` +
+        `into an empty database, and start this one there: it brings the tables up to date.`,
+    );
+}
+
 function migratorOf(db: Kysely<DatabaseSchema>, tell: Tell): Migrator {
   const watched = Object.entries(MIGRATIONS).map(([name, { up }]) => [
     name,

@@ -55,14 +55,7 @@ export async function restore(
   { db, store, clock = systemClock }: Deployment & { readonly clock?: Clock },
   folder: string,
 ): Promise<Copied> {
-  let rows = 0;
-  const count = async function* () {
-    for await (const row of readRows(join(folder, ROWS_FILE))) {
-      rows += 1;
-      yield row;
-    }
-  };
-  await restoreRows(db, count());
+  const rows = await restoreRows(db, readRows(join(folder, ROWS_FILE)));
   const erased = await eraseAgain(db, new Date(clock.now()));
   let adapters = 0;
   for (const name of await publishedAdapters(db)) {
@@ -84,16 +77,15 @@ function copyOf(folder: string, { userId, sha256 }: AdapterName): string {
 async function writeRows(db: Db, path: string): Promise<number> {
   const gzip = createGzip();
   const written = pipeline(gzip, createWriteStream(path, { flags: 'wx' }));
-  let count = 0;
   const dumped = dumpRows(db, async (rows) => {
-    count += rows.length;
     const lines = rows.map(({ table, json }) => `${table} ${json}\n`).join('');
     if (!gzip.write(lines)) await once(gzip, 'drain');
-  }).then(
+  });
+  dumped.then(
     () => gzip.end(),
     (error) => gzip.destroy(error),
   );
-  await Promise.all([written, dumped]);
+  const [count] = await Promise.all([dumped, written]);
   return count;
 }
 

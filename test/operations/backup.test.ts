@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { publishAdapter } from '../../src/adapters/publish.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
@@ -77,6 +78,38 @@ describeEachDatabase('a backup', (database) => {
     // what comes after is numbered behind what was restored
     await newTrainee(other).then((trainee) => trainee.startRun());
     await expect(restore(target, backup)).rejects.toThrow('the database is not empty');
+    await other.close();
+    await rm(dataDir, { recursive: true });
+  });
+
+  it('is refused by an Attune with other tables, which stay empty', async () => {
+    const db = database().kysely;
+    const backup = join(folder, 'of-today');
+    await backUp({ db, store }, backup);
+    const dataDir = await newDataFolder();
+    const vault = vaultOf(db);
+    const other = await openDatabase({ dataDir, vault });
+    const target = { db: other.kysely, store: await openAdapterStore(dataDir, vault) };
+    const rows = gunzipSync(await readFile(join(backup, 'rows.gz'))).toString();
+    const [first = '', ...rest] = rows.split('\n');
+    const restoreWith = async (name: string, lines: readonly string[]) => {
+      await mkdir(join(folder, name));
+      await writeFile(join(folder, name, 'rows.gz'), gzipSync(lines.join('\n')));
+      return restore(target, join(folder, name));
+    };
+    const names = JSON.parse(first.replace('migrations ', '')) as string[];
+    const of = (migrations: readonly string[]) => `migrations ${JSON.stringify(migrations)}`;
+    await expect(restoreWith('older', [of(names.slice(0, -1)), ...rest])).rejects.toThrow(
+      `older Attune, whose tables lack ${names.at(-1)}. Restore it with that`,
+    );
+    // before backups said which tables they are of, answers were rows of a table of their own
+    await expect(restoreWith('oldest', ['mutations {}', ...rest])).rejects.toThrow(
+      /older Attune, whose tables lack 0001-first-tables, /,
+    );
+    await expect(restoreWith('newer', [of([...names, '9999-later']), ...rest])).rejects.toThrow(
+      /newer Attune \(9999-later\)/,
+    );
+    expect(await other.kysely.selectFrom('users').selectAll().execute()).toEqual([]);
     await other.close();
     await rm(dataDir, { recursive: true });
   });
