@@ -15,11 +15,13 @@ import { type Database, openDatabase } from '../../src/db/database.ts';
 import { openPostgresWakeups } from '../../src/db/postgres-wakeups.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { forkScript } from '../../src/lib/fork-script.ts';
+import { toGlobalId } from '../../src/lib/global-id.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import { candidateOf, fullStore } from '../adapters/fixture.ts';
 import { newPostgresUrl } from '../support/databases.ts';
 import { shouldRunWith } from '../support/programs.ts';
 import type { CrowdState } from '../support/returning-subscribers.ts';
+import { announceSeed } from '../support/seed.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const SUBSCRIBERS = soakRuns(300);
@@ -60,7 +62,8 @@ test.skipIf(!shouldRunWith('postgres'))(
     );
     const names = Array.from({ length: USERS }, (_, i) => `user-${i}`);
     const tokens = await Promise.all(names.map((name) => issueToken(keysDir, name, systemClock)));
-    const crowd = start(CROWD, { urls, tokens, count: SUBSCRIBERS });
+    const seed = announceSeed('reconnect-storm.test.ts');
+    const crowd = start(CROWD, { urls, tokens, count: SUBSCRIBERS, seed });
     expect((await said<CrowdState>(crowd)).subscribed).toBe(SUBSCRIBERS);
     for (const name of names) await publish(name, 'first');
     const haveHeard = (events: number) =>
@@ -68,7 +71,7 @@ test.skipIf(!shouldRunWith('postgres'))(
         .poll(() => ask<CrowdState>(crowd), { timeout: CAUGHT_UP_MS, interval: 250 })
         .toEqual({
           ...{ subscribed: SUBSCRIBERS, heard: { [events]: SUBSCRIBERS }, doubled: 0 },
-          returns: expect.any(Number),
+          ...{ returns: expect.any(Number), adapterIds: expect.any(Array) },
         });
     await haveHeard(1);
     const diedAt = performance.now();
@@ -80,7 +83,9 @@ test.skipIf(!shouldRunWith('postgres'))(
     const { rssBytes, sockets } = await ask<{ rssBytes: number; sockets: number }>(survivor);
     expect(sockets).toBe(SUBSCRIBERS);
     expect(rssBytes).toBeLessThan(MOST_BYTES);
-    const { returns } = await ask<CrowdState>(crowd);
+    const { returns, adapterIds } = await ask<CrowdState>(crowd);
+    for (const [i, name] of names.entries())
+      expect(adapterIds[i]?.toSorted()).toEqual((await adaptersOf(name)).toSorted());
     process.stdout.write(
       `reconnect-storm: ${SUBSCRIBERS / 2} of ${SUBSCRIBERS} came back in ${returns} attempts, all caught up ` +
         `${Math.round(tookMs)} ms after the kill, the server at ${Math.round(rssBytes / 2 ** 20)} MB\n`,
@@ -97,14 +102,34 @@ function start(script: URL, options: object): ChildProcess {
 }
 
 async function said<T>(child: ChildProcess): Promise<T> {
-  const ended = once(child, 'exit').then(() => Promise.reject(new Error('the process has ended')));
-  return (await Promise.race([once(child, 'message'), ended]))[0];
+  const heard = new AbortController();
+  const { signal } = heard;
+  const ended = once(child, 'exit', { signal }).then(() => {
+    throw new Error('the process has ended');
+  });
+  // called off once it has said something
+  ended.catch(() => undefined);
+  try {
+    return (await Promise.race([once(child, 'message', { signal }), ended]))[0];
+  } finally {
+    heard.abort();
+  }
 }
 
 function ask<T>(child: ChildProcess): Promise<T> {
   const answer = said<T>(child);
   child.send('how are you');
   return answer;
+}
+
+async function adaptersOf(name: string): Promise<string[]> {
+  const adapters = await database.kysely
+    .selectFrom('adapters')
+    .innerJoin('users', 'users.id', 'adapters.userId')
+    .select('adapters.id')
+    .where('users.subject', '=', name)
+    .execute();
+  return adapters.map(({ id }) => toGlobalId('Adapter', id));
 }
 
 async function publish(name: string, content: string): Promise<void> {

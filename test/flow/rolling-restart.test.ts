@@ -1,12 +1,12 @@
 // Every process of a deployment is told to stop and started again, one after the other, while devices push, ask and follow
-// their feeds: nothing fails at two servers, no event is missing or comes twice. Taking its time, it kills and stops them
-// too, or an engine or a trainer that one of them has started.
+// their feeds: nothing fails at two servers, no event is missing or comes twice. Taking their time, others are killed or
+// stopped for a minute, or an engine or a run's process that one of them has started.
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readMailbox } from '../../demo/mailbox.ts';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
@@ -32,6 +32,46 @@ const PAUSE_MS = 100;
 const PUSHES_PER_QUESTION = 5;
 /** Longer than the queue waits for a silent trainer. */
 const STOPPED_MS = 60_000;
+/** The longest that anything is waited for; far more than it takes, as the machine may have other things to do. */
+const LONGEST_WAIT_MS = 400_000;
+/** What is sent to a process, or to one of its workers. */
+interface Fate {
+  readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP';
+  readonly toWorker: boolean;
+}
+
+/** What befalls the processes: two servers, then two trainers. */
+interface Story {
+  readonly name: string;
+  readonly rounds: number;
+  /** Which of them it befalls at the same time, and in which order: a server at a time. */
+  readonly together: readonly (readonly number[])[];
+  fateIn(round: number, chance: number): Fate;
+}
+
+const STORIES: readonly Story[] = [
+  {
+    ...{ name: 'told to stop', rounds: 1, together: [[0], [1], [2], [3]] },
+    fateIn: () => ({ signal: 'SIGTERM', toWorker: false }),
+  },
+];
+const LONG_STORIES: readonly Story[] = [
+  {
+    ...{ name: 'killed', rounds: ROUNDS, together: [[0], [1], [2], [3]] },
+    fateIn: (_, chance) => ({ signal: 'SIGKILL', toWorker: chance < 0.5 }),
+  },
+  {
+    ...{
+      name: 'stopped',
+      rounds: 2,
+      together: [
+        [0, 2],
+        [1, 3],
+      ],
+    },
+    fateIn: (round) => ({ signal: 'SIGSTOP', toWorker: round === 1 }),
+  },
+];
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
 
 let folder: string;
@@ -46,69 +86,71 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-test.skipIf(!hasServers)(
-  'a rolling restart fails no push and neither loses nor doubles an event',
-  async () => {
-    const random = randomFrom(announceSeed('rolling-restart.test.ts'));
-    const servers = { DATABASE_URL: await newPostgresUrl(), REDIS_URL: await redisUrl() };
-    const ports = [await freePort(), await freePort()];
-    const urls = ports.map((port) => `http://127.0.0.1:${port}`);
-    const nodes: readonly Part[] = [
-      ...ports.map((port, i) => server(['first', 'second'][i] ?? '', port)),
-      trainer('third'),
-      // so that a run moves on while its trainer is stopped
-      ...(ROUNDS > 1 ? [trainer('fourth')] : []),
-    ];
-    const start = async ({ name, args, isUp }: Part) => {
-      const node = new AttuneProcess([...args, '--data', join(folder, name)], settings(servers));
-      running.set(name, node);
-      await node.printed(isUp);
-    };
-    await Promise.all(nodes.map(start));
-    const devices = await Promise.all(Array.from({ length: USERS }, (_, i) => joined(urls, i)));
-    const over = new AbortController();
-    const following = devices.map((device) => device.follow(over.signal));
-    const restarted = new AbortController();
-    const pushing = Promise.all(devices.map((device) => pushUntil(device, restarted.signal)));
-    const befallen: Record<string, number> = {};
-    const befallAll = async () => {
-      for (const [i, part] of nodes.entries()) {
-        const node = must(running.get(part.name), 'it was started');
-        const what = await befall(node, part.args[0], fateIn(round, random));
-        befallen[what.name] = (befallen[what.name] ?? 0) + 1;
-        if (what.hasEnded) await start(part);
-        // one at a time: as whoever rolls a deployment waits, with an engine that answers
-        if (urls[i] !== undefined) await isReady(urls[i]);
-      }
-    };
-    let round = 0;
-    for (; round < ROUNDS; round += 1) {
+describe.skipIf(!hasServers)('processes', () => {
+  it.each(ROUNDS > 1 ? [...STORIES, ...LONG_STORIES] : STORIES)(
+    '$name one after the other fail no push and neither lose nor double an event',
+    live,
+    400_000 + 80_000 * ROUNDS,
+  );
+});
+
+async function live({ name: story, rounds, together, fateIn }: Story): Promise<void> {
+  const random = randomFrom(announceSeed(`rolling-restart.test.ts, ${story}`));
+  const servers = { DATABASE_URL: await newPostgresUrl(), REDIS_URL: await redisUrl() };
+  const ports = [await freePort(), await freePort()];
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`);
+  const nodes: readonly Part[] = [
+    ...ports.map((port, i) => server(['first', 'second'][i] ?? '', port)),
+    // so that a run moves on while its trainer is stopped
+    ...['third', 'fourth'].map(trainer),
+  ];
+  const start = async ({ name, args, isUp }: Part) => {
+    const node = new AttuneProcess([...args, '--data', join(folder, name)], settings(servers));
+    running.set(name, node);
+    await node.printed(isUp);
+  };
+  await Promise.all(nodes.map(start));
+  const devices = await Promise.all(Array.from({ length: USERS }, (_, i) => joined(urls, i)));
+  const over = new AbortController();
+  const following = devices.map((device) => device.follow(over.signal));
+  const restarted = new AbortController();
+  const pushing = Promise.all(devices.map((device) => pushUntil(device, restarted.signal)));
+  const befallen: Record<string, number> = {};
+  const befallOne = async (i: number, fate: Fate) => {
+    const part = must(nodes[i], 'a part');
+    const node = must(running.get(part.name), 'it was started');
+    const what = await befall(node, part.args[0], fate);
+    befallen[what.name] = (befallen[what.name] ?? 0) + 1;
+    if (what.hasEnded) await start(part);
+    // as whoever rolls a deployment waits, with an engine that answers
+    if (urls[i] !== undefined) await isReady(urls[i]);
+  };
+  for (let round = 0; round < rounds; round += 1)
+    for (const group of together) {
+      const all = Promise.all(group.map((i) => befallOne(i, fateIn(round, random()))));
       // ends early when a push has failed
-      await Promise.race([befallAll(), pushing]);
-      if (ROUNDS > 1) process.stdout.write(`round ${round}: ${JSON.stringify(befallen)}\n`);
+      await Promise.race([all, pushing]);
     }
-    restarted.abort();
-    const pushes = await pushing;
-    const users = await settledUsers(servers.DATABASE_URL);
-    for (const [i, device] of devices.entries()) {
-      const { changeSeq, adapterIds } = must(users[i], 'a user for every device');
-      expect(changeSeq).toBe(device.accepted);
-      expect(adapterIds.length).toBeGreaterThan(0);
-      const heard = () => device.events.map(({ adapterId }) => adapterId);
-      await expect.poll(heard, { timeout: 30_000 }).toEqual(adapterIds);
-      expect(new Set(device.events.map(({ cursor }) => cursor)).size).toBe(adapterIds.length);
-    }
-    over.abort();
-    await Promise.all(following);
-    const sum = (of: readonly number[]) => of.reduce((total, each) => total + each, 0);
-    const retries = sum(devices.map((device) => device.retries));
-    process.stdout.write(
-      `rolling-restart: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} mutations at a second server, ${sum(devices.map(({ events }) => events.length))} events\n`,
-    );
-    await Promise.all(devices.map((device) => device.close()));
-  },
-  400_000 + 80_000 * ROUNDS,
-);
+  restarted.abort();
+  const pushes = await pushing;
+  const users = await settledUsers(servers.DATABASE_URL);
+  for (const [i, device] of devices.entries()) {
+    const { changeSeq, adapterIds } = must(users[i], 'a user for every device');
+    expect(changeSeq).toBe(device.accepted);
+    expect(adapterIds.length).toBeGreaterThan(0);
+    const heard = () => device.events.map(({ adapterId }) => adapterId);
+    await expect.poll(heard, { timeout: 30_000 }).toEqual(adapterIds);
+    expect(new Set(device.events.map(({ cursor }) => cursor)).size).toBe(adapterIds.length);
+  }
+  over.abort();
+  await Promise.all(following);
+  const sum = (of: readonly number[]) => of.reduce((total, each) => total + each, 0);
+  const retries = sum(devices.map((device) => device.retries));
+  process.stdout.write(
+    `${story}: ${JSON.stringify(befallen)}, ${sum(pushes)} pushes, ${retries} mutations at a second server, ${sum(devices.map(({ events }) => events.length))} events\n`,
+  );
+  await Promise.all(devices.map((device) => device.close()));
+}
 
 /** A process of the deployment. */
 interface Part {
@@ -133,23 +175,7 @@ async function isReady(url: string): Promise<void> {
       (response) => response.status,
       () => 0,
     );
-  await expect.poll(status, { timeout: 60_000 }).toBe(200);
-}
-
-/** What is sent to a process, or to one of its workers. */
-interface Fate {
-  readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP';
-  readonly toWorker: boolean;
-}
-
-/** Each process is told to stop in the first round, stopped for a minute in the second one, and has a worker stopped in the
- *  third one; then chance decides, and most are killed. */
-function fateIn(round: number, random: () => number): Fate {
-  if (round === 0) return { signal: 'SIGTERM', toWorker: false };
-  if (round < 3) return { signal: 'SIGSTOP', toWorker: round === 2 };
-  const chance = random();
-  if (chance < 0.1) return { signal: 'SIGTERM', toWorker: false };
-  return { signal: chance < 0.98 ? 'SIGKILL' : 'SIGSTOP', toWorker: random() < 0.5 };
+  await expect.poll(status, { timeout: LONGEST_WAIT_MS }).toBe(200);
 }
 
 /** What happened to whom. */
@@ -241,7 +267,7 @@ async function settledUsers(databaseUrl: string): Promise<SettledUser[]> {
     );
     return (await Promise.all(known)).every(Boolean);
   };
-  await expect.poll(isSettled, { timeout: 180_000, interval: 500 }).toBe(true);
+  await expect.poll(isSettled, { timeout: LONGEST_WAIT_MS, interval: 500 }).toBe(true);
   const events = await db
     .selectFrom('feedEvents')
     .select(['userId', 'adapterId'])

@@ -6,12 +6,15 @@ import WebSocket from 'ws';
 import { backoffMs } from '../../src/client/sync/backoff.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
+import { randomFrom } from './seed.ts';
 
 /** Who the devices are, and where they may go. */
 interface Crowd {
   readonly urls: readonly string[];
   readonly tokens: readonly string[];
   readonly count: number;
+  /** Of the waits before they come back. */
+  readonly seed: number;
 }
 
 /** What all have heard so far. */
@@ -24,15 +27,19 @@ export interface CrowdState {
   readonly doubled: number;
   /** Attempts to come back. */
   readonly returns: number;
+  /** The adapters that each user's devices have heard of, by the user's place among the tokens. */
+  readonly adapterIds: readonly (readonly string[])[];
 }
 
 const FOLLOW = `subscription ($after: Cursor) { adapterEvents(after: $after) { __typename
-  ... on AdapterReady { cursor } ... on AdapterRevoked { cursor } } }`;
+  ... on AdapterReady { cursor adapter { id } } } }`;
 /** How many connect at a time at first. */
 const AT_ONCE = 50;
 
 let returns = 0;
 let doubled = 0;
+let random = Math.random;
+const adapterIds: Set<string>[] = [];
 
 class Subscriber {
   readonly #crowd: Crowd;
@@ -65,7 +72,7 @@ class Subscriber {
       this.isSubscribed = false;
       failures += 1;
       returns += 1;
-      await systemClock.sleep(backoffMs(failures, 0, Math.random));
+      await systemClock.sleep(backoffMs(failures, 0, random));
     }
   }
 
@@ -95,14 +102,15 @@ class Subscriber {
         this.isSubscribed = true;
         onSubscribed();
       }
-      if (type === 'next') this.#hear(payload.data.adapterEvents.cursor);
+      if (type === 'next') this.#hear(payload.data.adapterEvents);
     });
     const authorization = `Bearer ${tokens[this.#number % tokens.length]}`;
     say({ type: 'connection_init', payload: { authorization } });
     await closed;
   }
 
-  #hear(cursor: string): void {
+  #hear({ cursor, adapter }: { cursor: string; adapter: { id: string } }): void {
+    adapterIds[this.#number % this.#crowd.tokens.length]?.add(adapter.id);
     if (this.#cursors.has(cursor)) doubled += 1;
     this.#cursors.add(cursor);
     this.#last = cursor;
@@ -110,6 +118,8 @@ class Subscriber {
 }
 
 async function start(crowd: Crowd): Promise<void> {
+  random = randomFrom(crowd.seed);
+  adapterIds.push(...crowd.tokens.map(() => new Set<string>()));
   const all = Array.from({ length: crowd.count }, (_, i) => new Subscriber(crowd, i));
   process.on('message', () => process.send?.(stateOf(all)));
   for (let at = 0; at < all.length; at += AT_ONCE)
@@ -120,7 +130,8 @@ async function start(crowd: Crowd): Promise<void> {
 function stateOf(all: readonly Subscriber[]): CrowdState {
   const heard: Record<number, number> = {};
   for (const each of all) heard[each.heard] = (heard[each.heard] ?? 0) + 1;
-  return { subscribed: all.filter((each) => each.isSubscribed).length, heard, doubled, returns };
+  const subscribed = all.filter((each) => each.isSubscribed).length;
+  return { subscribed, heard, doubled, returns, adapterIds: adapterIds.map((ids) => [...ids]) };
 }
 
 process.once('message', (crowd: Crowd) => void start(crowd));
