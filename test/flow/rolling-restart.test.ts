@@ -86,9 +86,9 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-describe.skipIf(!hasServers)('processes', () => {
+describe.skipIf(!hasServers)('a deployment', () => {
   it.each(ROUNDS > 1 ? [...STORIES, ...LONG_STORIES] : STORIES)(
-    '$name one after the other fail no push and neither lose nor double an event',
+    'fails no push and neither loses nor doubles an event when its processes are $name',
     live,
     400_000 + 80_000 * ROUNDS,
   );
@@ -124,6 +124,7 @@ async function live({ name: story, rounds, together, fateIn }: Story): Promise<v
     if (what.hasEnded) await start(part);
     // as whoever rolls a deployment waits, with an engine that answers
     if (urls[i] !== undefined) await isReady(urls[i]);
+    await Promise.all(devices.map(hasMovedOn));
   };
   for (let round = 0; round < rounds; round += 1)
     for (const group of together) {
@@ -176,6 +177,13 @@ async function isReady(url: string): Promise<void> {
       () => 0,
     );
   await expect.poll(status, { timeout: LONGEST_WAIT_MS }).toBe(200);
+}
+
+/** Resolves when what the device is waiting for has been answered, and something that it asked later. */
+async function hasMovedOn(device: RoamingDevice): Promise<void> {
+  const before = device.answered;
+  const since = () => device.answered - before;
+  await expect.poll(since, { timeout: LONGEST_WAIT_MS }).toBeGreaterThan(1);
 }
 
 /** What happened to whom. */

@@ -29,6 +29,8 @@ export interface HeardEvent {
 export class RoamingDevice {
   /** What the first server did not answer, or not well. */
   retries = 0;
+  /** Pushes and questions that were answered, by whichever server. */
+  answered = 0;
   /** Every event that came, in order. */
   readonly events: HeardEvent[] = [];
   readonly #phones: readonly Phone[];
@@ -74,6 +76,7 @@ export class RoamingDevice {
       this.#at += 1;
       await this.#send(document, input);
     }
+    this.answered += 1;
   }
 
   #send(document: string, input: unknown): Promise<unknown> {
