@@ -10,6 +10,7 @@ import { writeFileAtomically } from '../lib/atomic-file.ts';
 import type { Json } from '../lib/canonical-json.ts';
 import type { Vault } from '../sealing/vault.ts';
 import { folderOfUser } from './store.ts';
+import { readUploadFile, writeUploadFile } from './upload-file.ts';
 
 /** Where an upload is: in the bucket by user and id, here in two files. */
 export interface UploadPlace {
@@ -49,7 +50,12 @@ export class UploadMirror {
     // removed meanwhile
     if (state === null) return;
     if (isPublished) await rm(place.path, { force: true });
-    else await writeFileAtomically(place.path, Buffer.from(state.bytes, 'base64'));
+    else
+      await writeUploadFile(
+        place.path,
+        await this.#vault.keysOf(place.userId),
+        Buffer.from(state.bytes, 'base64'),
+      );
     await writeFileAtomically(`${place.path}.json`, state.plan);
   }
 
@@ -57,9 +63,9 @@ export class UploadMirror {
   async send(place: UploadPlace, { isPublished }: { isPublished: boolean }): Promise<void> {
     const before = await this.#blobs.list(prefixOf(place));
     const plan = await readFile(`${place.path}.json`, 'utf8');
-    const bytes = isPublished ? Buffer.of() : await readFile(place.path);
-    const name = isPublished ? PUBLISHED : String(bytes.length).padStart(12, '0');
     const keys = await this.#vault.keysOf(place.userId);
+    const bytes = isPublished ? Buffer.of() : await readUploadFile(place.path, keys);
+    const name = isPublished ? PUBLISHED : String(bytes.length).padStart(12, '0');
     const state = { plan, bytes: bytes.toString('base64') };
     const file = join(this.#scratch, `${randomUUID()}.sending`);
     try {

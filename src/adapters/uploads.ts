@@ -1,15 +1,17 @@
 // Adapters on their way from devices: a file per upload, which grows until it is whole. Its id follows from what is
 // uploaded, so that a device that begins again, or has forgotten that it began, finds what is there. Who may read or write
-// an upload is its user alone: the files of a user lie in a folder of that user's. They are plain until they are published,
-// for at most a day.
+// an upload is its user alone: the files of a user lie in a folder of that user's, sealed, for at most a day.
 
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../lib/atomic-file.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
+import { nullIfUnread } from '../sealing/private-folder.ts';
+import type { Vault } from '../sealing/vault.ts';
+import { readUploadFile, sizeOfUploadFile, writeUploadFile } from './upload-file.ts';
 import type { UploadMirror } from './upload-mirror.ts';
 
 /** Nobody goes on after this long; the device begins again. */
@@ -42,11 +44,18 @@ type Kept = UploadPlan & Pick<Upload, 'adapterId'>;
 export class Uploads {
   readonly #root: string;
   readonly #clock: Clock;
+  readonly #vault: Pick<Vault, 'keysOf'>;
   readonly #mirror: UploadMirror | null;
 
   /** `mirror`: where several servers share no folder. */
-  constructor(root: string, clock: Clock, mirror: UploadMirror | null = null) {
+  constructor(
+    root: string,
+    clock: Clock,
+    vault: Pick<Vault, 'keysOf'>,
+    mirror: UploadMirror | null = null,
+  ) {
     this.#root = root;
+    this.#vault = vault;
     this.#mirror = mirror;
     this.#clock = clock;
   }
@@ -64,7 +73,8 @@ export class Uploads {
     }
     const kept: Kept = { deviceId, mode, sizeBytes, sha256: plan.sha256, adapterId: null };
     await this.#write(userId, id, kept);
-    await writeFile(this.pathOf(userId, id), Buffer.of(), { flag: 'a' });
+    const keys = await this.#vault.keysOf(userId);
+    await writeUploadFile(this.#pathOf(userId, id), keys, Buffer.of());
     await this.share(userId, id);
     return { ...kept, id, receivedBytes: 0 };
   }
@@ -76,26 +86,34 @@ export class Uploads {
     if (this.#mirror === null || (here !== null && here.adapterId !== null)) return here;
     await mkdir(this.#folder(userId), { recursive: true });
     const has = { bytes: here?.receivedBytes ?? null };
-    await this.#mirror.bring({ userId, id, path: this.pathOf(userId, id) }, has);
+    await this.#mirror.bring({ userId, id, path: this.#pathOf(userId, id) }, has);
     return this.#findHere(userId, id);
   }
 
   /** Lets other servers have what is here. */
   async share(userId: string, id: string, isPublished = false): Promise<void> {
-    const place = { userId, id, path: this.pathOf(userId, id) };
+    const place = { userId, id, path: this.#pathOf(userId, id) };
     await this.#mirror?.send(place, { isPublished });
   }
 
   async #findHere(userId: string, id: string): Promise<Upload | null> {
-    const path = this.pathOf(userId, id);
+    const path = this.#pathOf(userId, id);
     const kept = await readFile(`${path}.json`, 'utf8').catch(nullIfMissing);
     if (kept === null) return null;
-    const found = await stat(path).catch(nullIfMissing);
-    return { ...(JSON.parse(kept) as Kept), id, receivedBytes: found?.size ?? 0 };
+    const size = await sizeOfUploadFile(path, await this.#vault.keysOf(userId));
+    return { ...(JSON.parse(kept) as Kept), id, receivedBytes: size ?? 0 };
   }
 
-  /** Where the bytes of the upload grow. */
-  pathOf(userId: string, id: string): string {
+  /** Adds what a device has sent behind what is there. Two at once must not do so. */
+  async append(userId: string, id: string, bytes: Uint8Array): Promise<void> {
+    const path = this.#pathOf(userId, id);
+    const keys = await this.#vault.keysOf(userId);
+    const before = await readUploadFile(path, keys).catch(nullIfUnread);
+    await writeUploadFile(path, keys, Buffer.concat([before ?? Buffer.of(), bytes]));
+    await this.share(userId, id);
+  }
+
+  #pathOf(userId: string, id: string): string {
     return join(this.#folder(userId), id);
   }
 
@@ -105,7 +123,8 @@ export class Uploads {
     const { id, receivedBytes, sizeBytes } = upload;
     if (receivedBytes < sizeBytes)
       throw sendAgain(`The upload has ${receivedBytes} of ${sizeBytes} bytes.`);
-    const bytes = await readFile(this.pathOf(userId, id));
+    const keys = await this.#vault.keysOf(userId);
+    const bytes = await readUploadFile(this.#pathOf(userId, id), keys);
     if (bytes.length === sizeBytes && sha256(bytes) === upload.sha256) return bytes;
     await this.remove(userId, id);
     throw sendAgain(`The upload is not the file ${upload.sha256}: begin again.`);
@@ -116,7 +135,7 @@ export class Uploads {
     const { id, receivedBytes: _, ...kept } = upload;
     await this.#write(userId, id, { ...kept, adapterId });
     await this.share(userId, id, true);
-    await rm(this.pathOf(userId, id), { force: true });
+    await rm(this.#pathOf(userId, id), { force: true });
   }
 
   /** Removes what nobody goes on with, of all users: most who leave an upload behind never begin another. */
@@ -136,13 +155,13 @@ export class Uploads {
   }
 
   async remove(userId: string, id: string): Promise<void> {
-    await rm(`${this.pathOf(userId, id)}.json`, { force: true });
-    await rm(this.pathOf(userId, id), { force: true });
+    await rm(`${this.#pathOf(userId, id)}.json`, { force: true });
+    await rm(this.#pathOf(userId, id), { force: true });
     await this.#mirror?.remove({ userId, id });
   }
 
   async #write(userId: string, id: string, kept: Kept): Promise<void> {
-    await writeFileAtomically(`${this.pathOf(userId, id)}.json`, JSON.stringify(kept));
+    await writeFileAtomically(`${this.#pathOf(userId, id)}.json`, JSON.stringify(kept));
   }
 
   #folder(userId: string): string {
@@ -154,7 +173,7 @@ export class Uploads {
     const names = (await readdir(this.#folder(userId)).catch(nullIfMissing)) ?? [];
     let left = 0;
     for (const id of new Set(names.map((name) => name.replace(/\.json$/, '')))) {
-      const path = this.pathOf(userId, id);
+      const path = this.#pathOf(userId, id);
       const kept = await stat(`${path}.json`).catch(nullIfMissing);
       // bytes alone are about to get their plan, or their server died before it wrote it
       const begun = kept ?? (await stat(path).catch(nullIfMissing));

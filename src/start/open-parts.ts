@@ -68,7 +68,8 @@ export async function openParts(config: Config, { logger, signal }: StartOptions
   const wakeups = opened.add(await openWakeups(config, database, onError));
   const guarded = guardedStore({ ...parts, wakeups });
   const mirror = blobs === null ? null : new UploadMirror(blobs, vault, tmpdir());
-  const uploads = new Uploads(join(blobPlaceOf(config).folder, 'uploads'), systemClock, mirror);
+  const uploadsDir = join(blobPlaceOf(config).folder, 'uploads');
+  const uploads = new Uploads(uploadsDir, systemClock, vault, mirror);
   return { ...parts, store: guarded, uploads, database, wakeups, metrics };
 }
 

@@ -1,6 +1,5 @@
 // Where devices put the bytes of adapters that they trained: PUT /uploads/:id, which goes on where it was cut off.
 
-import { createWriteStream } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -58,16 +57,15 @@ export function receiveUploads({ uploads, authenticate }: ReceiveDeps): Router {
         return refuse(response, 409, new AppError('CONFLICT', message));
       }
       busy.add(id);
+      const pieces: Buffer[] = [];
       try {
-        const file = createWriteStream(uploads.pathOf(userId, id), { flags: 'a' });
-        await pipeline(request, limitedTo(range.last + 1 - range.first), file);
+        await pipeline(request, limitedTo(range.last + 1 - range.first), keepIn(pieces));
       } catch (error) {
-        // who was cut off hears no answer, and goes on from what was written
+        // who was cut off hears no answer, and goes on from what was kept
         if (request.complete) throw error;
       } finally {
-        busy.delete(id);
+        await uploads.append(userId, id, Buffer.concat(pieces)).finally(() => busy.delete(id));
       }
-      await uploads.share(userId, id);
       const now = await uploads.find(userId, id);
       response
         .set(OFFSET_HEADER, String(now?.receivedBytes ?? 0))
@@ -87,6 +85,13 @@ function rangeOf(request: IncomingMessage, sizeBytes: number): { first: number; 
       `Content-Range is ${JSON.stringify(text)}, expected bytes <first>-<last>/${sizeBytes}.`,
     );
   return { first, last };
+}
+
+/** An upload is a few megabytes, and its user has few of them: it may be in memory until it is sealed. */
+function keepIn(pieces: Buffer[]): (source: AsyncIterable<Buffer>) => Promise<void> {
+  return async (source) => {
+    for await (const piece of source) pieces.push(piece);
+  };
 }
 
 /** Passes on so many bytes; more are an error. */

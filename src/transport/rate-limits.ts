@@ -11,8 +11,9 @@ interface Rate {
 
 /** What is limited, each for one key. */
 export const RATES = {
-  /** Requests and sockets of one address; a refused one counts REFUSED_POINTS. */
-  address: { points: 6_000, seconds: 60 },
+  /** Requests, sockets and operations on these, of one address; a bad token counts REFUSED_POINTS more. A house full of
+   *  phones that come back at once needs two for each. */
+  address: { points: 12_000, seconds: 60 },
   /** Cost of a user's operations. */
   user: { points: 200_000, seconds: 60 },
   /** Cost of the operations of one device that its token names. */
@@ -22,7 +23,7 @@ export const RATES = {
 } as const satisfies Record<string, Rate>;
 
 /** Guessing tokens uses up an address's rate so many times as fast. */
-export const REFUSED_POINTS = 20;
+export const REFUSED_POINTS = 40;
 
 export type RateName = keyof typeof RATES;
 

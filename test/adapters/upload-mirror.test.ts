@@ -1,6 +1,5 @@
 // Uploads whose bytes come to one server and then to another, with nothing but a bucket between them.
 
-import { appendFile } from 'node:fs/promises';
 import { beforeEach, expect, it } from 'vitest';
 import { UploadMirror } from '../../src/adapters/upload-mirror.ts';
 import { Uploads } from '../../src/adapters/uploads.ts';
@@ -29,16 +28,18 @@ beforeEach(async () => {
   await vault.create(ANN);
   blobs = must(await openBlobs(server().url), 'a bucket');
   const uploadsIn = (name: string) =>
-    new Uploads(inFolder(name), STOPPED, new UploadMirror(blobs, vault, inFolder('')));
+    new Uploads(inFolder(name), STOPPED, vault, new UploadMirror(blobs, vault, inFolder('')));
   [one, two] = [uploadsIn('one'), uploadsIn('two')];
   return () => blobs.close();
 });
 
+/** A server's folder, of which the others do not hear. */
+const alone = (name: string) => new Uploads(inFolder(name), STOPPED, folderVault(inFolder('keys')));
+
 /** As a PUT that arrives at this server. */
 const receive = async (uploads: Uploads, id: string, from: number, to: number) => {
   expect((await uploads.find(ANN, id))?.receivedBytes).toBe(from);
-  await appendFile(uploads.pathOf(ANN, id), CONTENT.subarray(from, to));
-  await uploads.share(ANN, id);
+  await uploads.append(ANN, id, CONTENT.subarray(from, to));
 };
 
 it('goes on at whichever server the next bytes come to, and is published once for all (DEV-17)', async () => {
@@ -72,8 +73,8 @@ it('lies in the bucket sealed, and goes with its user', async () => {
 it('is harmed by nobody who took the same bytes at once', async () => {
   const { id } = await one.begin(ANN, PLAN);
   await two.find(ANN, id);
-  await appendFile(one.pathOf(ANN, id), CONTENT.subarray(0, 12));
-  await appendFile(two.pathOf(ANN, id), CONTENT.subarray(0, 5));
+  await alone('one').append(ANN, id, CONTENT.subarray(0, 12));
+  await alone('two').append(ANN, id, CONTENT.subarray(0, 5));
   await one.share(ANN, id);
   await two.share(ANN, id);
   const here = must(await two.find(ANN, id), 'the upload');

@@ -49,7 +49,7 @@ describeWithDatabase("a process's own copies of adapters", (database) => {
     // its bytes are there, and its row is about to be written
     await db.deleteFrom('feedEvents').where('userId', '=', ofUser(unpublished)).execute();
     await db.deleteFrom('adapters').where('userId', '=', ofUser(unpublished)).execute();
-    const uploads = new Uploads(inFolder('uploads'), systemClock);
+    const uploads = new Uploads(inFolder('uploads'), systemClock, vaultOf(db));
     const plan = { deviceId: 'phone', mode: 'subject', sizeBytes: 9, sha256: sha256('adapter') };
     for (const user of [kept, erased]) await uploads.begin(ofUser(user), plan);
     await removeLeftCopies({ db, store, uploads });

@@ -15,6 +15,7 @@ import { issueToken, openAuthenticator, type TokenClaims } from '../../src/auth/
 import { openRevokedDevices } from '../../src/changes/revoked-devices.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
+import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { openLocalWakeups, type Wakeups } from '../../src/lib/wakeups.ts';
@@ -179,7 +180,7 @@ async function servicesOf(
     cursorSecret: await readCursorSecret(db),
     onDelete: (tx, userId, records) => forgetRecords(parts, tx, userId, records),
     countTokens: () => ({ promptTokens: 1, completionTokens: 1 }),
-    uploads: new Uploads(join(given.dataDir, 'uploads'), given.clock),
+    uploads: new Uploads(join(given.dataDir, 'uploads'), given.clock, vaultOf(db)),
     workDir: join(given.dataDir, 'work'),
     // as good as the base
     probe: () => Promise.resolve({ tokens: 10, candidate: 20, base: 20 }),

@@ -6,6 +6,7 @@ import { openDatabase } from '../../src/db/database.ts';
 import { openPostgresWakeups } from '../../src/db/postgres-wakeups.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
+import { openRateLimits, ratesOf } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { startApi } from './api-server.ts';
 
@@ -19,7 +20,9 @@ async function start({ keysDir, databaseUrl }: Place): Promise<void> {
   const wakeups = await openPostgresWakeups({ pool, databaseUrl }, () => undefined);
   const authenticator = await openAuthenticator(keysDir, systemClock);
   const shared = { ...database, kysely, pool };
-  const api = await startApi(shared, systemClock, fullStore, { wakeups, authenticator });
+  // thousands come from one address here
+  const rates = openRateLimits(ratesOf(false));
+  const api = await startApi(shared, systemClock, fullStore, { wakeups, authenticator, rates });
   process.on('message', () =>
     process.send?.({ rssBytes: process.memoryUsage.rss(), sockets: api.countSockets() }),
   );

@@ -164,7 +164,7 @@ describeWithDatabase('a server with limits', (database) => {
   });
 
   it('limits the rate per address: 429 and close code 4429, refused requests counting more', async () => {
-    const rates = openRateLimits({ ...RATES, address: { points: 40, seconds: 60 } });
+    const rates = openRateLimits({ ...RATES, address: { points: 80, seconds: 60 } });
     const api = await start({ rates });
     const stranger = new ApiClient(api.url, 'nonsense');
     expect((await stranger.send(VIEWER)).status).toBe(401);
