@@ -96,7 +96,11 @@ describeWithDatabase('every operation', (database) => {
       expect(overWs.errors).toMatchObject([{ path: ['complete'], extensions: { code } }]);
       if (code === 'INTERNAL') {
         expect(JSON.stringify([errors, overWs])).not.toContain('anna');
-        expect(api.log.join('')).toContain(String(errors[0]?.extensions['errorId' as never]));
+        for (const one of [errors[0], overWs.errors?.[0]]) {
+          const errorId = String(one?.extensions['errorId' as never]);
+          expect(errorId).toMatch(/^[0-9a-f-]{36}$/);
+          expect(api.log.join('')).toContain(errorId);
+        }
       } else {
         expect(errors[0]).toMatchObject({
           message: `what went wrong (${code})`,
