@@ -57,11 +57,17 @@ export function answerParent(answer: (question: unknown) => unknown): void {
 export async function startContender(script: URL, options: object = {}): Promise<Contender> {
   const child: ChildProcess = startScript(relative(ROOT, fileURLToPath(script)), options);
   const next = async () => {
-    const heard = once(child, 'message');
-    const ended = once(child, 'exit').then(([code, signal]) => {
+    const over = new AbortController();
+    const heard = once(child, 'message', over);
+    const ended = once(child, 'exit', over).then(([code, signal]) => {
       throw new Error(`${script} has ended (${signal ?? code})`);
     });
-    return (await Promise.race([heard, ended]))[0];
+    try {
+      return (await Promise.race([heard, ended]))[0];
+    } finally {
+      // whichever did not happen is waited for no longer
+      over.abort();
+    }
   };
   const { url, tokens } = (await next()) as { url: string; tokens: string[] };
   return {
