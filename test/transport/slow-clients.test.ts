@@ -24,8 +24,7 @@ describeWithDatabase('a client', (database) => {
   let api: Api;
   let client: ApiClient;
   beforeAll(async () => {
-    const queue = { socketQueueBytes: 1_000_000, socketQueueMessages: 100 };
-    const limits = { ...LIMITS, requestMs: 300, ...queue };
+    const limits = { ...LIMITS, requestMs: 300, socketQueueBytes: 1_000_000 };
     api = await startApi(database(), systemClock, fullStore, { limits });
     client = await api.client();
   });
@@ -85,21 +84,26 @@ describeWithDatabase('a client', (database) => {
     ['GraphQL', frameOf(1, JSON.stringify({ type: 'ping', payload: { x: 'x'.repeat(9_000) } }))],
   ];
   it.each(PINGS)('that sends pings of %s and reads no answer is cut off', async (_, ping) => {
-    const { hostname, port } = new URL(api.url);
+    // by how many wait, however few bytes they are
+    const queue = { socketQueueBytes: Number.POSITIVE_INFINITY, socketQueueMessages: 100 };
+    const limits = { ...LIMITS, socketInitBytes: Number.POSITIVE_INFINITY, ...queue };
+    const other = await startApi(database(), systemClock, fullStore, { limits });
+    const { hostname, port } = new URL(other.url);
     const socket = connect(Number(port), hostname);
     socket.write(UPGRADE);
     expect(`${await once(socket, 'data')}`).toMatch(/^HTTP\/1.1 101 /);
     socket.pause();
-    // those of the tests before are on their way out
-    await expect.poll(() => api.countSockets(), PATIENT).toBe(1);
+    expect(other.countSockets()).toBe(1);
     socket.on('error', () => undefined);
     const some = Buffer.concat(Array.from({ length: Math.ceil(1e6 / ping.length) }, () => ping));
-    for (let n = 0; n < 40 && api.countSockets() > 0; n += 1) {
+    for (let n = 0; n < 40 && other.countSockets() > 0; n += 1) {
       socket.write(some);
-      await expect.poll(() => socket.writableLength === 0 || api.countSockets() === 0).toBe(true);
+      const isTaken = () => socket.writableLength === 0 || other.countSockets() === 0;
+      await expect.poll(isTaken, PATIENT).toBe(true);
     }
-    await expect.poll(() => api.countSockets(), PATIENT).toBe(0);
+    await expect.poll(() => other.countSockets(), PATIENT).toBe(0);
     socket.destroy();
+    await other.close();
   });
 
   it('that reads one subscription slowly does not keep others waiting', async () => {
