@@ -195,10 +195,13 @@ async function writePeftFolder(
   write: WriteFile,
 ): Promise<void> {
   await mkdir(to.dir);
-  for (const [name, text] of files) {
+  const writing = [...files].map(async ([name, text]) => {
     await write(join(to.dir, name), bytesFor(to, name, text));
     await sync(join(to.dir, name));
-  }
+  });
+  // all have ended before anybody removes the folder
+  for (const outcome of await Promise.allSettled(writing))
+    if (outcome.status === 'rejected') throw outcome.reason;
   await sync(to.dir);
 }
 

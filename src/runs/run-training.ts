@@ -204,7 +204,7 @@ async function conclude(
   const { userId } = claim;
   const { sha256 } = candidate;
   const adapter = await traced('publish', { ids: { adapter: sha256 } }, async () => {
-    const { files } = await deps.store.put(adapterDir, userId);
+    const { files } = await traced('store', {}, () => deps.store.put(adapterDir, userId));
     const isStored = () => deps.store.isIntact({ userId, sha256 });
     return publishAdapter(deps, claim, { ...candidate, files }, isStored);
   });

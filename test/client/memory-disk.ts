@@ -65,6 +65,12 @@ export class MemoryDisk {
           () => append(name, bytes),
           () => append(name, bytes.subarray(0, bytes.length / 2)),
         ),
+      putNamed: (name, bytes) =>
+        step(() => {
+          if (sha256(bytes) !== name) return false;
+          content.set(name, bytes.slice());
+          return true;
+        }),
       read: (name) => step(() => read(name)),
       sha256: (name) => step(() => sha256(read(name))),
       rename: (from, to) =>

@@ -55,6 +55,12 @@ export function storageContract(newDisk: () => () => Promise<DeviceStorage>): vo
     await files.rename('x.part', 'x');
     expect(await files.list()).toEqual(['x']);
     expect(Buffer.from(await files.read('x')).toString()).toBe('abc');
+    expect(await files.putNamed('x', bytes('abc'))).toBe(false);
+    const name = sha256('d');
+    for (const _ of ['first', 'again']) expect(await files.putNamed(name, bytes('d'))).toBe(true);
+    expect((await files.list()).slice().sort()).toEqual([name, 'x'].sort());
+    expect([await files.size(name), await files.sha256(name)]).toEqual([1, name]);
+    await files.remove(name);
     await files.remove('x');
     await files.remove('x');
     expect(await files.list()).toEqual([]);

@@ -46,9 +46,9 @@ export class DeviceRun {
     const trained = await this.#phone.client.training(mode);
     const isRunning = this.#stopping !== null && this.#why === null;
     const losses = trained?.result?.losses ?? [];
-    // after a reload the curve of what is over is drawn whole
+    // what is over is drawn whole, also when a part of it ran before the page was opened anew
     const whole = losses.map((loss, n) => ({ step: n + 1, loss }));
-    const points = this.#points.length > 0 || isRunning ? this.#points : whole;
+    const points = isRunning || whole.length === 0 ? this.#points : whole;
     const step = points.at(-1)?.step ?? 0;
     const totalSteps = isRunning ? this.#totalSteps : step;
     const status = this.#why ?? statusOf(trained, { step, totalSteps, isRunning });

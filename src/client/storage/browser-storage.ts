@@ -2,6 +2,7 @@
 // has none, in IndexedDB too, in chunks of [name, position]. A file is in memory as a whole while it is read or hashed.
 
 import type { Json } from '../../lib/canonical-json.ts';
+import { bytesSha256 } from './bytes-sha256.ts';
 import {
   type BrowserGlobals,
   completionOf,
@@ -156,12 +157,16 @@ function databaseFiles(db: Db, range: (from: DbKey, to: DbKey) => unknown): Devi
       if (at !== null && bytes.length === 0) return;
       await change(db, FILES, (files) => void files.put(bytes.slice(), [name, at ?? 0]));
     },
-    read,
-    sha256: async (name) => {
-      const digest = await crypto.subtle.digest('SHA-256', await read(name));
-      const hex = [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0'));
-      return hex.join('');
+    putNamed: async (sha256, bytes) => {
+      if ((await bytesSha256(bytes)) !== sha256) return false;
+      await change(db, FILES, (files) => {
+        files.delete(chunksOf(sha256));
+        files.put(bytes.slice(), [sha256, 0]);
+      });
+      return true;
     },
+    read,
+    sha256: async (name) => bytesSha256(await read(name)),
     rename: (from, to) =>
       change(db, FILES, async (files) => {
         const keys = await resultOf(files.getAllKeys(chunksOf(from)));

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { sync, writeFileAtomically } from '../../lib/atomic-file.ts';
 import { tryFileLock } from '../../lib/file-lock.ts';
 import { nullIfMissing } from '../../lib/null-if-missing.ts';
-import { sha256File } from '../../lib/sha256.ts';
+import { sha256, sha256File } from '../../lib/sha256.ts';
 import { Turns } from '../../lib/turns.ts';
 import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
 import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
@@ -66,6 +66,13 @@ function nodeFiles(folder: string): DeviceFiles {
       appendFile(pathOf(name), bytes).catch((error) => {
         throw quotaOr(error);
       }),
+    putNamed: async (name, bytes) => {
+      if (sha256(bytes) !== name) return false;
+      await writeFileAtomically(pathOf(name), bytes).catch((error) => {
+        throw quotaOr(error);
+      });
+      return true;
+    },
     read: (name) => readFile(pathOf(name)),
     sha256: (name) => sha256File(pathOf(name)),
     rename: async (from, to) => {

@@ -2,6 +2,7 @@
 // that grows is a folder of pieces, since the file system would copy a file whole for each change of it; renaming joins
 // them into one file, which counts from when it has a mark.
 
+import { bytesSha256 } from './bytes-sha256.ts';
 import { type DeviceFiles, QuotaError } from './storage.ts';
 
 /** A file of OPFS. */
@@ -54,13 +55,16 @@ export async function openOpfsFiles(folder: FolderHandle): Promise<DeviceFiles> 
       const at = (await size(name)) ?? 0;
       const into = await pieces.getDirectoryHandle(name, { create: true });
       const place = String(at).padStart(PLACE_DIGITS, '0');
-      if (bytes.length > 0) await writeFile(into, place, new Blob([Uint8Array.from(bytes)]));
+      if (bytes.length > 0) await writeFile(into, place, new Blob([bytes.slice()]));
+    },
+    putNamed: async (sha256, bytes) => {
+      if ((await bytesSha256(bytes)) !== sha256) return false;
+      await writeFile(whole, sha256, new Blob([bytes.slice()]));
+      await marks.getFileHandle(sha256, { create: true });
+      return true;
     },
     read,
-    sha256: async (name) => {
-      const digest = await crypto.subtle.digest('SHA-256', await read(name));
-      return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-    },
+    sha256: async (name) => bytesSha256(await read(name)),
     rename: async (from, to) => {
       const blob = await blobOf(from);
       if (blob === null) throw new Error(`there is no file ${from}`);

@@ -91,6 +91,11 @@ function phoneFiles(folder: string, fs: ReactNativeFs): DeviceFiles {
   const remove = async (name: string) => {
     if (await isThere(name)) await fs.unlink(pathOf(name));
   };
+  const rename = async (from: string, to: string) => {
+    // on iOS the module moves onto nothing that is there
+    await remove(to);
+    await fs.moveFile(pathOf(from), pathOf(to));
+  };
   return {
     // older releases give the size as text
     size: async (name) =>
@@ -98,11 +103,16 @@ function phoneFiles(folder: string, fs: ReactNativeFs): DeviceFiles {
     append: (name, bytes) => append(fs, pathOf(name), toBase64(bytes), 'base64'),
     read: async (name) => fromBase64(await fs.readFile(pathOf(name), 'base64')),
     sha256: (name) => fs.hash(pathOf(name), 'sha256'),
-    rename: async (from, to) => {
-      // on iOS the module moves onto nothing that is there
-      await remove(to);
-      await fs.moveFile(pathOf(from), pathOf(to));
+    // there is no WebCrypto: the module takes hashes of files
+    putNamed: async (sha256, bytes) => {
+      const part = `${sha256}.part`;
+      await remove(part);
+      await append(fs, pathOf(part), toBase64(bytes), 'base64');
+      const isRight = (await fs.hash(pathOf(part), 'sha256')) === sha256;
+      await (isRight ? rename(part, sha256) : remove(part));
+      return isRight;
     },
+    rename,
     remove,
     list: async () => (await fs.readDir(folder)).map(({ name }) => name),
   };

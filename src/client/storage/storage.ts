@@ -28,6 +28,9 @@ export interface DeviceFiles {
   /** Adds bytes at the end, making the file first where needed. A crash may leave some of them. Rejects with
    *  QuotaError when the disk is full. */
   append(name: string, bytes: Uint8Array): Promise<void>;
+  /** Makes the bytes the file that their SHA-256 names, whole or not at all; false, and nothing is kept, when it is another
+   *  one. Rejects as append does. */
+  putNamed(sha256: string, bytes: Uint8Array): Promise<boolean>;
   read(name: string): Promise<Uint8Array>;
   /** Lower-case hex SHA-256 of the content. */
   sha256(name: string): Promise<string>;

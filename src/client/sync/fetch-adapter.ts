@@ -54,22 +54,15 @@ async function unpack(
   wire: FileMessage,
   tensors: FileMessage,
 ): Promise<string | null> {
-  const part = `${tensors.sha256}.part`;
   try {
     const bytes = decodeLoraWire(await files.read(wire.sha256));
-    await files.remove(part);
-    await files.append(part, bytes);
+    const isRight = await files.putNamed(tensors.sha256, bytes);
+    return isRight ? null : `${wire.name} does not stand for ${tensors.name}`;
   } catch (error) {
     if (error instanceof RangeError) return error.message;
     if (error instanceof QuotaError) return `no room for ${tensors.name}: ${error.message}`;
     throw error;
   }
-  if ((await files.sha256(part)) !== tensors.sha256) {
-    await files.remove(part);
-    return `${wire.name} does not stand for ${tensors.name}`;
-  }
-  await files.rename(part, tensors.sha256);
-  return null;
 }
 
 /** Brings the file onto the disk; returns why that cannot be done, or null. Throws ApiError, or the signal's reason. */

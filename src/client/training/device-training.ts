@@ -9,6 +9,7 @@ import type { StepReport } from '../../training/core/train-loop.ts';
 import type { DeviceTrainJob, DeviceTrainResult } from '../../training/core/train-on-device.ts';
 import { contentOf, textsOf } from '../answers/installed-base.ts';
 import type { Ends } from '../answers/local-answers.ts';
+import { bytesSha256 } from '../storage/bytes-sha256.ts';
 import { adapterContent, keptFiles } from '../sync/adapter-files.ts';
 import { fetchAdapter, fetchChecked } from '../sync/fetch-adapter.ts';
 import type { SyncParts } from '../sync/sync-parts.ts';
@@ -66,7 +67,7 @@ export class DeviceTraining {
     await shelf.write(trained);
     const { wire, verdict, losses, examples } = await this.#train(plan, hooks, ends);
     if (!verdict.passed && plan.warm !== null) return this.#run(fromScratch(plan), hooks, ends);
-    const sha256 = await sha256Of(wire);
+    const sha256 = await bytesSha256(wire);
     if (verdict.passed) await this.#keep(sha256, wire);
     const status = verdict.passed ? 'TRAINED' : 'REJECTED';
     const reason = verdict.passed ? null : verdict.reason;
@@ -164,9 +165,4 @@ function isDone(before: Trained, planned: Trained): boolean {
   if (before.status === 'PUBLISHED') return true;
   const hasSameStart = before.lesson.shippedSha256 === planned.lesson.shippedSha256;
   return before.parentId === planned.parentId && hasSameStart;
-}
-
-async function sha256Of(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes));
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

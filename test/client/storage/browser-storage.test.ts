@@ -112,6 +112,11 @@ function remote(handle: JSHandle<DeviceStorage>): DeviceStorage {
           name,
           [...bytes],
         ] as const),
+      putNamed: (name, bytes) =>
+        handle.evaluate(({ files }, [n, list]) => files.putNamed(n, Uint8Array.from(list)), [
+          name,
+          [...bytes],
+        ] as const),
       read: async (name) => {
         const list = await handle.evaluate(
           async ({ files }, n) => [...(await files.read(n))],
