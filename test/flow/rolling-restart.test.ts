@@ -115,6 +115,9 @@ async function live({ name: story, rounds, together, fateIn }: Story): Promise<v
   const following = devices.map((device) => device.follow(over.signal));
   const restarted = new AbortController();
   const pushing = Promise.all(devices.map((device) => pushUntil(device, restarted.signal)));
+  // who has no cursor yet would be told of the newest adapters only
+  const haveHeard = () => devices.every(({ events }) => events.length > 0);
+  await expect.poll(haveHeard, { timeout: LONGEST_WAIT_MS }).toBe(true);
   const befallen: Record<string, number> = {};
   const befallOne = async (i: number, fate: Fate) => {
     const part = must(nodes[i], 'a part');
