@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { alias: { graphql: 'graphql/index.js' } },
   test: {
     include: ['test/**/*.test.ts'],
-    globalSetup: 'test/support/servers.ts',
+    globalSetup: 'test/support/servers/servers.ts',
     pool: 'forks',
     maxWorkers: 3,
     testTimeout: 60_000,

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { say, showTable } from '../demo/show.ts';
 import { readConfig } from '../src/config.ts';
 import { installBase } from '../src/model/base/base-install.ts';
-import { sdkBundle } from '../test/support/sdk-bundle.ts';
+import { sdkBundle } from '../test/support/devices/sdk-bundle.ts';
 import type { Figure } from './decode/figure.ts';
 import { measureOverhead } from './device/overhead.ts';
 import { measureParity } from './device/parity.ts';

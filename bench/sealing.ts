@@ -11,8 +11,8 @@ import { must } from '../src/lib/errors.ts';
 import { LORA_MODULES } from '../src/model/lora/lora.ts';
 import { roundLora, TENSORS_FILE } from '../src/model/lora/lora-wire.ts';
 import { describeFileIn, type Folder, writeFileIn } from '../src/sealing/private-folder.ts';
-import { randomAdapter } from '../test/support/random-llama.ts';
-import { realBase } from '../test/support/real-base.ts';
+import { randomAdapter } from '../test/support/model/random-llama.ts';
+import { realBase } from '../test/support/model/real-base.ts';
 
 const ROUNDS = 30;
 

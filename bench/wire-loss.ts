@@ -18,8 +18,8 @@ import { seededRandom } from '../src/training/core/random.ts';
 import { scoreExamples } from '../src/training/core/score.ts';
 import { tokeniseParts } from '../src/training/core/tokenise-parts.ts';
 import { openLlamaLearner } from '../src/training/llama-learner.ts';
-import { realBase } from '../test/support/real-base.ts';
-import { SMALL_RECIPE, trainingJob } from '../test/support/training-job.ts';
+import { realBase } from '../test/support/model/real-base.ts';
+import { SMALL_RECIPE, trainingJob } from '../test/support/training/training-job.ts';
 
 const lora = { rank: 8, alpha: 16, modules: LORA_MODULES };
 const recipe = {

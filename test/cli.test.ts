@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../src/db/database.ts';
-import { ApiClient } from './support/api-client.ts';
-import { AttuneProcess } from './support/attune-process.ts';
-import { newDataFolder } from './support/databases.ts';
-import { freePort } from './support/server-process.ts';
+import { ApiClient } from './support/api/api-client.ts';
+import { AttuneProcess } from './support/servers/attune-process.ts';
+import { newDataFolder } from './support/servers/databases.ts';
+import { freePort } from './support/servers/server-process.ts';
 
 // whole servers start here, on machines that may have other work
 vi.setConfig({ testTimeout: 180_000 });

@@ -12,7 +12,7 @@ import {
   encodeGguf,
   type GgufTensorInput,
   type GgufValue,
-} from '../../test/support/gguf-writer.ts';
+} from '../../test/support/model/gguf-writer.ts';
 
 const F32 = 0;
 

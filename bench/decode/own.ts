@@ -1,7 +1,7 @@
 // What our engine costs beside the model itself: adapters against none, many adapters against few, loading one.
 
 import { must } from '../../src/lib/errors.ts';
-import { randomNumbers } from '../../test/support/random-llama.ts';
+import { randomNumbers } from '../../test/support/model/random-llama.ts';
 import type { Figure } from './figure.ts';
 import type { Sides } from './sides.ts';
 import { inTurns } from './turns.ts';

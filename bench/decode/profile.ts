@@ -12,7 +12,7 @@ import { exactWeightSign } from '../../src/inference/integer-products.ts';
 import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import { openSession } from '../../src/runtime/session.ts';
-import { randomAdapter } from '../../test/support/random-llama.ts';
+import { randomAdapter } from '../../test/support/model/random-llama.ts';
 import { type Figure, median } from './figure.ts';
 import type { Bench } from './sides.ts';
 

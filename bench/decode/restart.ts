@@ -3,7 +3,7 @@
 import { startEngine } from '../../src/inference/engine-client.ts';
 import type { EngineRequest } from '../../src/inference/engine-protocol.ts';
 import { must } from '../../src/lib/errors.ts';
-import { enginePids } from '../../test/support/engine-pids.ts';
+import { enginePids } from '../../test/support/inference/engine-pids.ts';
 import { type Figure, median } from './figure.ts';
 import type { Bench } from './sides.ts';
 import type { Workload } from './workload.ts';

@@ -16,7 +16,7 @@ import {
   unflattenLora,
 } from '../../src/model/lora/lora.ts';
 import { roundLora, TENSORS_FILE, WIRE_FILE } from '../../src/model/lora/lora-wire.ts';
-import { randomNumbers } from '../../test/support/random-llama.ts';
+import { randomNumbers } from '../../test/support/model/random-llama.ts';
 import { ADAPTER_GGUF, type BenchRow } from './contender.ts';
 import { encodeLoraGguf } from './lora-gguf.ts';
 

@@ -5,7 +5,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { say } from '../../demo/show.ts';
-import { startTraceCollector, type TraceCollector } from '../../test/support/trace-collector.ts';
+import {
+  startTraceCollector,
+  type TraceCollector,
+} from '../../test/support/servers/trace-collector.ts';
 import { median } from '../decode/figure.ts';
 import { manyMails } from '../train/mails.ts';
 import { type DevicePage, openDevicePage } from './page.ts';

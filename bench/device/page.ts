@@ -2,7 +2,7 @@
 
 import type { Account } from '../../demo/phone.ts';
 import { startDeviceSite } from '../../demo/phones/site.ts';
-import { launchChromium } from '../../test/support/chromium.ts';
+import { launchChromium } from '../../test/support/devices/chromium.ts';
 
 /** Threads of a Worker's onnxruntime. */
 export const THREADS = 2;

@@ -1,7 +1,7 @@
 // Where the time of the loop goes: what the server's spans and the page's requests say, on one clock, beside the last
 // acknowledged change.
 
-import type { CollectedSpan } from '../../test/support/trace-collector.ts';
+import type { CollectedSpan } from '../../test/support/servers/trace-collector.ts';
 
 /** A request of the page's, or something else that it did: milliseconds since the Unix epoch. */
 export interface PageStage {

@@ -1,9 +1,9 @@
 // The deployment of the fault tests under a longer stream of faults, its damage counted.
 
 import { systemClock } from '../../src/lib/clock.ts';
-import type { Damage, ServerUrls } from '../../test/support/damage.ts';
-import { FaultDeployment } from '../../test/support/fault-deployment.ts';
-import { stormOver } from '../../test/support/fault-storm.ts';
+import type { Damage, ServerUrls } from '../../test/support/faults/damage.ts';
+import { FaultDeployment } from '../../test/support/faults/fault-deployment.ts';
+import { stormOver } from '../../test/support/faults/fault-storm.ts';
 import { announceSeed, randomFrom } from '../../test/support/seed.ts';
 import type { Figure } from '../decode/figure.ts';
 import type { Servers } from './servers.ts';

@@ -5,7 +5,7 @@ import pg from 'pg';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
-import { AttuneProcess } from '../../test/support/attune-process.ts';
+import { AttuneProcess } from '../../test/support/servers/attune-process.ts';
 import { type Figure, median } from '../decode/figure.ts';
 import { openConnection } from '../surface/connection.ts';
 import { familyProcessorMs, processorMs } from './processor-time.ts';

@@ -1,5 +1,5 @@
-import { newDatabaseOn, startPostgres } from '../../test/support/postgres-server.ts';
-import { startRedis } from '../../test/support/redis-server.ts';
+import { newDatabaseOn, startPostgres } from '../../test/support/servers/postgres-server.ts';
+import { startRedis } from '../../test/support/servers/redis-server.ts';
 
 /** A PostgreSQL and a Redis of the benchmark's own. */
 export interface Servers {

@@ -9,7 +9,7 @@ import { relayDueRuns } from '../../jobs/relay.ts';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
-import { AttuneProcess } from '../../test/support/attune-process.ts';
+import { AttuneProcess } from '../../test/support/servers/attune-process.ts';
 import { loadShippedModes, newTestUser } from '../../test/support/test-user.ts';
 import { type Figure, median } from '../decode/figure.ts';
 import type { Servers } from './servers.ts';

@@ -9,7 +9,7 @@ import { LIMITS } from '../../src/transport/limits.ts';
 import { openRateLimits, ratesOf } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../../test/adapters/fixture.ts';
 import { publish } from '../../test/schema/fixture.ts';
-import { startApi } from '../../test/support/api-server.ts';
+import { startApi } from '../../test/support/api/api-server.ts';
 import { answerParent, useOf, type Wake } from './contender.ts';
 
 const { dataDir, databaseUrl, users } = JSON.parse(process.argv[2] ?? '') as {

@@ -7,7 +7,7 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { readFileIn } from '../../src/sealing/private-folder.ts';
 import { folderVault } from '../../src/sealing/vault.ts';
-import { useS3Server } from '../support/s3-server.ts';
+import { useS3Server } from '../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

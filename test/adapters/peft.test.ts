@@ -14,7 +14,7 @@ import {
   encodeSafetensors,
   type TensorData,
 } from '../../src/model/safetensors/safetensors-writer.ts';
-import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/model/random-llama.ts';
 
 const BASE = { sha256: 'b'.repeat(64), config: SMALL_CONFIG, name: 'org/small' };
 const SHAPE: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };

@@ -18,7 +18,7 @@ import { registerShipped } from '../../src/adapters/shipped.ts';
 import type { Db } from '../../src/db/database.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { feedTopic } from '../../src/lib/wakeups.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { candidateOf, filesOf, newTrainee, passed } from './fixture.ts';
 
 describeEachDatabase('the registry', (database) => {

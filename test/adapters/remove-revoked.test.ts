@@ -11,7 +11,7 @@ import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { lockUser } from '../../src/db/user-row.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { candidateOf, newTrainee } from './fixture.ts';
 
 describeEachDatabase('files of adapters', (database) => {

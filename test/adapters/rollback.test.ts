@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { recordRejected } from '../../src/adapters/publish.ts';
 import { liveAdapter, pageAdapters } from '../../src/adapters/registry.ts';
 import { rollbackAdapter } from '../../src/adapters/rollback.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { candidateOf, fullStore, newTrainee } from './fixture.ts';
 
 describeEachDatabase('rollbackAdapter', (database) => {

@@ -8,7 +8,7 @@ import { openBlobs } from '../../src/blobs/open-blobs.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { folderVault } from '../../src/sealing/vault.ts';
-import { useS3Server } from '../support/s3-server.ts';
+import { useS3Server } from '../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { STOPPED } from '../support/test-user.ts';
 

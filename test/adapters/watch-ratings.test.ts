@@ -5,7 +5,7 @@ import { rollBackIfRatedWorse } from '../../src/adapters/watch-ratings.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import { keysOf, sealRow } from '../../src/db/sealed-columns.ts';
 import { storeCompletion } from '../../src/feedback/completions.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { fullStore, newTrainee } from './fixture.ts';
 
 type Rating = 'UP' | 'DOWN' | 'better';

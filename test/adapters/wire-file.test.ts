@@ -10,7 +10,7 @@ import { must } from '../../src/lib/errors.ts';
 import { LORA_MODULES, type LoraAdapter } from '../../src/model/lora/lora.ts';
 import { packLora } from '../../src/model/lora/lora-stack.ts';
 import { decodeLoraWire, readLoraWire, roundLora } from '../../src/model/lora/lora-wire.ts';
-import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/model/random-llama.ts';
 
 const BASE = { sha256: 'base', name: 'base', config: SMALL_CONFIG };
 /** Large enough for any weight, and a float. */

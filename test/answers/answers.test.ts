@@ -10,8 +10,8 @@ import { AppError } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { acknowledgeAdapter } from '../../src/sync/acknowledge.ts';
 import { filesOf, newTrainee } from '../adapters/fixture.ts';
-import { type Api, FAKE_BASE, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { type Api, FAKE_BASE, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const never = new AbortController().signal;
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { untilDeadline } from '../../src/answers/deadline.ts';
 import type { EngineEvent } from '../../src/inference/engine-protocol.ts';
-import { handClock } from '../support/hand-clock.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
 
 /** Says these words, and then nothing until it is told to end. */
 function speaker(...words: readonly string[]) {

@@ -5,7 +5,7 @@ import type { AdapterRow } from '../../src/db/schema.ts';
 import { storeCompletion } from '../../src/feedback/completions.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { newTrainee } from '../adapters/fixture.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 
 describeEachDatabase('rateAnswer', (database) => {

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { COMPLETE, input, phone, REGISTER } from '../schema/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const REPORT =
   'mutation ($input: ReportCompletionInput!) { reportCompletion(input: $input) { id text } }';

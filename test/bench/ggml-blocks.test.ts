@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { halfBits, Q4_0, Q8_0 } from '../../bench/decode/ggml-blocks.ts';
 import { QUANT_TYPES } from '../../src/model/gguf/dequantise.ts';
 import { halfValue } from '../../src/model/half.ts';
-import { randomFloats, randomNumbers } from '../support/random-llama.ts';
+import { randomFloats, randomNumbers } from '../support/model/random-llama.ts';
 
 /** What the `gguf` package 0.19 for Python writes for the numbers -16 to 15, each times 0.25. */
 const RAMP = Float32Array.from({ length: 32 }, (_, i) => (i - 16) * 0.25);

@@ -13,9 +13,13 @@ import {
   linearName,
   moduleSize,
 } from '../../src/model/lora/lora.ts';
-import { encodeGguf } from '../support/gguf-writer.ts';
-import { randomAdapter, randomFloats, randomNumbers } from '../support/random-llama.ts';
-import { SAMPLE_CONFIG, sampleCheckpoint, writeGgufFile } from '../support/sample-checkpoint.ts';
+import { encodeGguf } from '../support/model/gguf-writer.ts';
+import { randomAdapter, randomFloats, randomNumbers } from '../support/model/random-llama.ts';
+import {
+  SAMPLE_CONFIG,
+  sampleCheckpoint,
+  writeGgufFile,
+} from '../support/model/sample-checkpoint.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -5,7 +5,7 @@ import { checkBlobs } from '../../src/blobs/check-blobs.ts';
 import { openBlobs } from '../../src/blobs/open-blobs.ts';
 import { parseS3Url } from '../../src/blobs/s3-url.ts';
 import { must } from '../../src/lib/errors.ts';
-import { S3_ACCESS, useS3Server } from '../support/s3-server.ts';
+import { S3_ACCESS, useS3Server } from '../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { devicesById, findDevice, listDevices, registerDevice } from '../../src/changes/devices.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { newPhone, pushDeps, upsert } from './fixture.ts';
 
 describeEachDatabase('users and devices', (database) => {

@@ -7,7 +7,7 @@ import { ensureUser } from '../../src/changes/users.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import { must } from '../../src/lib/errors.ts';
 import { OUTBOX_TOPIC, runsTopic } from '../../src/lib/wakeups.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { newPhone, occurredAt, pushDeps, upsert } from './fixture.ts';
 
 describeEachDatabase('pushChanges', (database) => {

@@ -8,7 +8,7 @@ import { type PushResult, pushChanges } from '../../src/changes/push-changes.ts'
 import type { ChangeResult } from '../../src/changes/stored-answers.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import { canonicalJson, type Json } from '../../src/lib/canonical-json.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { catalog, newPhone, pushDeps, upsert } from './fixture.ts';
 
 /** One user's data as the contract describes it. */

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { ChangeInput } from '../../src/changes/change.ts';
 import { pageRecords } from '../../src/changes/records.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { newPhone, upsert } from './fixture.ts';
 
 describeEachDatabase('pushChanges', (database) => {

@@ -11,10 +11,10 @@ import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { publishTo } from '../adapters/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { launchChromium } from '../support/chromium.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { launchChromium } from '../support/devices/chromium.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const TENSORS = 'adapter_model.safetensors';
 

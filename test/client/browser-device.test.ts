@@ -5,9 +5,9 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readMailbox } from '../../demo/mailbox.ts';
 import { type DeviceSite, startDeviceSite } from '../../demo/phones/site.ts';
-import { launchChromium } from '../support/chromium.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
+import { launchChromium } from '../support/devices/chromium.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const WAIT = { timeout: 30_000 };
 const bodies = readMailbox().map(({ data }) => data.body);

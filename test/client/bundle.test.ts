@@ -1,7 +1,7 @@
 // What an app ships when it uses the SDK.
 
 import { expect, it } from 'vitest';
-import { sdkBundle } from '../support/sdk-bundle.ts';
+import { sdkBundle } from '../support/devices/sdk-bundle.ts';
 
 it('has no server code and nothing of Node, and stays small', async () => {
   const { inputs, sizeKb } = await sdkBundle('src/client/client.ts', 'browser');

@@ -2,10 +2,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type AttuneClient, type ClientOptions, openClient } from '../../src/client/client.ts';
 import { backoffMs } from '../../src/client/sync/backoff.ts';
 import type { DeviceState } from '../../src/client/sync/device-state.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
 import { deferred } from '../support/deferred.ts';
-import { handClock } from '../support/hand-clock.ts';
-import { MemoryDisk } from './memory-disk.ts';
-import { OracleServer } from './oracle-server.ts';
+import { OracleServer } from './oracle/oracle-server.ts';
+import { MemoryDisk } from './storage/memory-disk.ts';
 import { changeNamed, endlessClock } from './test-device.ts';
 
 describe('a client', () => {

@@ -14,10 +14,10 @@ import { download } from '../../src/client/sync/download.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { downloads } from '../../src/sync/downloads.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import { fastClock } from '../support/fast-clock.ts';
-import { type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { requireProgram, shouldRunWith } from '../support/programs.ts';
-import { MemoryDisk } from './memory-disk.ts';
+import { fastClock } from '../support/clocks/fast-clock.ts';
+import { type Fault, type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.ts';
+import { requireProgram, shouldRunWith } from '../support/servers/programs.ts';
+import { MemoryDisk } from './storage/memory-disk.ts';
 
 const CONTENT = randomBytes(1_000_000);
 /** What may be on its way when a connection ends: the pieces in which Node hands on a body, and a head. */

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { filesWith, note, useRealServer } from './real-devices.ts';
 
 describeWithDatabase('a device that is not its user’s any more', (database) => {

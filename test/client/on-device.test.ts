@@ -11,8 +11,8 @@ import { type AttuneClient, openClient } from '../../src/client/client.ts';
 import { openNodeStorage } from '../../src/client/storage/node-storage.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 
 const USER = 'ann';
 const WAIT = { timeout: 30_000 };

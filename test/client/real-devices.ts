@@ -13,7 +13,7 @@ import type { Database } from '../../src/db/database.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { publishTo } from '../adapters/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
 import { deferred } from '../support/deferred.ts';
 
 export const TENSORS = 'adapter_model.safetensors';

@@ -12,9 +12,9 @@ import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import { roundLora, WIRE_FILE } from '../../src/model/lora/lora-wire.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import { publishTo } from '../adapters/fixture.ts';
-import { startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
+import { startApi } from '../support/api/api-server.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/model/random-llama.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { note, TENSORS, useRealServer } from './real-devices.ts';
 
 const MODES = projectFile('modes');

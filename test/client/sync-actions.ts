@@ -1,8 +1,8 @@
 // What may happen to the devices of one user, at random.
 
 import fc from 'fast-check';
-import { LEASE_MS } from './oracle-feed.ts';
-import type { Fault } from './oracle-files.ts';
+import { LEASE_MS } from './oracle/oracle-feed.ts';
+import type { Fault } from './oracle/oracle-files.ts';
 
 export const MODES = ['subject', 'reply', 'diary'];
 

@@ -13,7 +13,7 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { announceSeed } from '../support/seed.ts';
 import { soakRuns } from '../support/soak.ts';
-import { OracleServer } from './oracle-server.ts';
+import { OracleServer } from './oracle/oracle-server.ts';
 import { type Action, actions, type Fate, MODES, SOURCE_OF } from './sync-actions.ts';
 import { changeNamed, TestDevice } from './test-device.ts';
 

@@ -5,8 +5,8 @@ import { EMPTY_SHELF, type Shelf } from '../../src/client/sync/shelf.ts';
 import { syncOnce } from '../../src/client/sync/sync-once.ts';
 import { createSyncParts } from '../../src/client/sync/sync-parts.ts';
 import type { Clock } from '../../src/lib/clock.ts';
-import { Crash, MemoryDisk } from './memory-disk.ts';
-import type { OracleServer } from './oracle-server.ts';
+import type { OracleServer } from './oracle/oracle-server.ts';
+import { Crash, MemoryDisk } from './storage/memory-disk.ts';
 
 /** A clock on which nothing is ever late. */
 export const endlessClock: Clock = {

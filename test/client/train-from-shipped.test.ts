@@ -15,8 +15,8 @@ import { loraSize, unflattenLora } from '../../src/model/lora/lora.ts';
 import { roundLora } from '../../src/model/lora/lora-wire.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
 import { recipeOf } from '../../src/training/core/recipe.ts';
-import { writeDeviceModes } from '../support/device-modes.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
+import { writeDeviceModes } from '../support/devices/device-modes.ts';
 
 const WAIT = { timeout: 60_000 };
 const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' as const }));

@@ -10,8 +10,8 @@ import { type AttuneClient, openClient } from '../../src/client/client.ts';
 import { openNodeStorage } from '../../src/client/storage/node-storage.ts';
 import { openLocalTrainer } from '../../src/client/training/local-trainer.ts';
 import { must } from '../../src/lib/errors.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 
 const WAIT = { timeout: 60_000 };
 const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' as const }));

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes, type TestChange } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

@@ -10,8 +10,8 @@ import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
 import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import {
   loadShippedModes,
   NOW,

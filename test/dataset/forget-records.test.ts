@@ -4,8 +4,8 @@ import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
 import { sampleContact, sampleMail, sampleReply } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

@@ -7,8 +7,8 @@ import type { Database } from '../../src/db/database.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { compileCondition } from '../../src/modes/template.ts';
-import { describeEachDatabase } from '../support/databases.ts';
 import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes, type TestChange } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

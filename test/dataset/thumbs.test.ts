@@ -5,7 +5,7 @@ import type { RatingInput } from '../../src/feedback/rate-completion.ts';
 import { must } from '../../src/lib/errors.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { inputKey } from '../../src/modes/prompt.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

@@ -4,8 +4,8 @@ import { decideRun, pastDatasets } from '../../src/dataset/decide-run.ts';
 import { upToDateThrough } from '../../src/dataset/up-to-date.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
 import { sampleContact, sampleMail } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
-import { newDataFolder } from '../support/databases.ts';
+import { newDataFolder } from '../support/servers/databases.ts';
 
 const PUSHER = fileURLToPath(new URL('push-until-killed.ts', import.meta.url));
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { ensureUser } from '../../src/changes/users.ts';
 import { readFact, recordFact } from '../../src/db/facts.ts';
 import { keysOf, openRow, sealRow } from '../../src/db/sealed-columns.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 
 const now = new Date('2026-01-02T03:04:05.678Z');
 

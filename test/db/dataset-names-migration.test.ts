@@ -7,8 +7,8 @@ import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import { datasetNames } from '../../src/db/migrations/0008-dataset-names.ts';
-import { describeEachDatabase } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes, NOW, newTestUser, STOPPED } from '../support/test-user.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');

@@ -5,8 +5,8 @@ import { readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { StartError } from '../../src/lib/start-error.ts';
 import { migrateDatabase } from '../../src/operations/operate.ts';
-import { newDataFolder, newPostgresUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { newDataFolder, newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 describe('migrations (PGlite)', () => {
   it('leave a database that is up to date as it is', async () => {

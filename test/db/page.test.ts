@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, expect, it } from 'vitest';
 import { type Page, type PageArgs, page } from '../../src/db/page.ts';
 import type { RunRow } from '../../src/db/schema.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 
 const COUNT = 7;
 

@@ -21,8 +21,8 @@ import { canonicalJson } from '../../src/lib/canonical-json.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { inputKey } from '../../src/modes/prompt.ts';
-import { newPostgresUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { loadShippedModes, NOW, STOPPED } from '../support/test-user.ts';
 

@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { writePhoneModes } from '../../demo/phones/phone-modes.ts';
 import type { DeviceSite } from '../../demo/phones/site.ts';
 import { startPhonesSite } from '../../demo/phones/site-files.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { launchChromium } from '../support/chromium.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
+import { launchChromium } from '../support/devices/chromium.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const WAIT = { timeout: 60_000 };
 

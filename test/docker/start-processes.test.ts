@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { bareEnvironment } from '../support/attune-process.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { freePort } from '../support/server-process.ts';
+import { bareEnvironment } from '../support/servers/attune-process.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { freePort } from '../support/servers/server-process.ts';
 
 const DOCKER = fileURLToPath(new URL('../../docker', import.meta.url));
 

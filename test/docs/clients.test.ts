@@ -9,8 +9,8 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { findDocumentIn, readManifest } from '../../src/transport/trusted-documents.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { mail, phone, publish } from '../schema/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const folder = new URL('../../docs/clients/', import.meta.url);
 const text = (name: string) => readFile(new URL(name, folder), 'utf8');

@@ -15,9 +15,9 @@ import { fromGlobalId } from '../../src/lib/global-id.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { publishTo } from '../adapters/fixture.ts';
 import { COMPLETE, EVENT, input, mail, PUSH, phone, REGISTER } from '../schema/fixture.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const RECEIPT = 'requestedAt completedAt counts adapters dataKeySha256 receipt';

@@ -10,7 +10,7 @@ import { removeLeftCopies } from '../../src/erasure/remove-left-copies.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 describeWithDatabase("a process's own copies of adapters", (database) => {

@@ -11,7 +11,7 @@ import {
 } from '../../src/feedback/completions.ts';
 import { reportCompletion } from '../../src/feedback/report-completion.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import {
   loadShippedModes,
   NOW,

@@ -9,7 +9,7 @@ import { storeCompletion } from '../../src/feedback/completions.ts';
 import { type RatingInput, rateCompletion } from '../../src/feedback/rate-completion.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import {
   loadShippedModes,
   NOW,

@@ -2,12 +2,12 @@
 // was accepted is there once, every mode has learnt all of it, and nothing was published twice or to the wrong user.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
-import { FaultDeployment } from '../support/fault-deployment.ts';
-import { stormOver } from '../support/fault-storm.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { FaultDeployment } from '../support/faults/fault-deployment.ts';
+import { stormOver } from '../support/faults/fault-storm.ts';
 import { announceSeed, randomFrom } from '../support/seed.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const STORM = { users: 3, changesPerUser: 40, faults: 16 };
 const NO_DAMAGE = { lost: 0, doubled: 0, crossUserReads: 0 };

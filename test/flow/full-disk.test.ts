@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UNFINISHED } from '../../src/adapters/store.ts';
 import { must } from '../../src/lib/errors.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { FaultDeployment } from '../support/fault-deployment.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { openSmallDisk, type SmallDisk } from '../support/small-disk.ts';
+import { FaultDeployment } from '../support/faults/fault-deployment.ts';
+import { openSmallDisk, type SmallDisk } from '../support/faults/small-disk.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const FIRST = 12;
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');

@@ -20,13 +20,13 @@ import { openRedisRateCounters } from '../../src/lib/redis-rate-counter.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
+import { fastClock } from '../support/clocks/fast-clock.ts';
 import { deferred } from '../support/deferred.ts';
-import { fastClock } from '../support/fast-clock.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { canLayCables, layCable } from '../support/network-namespace.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { S3_ACCESS, startS3Server } from '../support/s3-server.ts';
+import { type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.ts';
+import { canLayCables, layCable } from '../support/faults/network-namespace.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { S3_ACCESS, startS3Server } from '../support/servers/s3-server.ts';
 
 /** Half a minute is a second and a half. */
 const TIMES = 20;

@@ -16,7 +16,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { inputKey } from '../../src/modes/prompt.ts';
 import { type App, startApp } from '../../src/start/app.ts';
-import { realBase, realBaseCacheDir } from '../support/real-base.ts';
+import { realBase, realBaseCacheDir } from '../support/model/real-base.ts';
 
 const MODE = 'subject';
 const mails = readMailbox();

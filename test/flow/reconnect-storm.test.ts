@@ -18,10 +18,10 @@ import { forkScript } from '../../src/lib/fork-script.ts';
 import { toGlobalId } from '../../src/lib/global-id.ts';
 import type { Wakeups } from '../../src/lib/wakeups.ts';
 import { candidateOf, fullStore } from '../adapters/fixture.ts';
-import { newPostgresUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import type { CrowdState } from '../support/returning-subscribers.ts';
+import type { CrowdState } from '../support/faults/returning-subscribers.ts';
 import { announceSeed } from '../support/seed.ts';
+import { newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const SUBSCRIBERS = soakRuns(300);
@@ -31,8 +31,8 @@ const CAUGHT_UP_MS = 30_000;
 /** What a server may take with all of them. */
 const MOST_BYTES = 400 * 2 ** 20;
 
-const NODE = new URL('../support/storm-node.ts', import.meta.url);
-const CROWD = new URL('../support/returning-subscribers.ts', import.meta.url);
+const NODE = new URL('../support/faults/storm-node.ts', import.meta.url);
+const CROWD = new URL('../support/faults/returning-subscribers.ts', import.meta.url);
 
 let keysDir: string;
 let database: Database;

@@ -3,13 +3,13 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
-import { FaultDeployment } from '../support/fault-deployment.ts';
-import { stormOver } from '../support/fault-storm.ts';
-import { newDatabaseOn, startPostgres } from '../support/postgres-server.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { startRedis } from '../support/redis-server.ts';
+import { FaultDeployment } from '../support/faults/fault-deployment.ts';
+import { stormOver } from '../support/faults/fault-storm.ts';
 import { announceSeed, randomFrom } from '../support/seed.ts';
-import type { RestartableServer } from '../support/server-process.ts';
+import { newDatabaseOn, startPostgres } from '../support/servers/postgres-server.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import type { RestartableServer } from '../support/servers/server-process.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const ROUNDS = soakRuns(3);

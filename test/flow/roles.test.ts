@@ -9,16 +9,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readMailbox } from '../../demo/mailbox.ts';
 import { Phone } from '../../demo/phone.ts';
 import { must } from '../../src/lib/errors.ts';
-import { AttuneProcess } from '../support/attune-process.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { S3_ACCESS, type S3Server, startS3Server } from '../support/s3-server.ts';
-import { freePort } from '../support/server-process.ts';
+import { AttuneProcess } from '../support/servers/attune-process.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { S3_ACCESS, type S3Server, startS3Server } from '../support/servers/s3-server.ts';
+import { freePort } from '../support/servers/server-process.ts';
 import {
   type CollectedSpan,
   startTraceCollector,
   type TraceCollector,
-} from '../support/trace-collector.ts';
+} from '../support/servers/trace-collector.ts';
 
 const MODE = 'subject';
 

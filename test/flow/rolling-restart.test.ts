@@ -14,12 +14,12 @@ import { openDatabase } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { toGlobalId } from '../../src/lib/global-id.ts';
-import { AttuneProcess } from '../support/attune-process.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { RoamingDevice } from '../support/roaming-device.ts';
+import { RoamingDevice } from '../support/devices/roaming-device.ts';
 import { announceSeed, randomFrom } from '../support/seed.ts';
-import { freePort } from '../support/server-process.ts';
+import { AttuneProcess } from '../support/servers/attune-process.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { freePort } from '../support/servers/server-process.ts';
 import { soakRuns } from '../support/soak.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 

@@ -5,14 +5,14 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { forkScript } from '../../src/lib/fork-script.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { FaultDeployment } from '../support/fault-deployment.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import type { TrainerPlace } from '../support/trainer-node.ts';
+import { FaultDeployment } from '../support/faults/fault-deployment.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import type { TrainerPlace } from '../support/training/trainer-node.ts';
 
 /** Half a minute otherwise. */
 const LEASE_MS = 3_000;
-const TRAINER = new URL('../support/trainer-node.ts', import.meta.url);
+const TRAINER = new URL('../support/training/trainer-node.ts', import.meta.url);
 const hasServers = shouldRunWith('postgres') && shouldRunWith('redis-server');
 
 describe.skipIf(!hasServers)('a trainer that is stopped', () => {

@@ -8,7 +8,7 @@ import {
 } from '../../src/inference/core/adapter-image.ts';
 import { LORA_MODULES } from '../../src/model/lora/lora.ts';
 import { packLora } from '../../src/model/lora/lora-stack.ts';
-import { randomAdapter, SMALL_CONFIG as SMALL } from '../support/random-llama.ts';
+import { randomAdapter, SMALL_CONFIG as SMALL } from '../support/model/random-llama.ts';
 
 const SMALL_CONFIG = { ...SMALL, hiddenSize: 16, intermediateSize: 24, layerCount: 1 };
 const adapters = [3, 8, 12].map((rank) =>

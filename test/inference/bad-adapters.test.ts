@@ -22,13 +22,13 @@ import {
   engineRequest,
   promptOf,
   writeAdapter,
-} from '../support/engine-fixture.ts';
+} from '../support/inference/engine-fixture.ts';
 import {
   randomAdapter,
   randomCheckpoint,
   SMALL_CONFIG,
   temporaryBase,
-} from '../support/random-llama.ts';
+} from '../support/model/random-llama.ts';
 
 const SHAPE: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };
 const FIRST_A = 'base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight';

@@ -18,7 +18,7 @@ import {
   randomNumbers,
   SMALL_CONFIG,
   temporaryBase,
-} from '../support/random-llama.ts';
+} from '../support/model/random-llama.ts';
 
 const STEPS = 12;
 const CLASS: LengthClass = { maxTokens: 512, rows: 8, capacityTokens: 8 * 512, lanes: 8 };

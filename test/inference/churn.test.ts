@@ -15,9 +15,9 @@ import {
   engineRequest,
   promptOf,
   writeAdapter,
-} from '../support/engine-fixture.ts';
-import { enginePids } from '../support/engine-pids.ts';
-import { randomAdapter, randomNumbers } from '../support/random-llama.ts';
+} from '../support/inference/engine-fixture.ts';
+import { enginePids } from '../support/inference/engine-pids.ts';
+import { randomAdapter, randomNumbers } from '../support/model/random-llama.ts';
 import { soakRuns } from '../support/soak.ts';
 
 // Users ask with whatever adapter is theirs at the moment, while adapters are published and rolled back, vanish from the

@@ -8,15 +8,15 @@ import type {
 } from '../../src/inference/engine-protocol.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { forkScript } from '../../src/lib/fork-script.ts';
+import { fastClock } from '../support/clocks/fast-clock.ts';
 import { deferred } from '../support/deferred.ts';
 import {
   type EngineFixture,
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
-import { enginePids } from '../support/engine-pids.ts';
-import { fastClock } from '../support/fast-clock.ts';
+} from '../support/inference/engine-fixture.ts';
+import { enginePids } from '../support/inference/engine-pids.ts';
 
 let fixture: EngineFixture;
 const engines: Engine[] = [];
@@ -251,7 +251,7 @@ describe('the end', () => {
   });
 
   test('of the server ends the engine', async () => {
-    const script = new URL('../support/engine-owner.ts', import.meta.url);
+    const script = new URL('../support/inference/engine-owner.ts', import.meta.url);
     const { child } = forkScript(script);
     const started = deferred<number>();
     child.on('message', started.resolve);

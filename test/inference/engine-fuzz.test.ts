@@ -6,10 +6,10 @@ import {
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
-import { enginePids } from '../support/engine-pids.ts';
-import { driveLoop, type Outcome } from '../support/loop-driver.ts';
-import { randomNumbers } from '../support/random-llama.ts';
+} from '../support/inference/engine-fixture.ts';
+import { enginePids } from '../support/inference/engine-pids.ts';
+import { driveLoop, type Outcome } from '../support/inference/loop-driver.ts';
+import { randomNumbers } from '../support/model/random-llama.ts';
 
 // The seeds are fixed: what fails once fails always.
 const KINDS = 24;

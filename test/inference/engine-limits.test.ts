@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { kvBytesPerToken } from '../../src/inference/core/kv-block.ts';
 import { engineLimits } from '../../src/inference/engine-limits.ts';
-import { SMALL_CONFIG } from '../support/random-llama.ts';
+import { SMALL_CONFIG } from '../support/model/random-llama.ts';
 
 const perToken = kvBytesPerToken(SMALL_CONFIG);
 

@@ -7,13 +7,13 @@ import {
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
+} from '../support/inference/engine-fixture.ts';
 import {
   driveLoop,
   type LoopDriver,
   type LoopOptions,
   type Outcome,
-} from '../support/loop-driver.ts';
+} from '../support/inference/loop-driver.ts';
 
 let fixture: EngineFixture;
 const drivers: LoopDriver[] = [];

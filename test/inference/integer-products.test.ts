@@ -4,7 +4,7 @@ import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
 import { exactWeightSign } from '../../src/inference/integer-products.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { decodePackage } from '../../src/model/decode/decode-package.ts';
-import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/random-llama.ts';
+import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/model/random-llama.ts';
 
 test('the machine is asked, not guessed', async () => {
   expect(['i8', 'u8']).toContain(await exactWeightSign());

@@ -9,7 +9,7 @@ import {
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
+} from '../support/inference/engine-fixture.ts';
 
 let fixture: EngineFixture;
 let engine: Engine;

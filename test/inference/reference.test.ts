@@ -8,9 +8,9 @@ import {
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
-import { randomCheckpoint, SMALL_CONFIG } from '../support/random-llama.ts';
-import { referenceLogits } from '../support/reference-llama.ts';
+} from '../support/inference/engine-fixture.ts';
+import { randomCheckpoint, SMALL_CONFIG } from '../support/model/random-llama.ts';
+import { referenceLogits } from '../support/model/reference-llama.ts';
 
 let fixture: EngineFixture;
 let engine: Engine;

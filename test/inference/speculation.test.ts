@@ -8,9 +8,9 @@ import {
   engineFixture,
   engineRequest,
   promptOf,
-} from '../support/engine-fixture.ts';
-import { driveLoop, type LoopDriver, type Outcome } from '../support/loop-driver.ts';
-import { realBase } from '../support/real-base.ts';
+} from '../support/inference/engine-fixture.ts';
+import { driveLoop, type LoopDriver, type Outcome } from '../support/inference/loop-driver.ts';
+import { realBase } from '../support/model/real-base.ts';
 
 /** Asks one after the other, so that every row decodes alone. */
 async function answersOf(driver: LoopDriver, requests: readonly EngineRequest[]) {

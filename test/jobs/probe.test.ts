@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { openProbe } from '../../jobs/probe.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 
 describeEachDatabase('the probe of the queue', (database) => {
   test('finds that what is put in comes out', async () => {

@@ -8,9 +8,13 @@ import {
   type TrainQueue,
 } from '../../jobs/queue.ts';
 import type { Database } from '../../src/db/database.ts';
-import { describeEachDatabase, describeWithDatabase, redisUrl } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import {
+  describeEachDatabase,
+  describeWithDatabase,
+  redisUrl,
+} from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 describeEachDatabase('the training queue on SQL', (database) => {
   queueContract(database, async () => undefined);

@@ -7,8 +7,8 @@ import { ensureUser } from '../../src/changes/users.ts';
 import { OUTBOX_TOPIC, openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { claimRun } from '../../src/runs/run.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { handClock } from '../support/hand-clock.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 

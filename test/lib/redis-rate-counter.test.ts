@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { openRedisRateCounters } from '../../src/lib/redis-rate-counter.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
-import { redisUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 describe.skipIf(!shouldRunWith('redis-server'))('rates in Redis', () => {
   const rates = { ...RATES, user: { points: 10, seconds: 60 } };

@@ -3,9 +3,9 @@ import { openDatabase } from '../../src/db/database.ts';
 import { openPostgresWakeups } from '../../src/db/postgres-wakeups.ts';
 import { openRedisWakeups } from '../../src/lib/redis-wakeups.ts';
 import { openLocalWakeups, type Wakeups } from '../../src/lib/wakeups.ts';
-import { newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.ts';
+import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 const tick = { done: false, value: undefined };
 const end = { done: true, value: undefined };

@@ -6,7 +6,7 @@ import { must } from '../../src/lib/errors.ts';
 import { loadTokenizer } from '../../src/model/base/base-package.ts';
 import { llamaTensors } from '../../src/model/llama-config.ts';
 import { readSafetensors } from '../../src/model/safetensors/safetensors.ts';
-import { realBase } from '../support/real-base.ts';
+import { realBase } from '../support/model/real-base.ts';
 
 const oracle = (name: string) =>
   readFileSync(new URL(`../oracle/${name}`, import.meta.url), 'utf8');

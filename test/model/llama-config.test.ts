@@ -8,7 +8,7 @@ import {
   llamaTensors,
   ropeFrequencies,
 } from '../../src/model/llama-config.ts';
-import { SAMPLE_CONFIG } from '../support/sample-checkpoint.ts';
+import { SAMPLE_CONFIG } from '../support/model/sample-checkpoint.ts';
 
 interface Recorded {
   readonly config: Json;

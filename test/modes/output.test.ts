@@ -11,7 +11,7 @@ import {
 } from '../../src/modes/output-states.ts';
 import { readOutputShape } from '../../src/modes/read-output-shape.ts';
 import { compileSchema } from '../../src/modes/schema-check.ts';
-import { randomNumbers } from '../support/random-llama.ts';
+import { randomNumbers } from '../support/model/random-llama.ts';
 
 const objectOf = (properties: { readonly [name: string]: Json }, required?: string[]) => ({
   type: 'object',

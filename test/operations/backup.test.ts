@@ -12,9 +12,9 @@ import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { backUp, restore } from '../../src/operations/backup.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
-import { describeEachDatabase, newDataFolder } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { feedEpochs, rowsOf } from '../support/rows-of.ts';
+import { describeEachDatabase, newDataFolder } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

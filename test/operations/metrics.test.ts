@@ -8,9 +8,9 @@ import type { EngineEvent } from '../../src/inference/engine-protocol.ts';
 import { newRedisClient, PATIENT, watchRedis } from '../../src/lib/redis-client.ts';
 import { measuredEngine } from '../../src/operations/measured-engine.ts';
 import { openMetrics } from '../../src/operations/metrics.ts';
-import { describeEachDatabase, redisUrl } from '../support/databases.ts';
-import { FakeEngine } from '../support/fake-engine.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { FakeEngine } from '../support/inference/fake-engine.ts';
+import { describeEachDatabase, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 describeEachDatabase('the figures', (database) => {
   it('tell of waiting and of finished runs, whoever ran them', async () => {

@@ -15,8 +15,8 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { perform, restoreBackup } from '../../src/operations/operate.ts';
 import { type App, startApp } from '../../src/start/app.ts';
-import { newDataFolder } from '../support/databases.ts';
 import { rowsOf } from '../support/rows-of.ts';
+import { newDataFolder } from '../support/servers/databases.ts';
 
 let folder: string;
 const places: string[] = [];

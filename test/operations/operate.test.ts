@@ -8,8 +8,8 @@ import { ensureUser } from '../../src/changes/users.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { doctor, perform } from '../../src/operations/operate.ts';
-import { newDataFolder, newPostgresUrl, redisUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { newDataFolder, newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 
 let dataDir: string;
 let cacheDir: string;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { openReadiness } from '../../src/operations/readiness.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
 import { deferred } from '../support/deferred.ts';
-import { handClock } from '../support/hand-clock.ts';
 
 const fine = () => Promise.resolve();
 

@@ -10,9 +10,9 @@ import { SEALED_TABLES, vaultOf } from '../../src/db/sealed-columns.ts';
 import { rotateDataKeys } from '../../src/operations/rotate-keys.ts';
 import { folderVault, KEY_MEMORY_MS, type Vault } from '../../src/sealing/vault.ts';
 import { candidateOf } from '../adapters/fixture.ts';
-import { describeEachDatabase } from '../support/databases.ts';
-import { instantClock } from '../support/instant-clock.ts';
+import { instantClock } from '../support/clocks/instant-clock.ts';
 import { sampleMail } from '../support/mailbox.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
 

@@ -16,7 +16,7 @@ import {
   ORACLE_PAIRS,
   ORACLE_THUMBS,
   oracleAdapter,
-} from '../support/oracle-job.ts';
+} from '../support/faults/oracle-job.ts';
 
 const folder = must(process.argv[2], 'the first argument is a folder');
 const cacheDir = must(process.argv[3], 'the second argument is the folder of installed bases');

@@ -11,12 +11,12 @@ import WebSocket from 'ws';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { COMPLETE, PUSH, REGISTER } from '../schema/fixture.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { AttuneProcess } from '../support/attune-process.ts';
-import { newPostgresUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
-import { startRedis } from '../support/redis-server.ts';
-import { startTraceCollector, type TraceCollector } from '../support/trace-collector.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { AttuneProcess } from '../support/servers/attune-process.ts';
+import { newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
+import { startRedis } from '../support/servers/redis-server.ts';
+import { startTraceCollector, type TraceCollector } from '../support/servers/trace-collector.ts';
 import { dumpPostgres, dumpRedis, filesBelow } from './dumps.ts';
 
 const MODE = 'subject';

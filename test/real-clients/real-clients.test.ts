@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { phone, publish } from '../schema/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { LIBRARIES } from './libraries.ts';
 
 /** The machine may be busy. */

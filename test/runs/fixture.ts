@@ -5,10 +5,10 @@ import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
-import { FAKE_BASE } from '../support/api-server.ts';
+import { FAKE_BASE } from '../support/api/api-server.ts';
 import { sampleMail } from '../support/mailbox.ts';
-import { pretendToTrain } from '../support/pretend-trainer.ts';
 import { loadShippedModes, STOPPED, type TestChange } from '../support/test-user.ts';
+import { pretendToTrain } from '../support/training/pretend-trainer.ts';
 import { World } from '../support/world.ts';
 
 /** One shipped mode that is quickly trained on the tiny base. */

@@ -8,8 +8,8 @@ import { openLocalWakeups, runsTopic } from '../../src/lib/wakeups.ts';
 import { followRuns } from '../../src/runs/follow-runs.ts';
 import { claimRun, endRun, reportProgress } from '../../src/runs/run.ts';
 import { retrain } from '../../src/runs/runs.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { progressAt } from '../support/pretend-trainer.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
+import { progressAt } from '../support/training/pretend-trainer.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 

@@ -9,7 +9,7 @@ import type { Database } from '../../src/db/database.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { guardedStore } from '../../src/runs/guarded-store.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 
 const TENSORS = 'adapter_model.safetensors';
 

@@ -7,12 +7,12 @@ import { splitOf } from '../../src/dataset/core/split.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { RunDeps } from '../../src/runs/run-training.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';
-import { FAKE_BASE } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { FAKE_BASE } from '../support/api/api-server.ts';
 import { sampleMail } from '../support/mailbox.ts';
-import { pretendToTrain, progressAt } from '../support/pretend-trainer.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { loadShippedModes, NOW } from '../support/test-user.ts';
+import { pretendToTrain, progressAt } from '../support/training/pretend-trainer.ts';
 import { newTrainee } from './fixture.ts';
 
 const MODE = 'subject';

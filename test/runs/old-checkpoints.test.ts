@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Database } from '../../src/db/database.ts';
 import { checkpointDir, removeOldCheckpoints } from '../../src/runs/old-checkpoints.ts';
 import { endRun } from '../../src/runs/run.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { loadShippedModes, NOW } from '../support/test-user.ts';
 import { World } from '../support/world.ts';

@@ -8,11 +8,11 @@ import { splitOf } from '../../src/dataset/core/split.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
-import { describeWithDatabase } from '../support/databases.ts';
 import { sampleMail } from '../support/mailbox.ts';
-import { pretendToTrain, progressAt } from '../support/pretend-trainer.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { loadShippedModes, NOW } from '../support/test-user.ts';
+import { pretendToTrain, progressAt } from '../support/training/pretend-trainer.ts';
 import { newTrainee } from './fixture.ts';
 
 const MODE = 'subject';

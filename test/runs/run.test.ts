@@ -7,8 +7,8 @@ import { must } from '../../src/lib/errors.ts';
 import { claimRun, endRun, handBack, isHeld, reportProgress } from '../../src/runs/run.ts';
 import { runsById } from '../../src/runs/runs.ts';
 import { requeueOrphans } from '../../src/runs/sweep.ts';
-import { describeEachDatabase } from '../support/databases.ts';
-import { progressAt } from '../support/pretend-trainer.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
+import { progressAt } from '../support/training/pretend-trainer.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
 const LATER = new Date('2026-01-01T00:01:00Z');

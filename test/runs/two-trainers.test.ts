@@ -4,8 +4,8 @@ import { expect, test } from 'vitest';
 import { installBase } from '../../src/model/base/base-install.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { TrainingJob } from '../../src/training/training-job.ts';
-import { describeWithDatabase } from '../support/databases.ts';
 import { deferred } from '../support/deferred.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { briefCatalog, newTrainee } from './fixture.ts';
 

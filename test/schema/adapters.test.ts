@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { EVENT, phone, publish, REGISTER } from './fixture.ts';
 
 describeEachDatabase('adapters in the API', (database) => {

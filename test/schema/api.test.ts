@@ -1,9 +1,9 @@
 // Every query, mutation and subscription once as an app would use it; the stages behind them have tests of their own.
 
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, FAKE_BASE, startApi } from '../support/api-server.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, FAKE_BASE, startApi } from '../support/api/api-server.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { COMPLETE, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
 describeEachDatabase('the API', (database) => {

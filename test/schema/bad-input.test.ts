@@ -2,9 +2,9 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { toGlobalId } from '../../src/lib/global-id.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { COMPLETE, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';

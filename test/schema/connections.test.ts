@@ -7,7 +7,7 @@ import { pageRecords } from '../../src/changes/records.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { RecordRow } from '../../src/db/schema.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 import { loadShippedModes, newTestUser } from '../support/test-user.ts';
 

@@ -3,8 +3,8 @@ import { liveAdapter } from '../../src/adapters/registry.ts';
 import type { AdapterRow } from '../../src/db/schema.ts';
 import { fromGlobalId } from '../../src/lib/global-id.ts';
 import { candidateOf } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import type { Api } from '../support/api-server.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import type { Api } from '../support/api/api-server.ts';
 
 export const REGISTER =
   'mutation ($input: RegisterDeviceInput!) { registerDevice(input: $input) { id deviceId name platform lastMutationId lastSeenAt held { since } } }';

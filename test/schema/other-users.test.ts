@@ -7,10 +7,10 @@ import { fromGlobalId } from '../../src/lib/global-id.ts';
 import { LIMITS } from '../../src/transport/limits.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, FAKE_BASE, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { wholeQuery } from '../support/whole-query.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, FAKE_BASE, startApi } from '../support/api/api-server.ts';
+import { wholeQuery } from '../support/api/whole-query.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { COMPLETE, EVENT, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
 /** In every text that Anna sends. */

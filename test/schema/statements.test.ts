@@ -3,9 +3,9 @@
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { newDataFolder } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { newDataFolder } from '../support/servers/databases.ts';
 import { COMPLETE, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
 const ADAPTER =

@@ -15,12 +15,12 @@ import { fromGlobalId, toGlobalId } from '../../src/lib/global-id.ts';
 import { LIMITS } from '../../src/transport/limits.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
 import { publishTo } from '../adapters/fixture.ts';
-import { argumentsOf, fieldsOf, leavesOf, textOf, valueFor } from '../support/any-operation.ts';
-import type { ApiClient, ApiResult } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { argumentsOf, fieldsOf, leavesOf, textOf, valueFor } from '../support/api/any-operation.ts';
+import type { ApiClient, ApiResult } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { wholeQuery } from '../support/api/whole-query.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
-import { wholeQuery } from '../support/whole-query.ts';
 import { COMPLETE, input, mail, PUSH, REGISTER } from './fixture.ts';
 
 const schema = buildSchema();

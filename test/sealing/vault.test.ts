@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { rotateMasterKeys } from '../../src/operations/rotate-keys.ts';
 import { makeMasterKey } from '../../src/sealing/master-keys.ts';
 import { folderVault, masterKeysOf, type Vault, vaultFrom } from '../../src/sealing/vault.ts';
-import { startFakeKms } from '../support/fake-kms.ts';
-import { instantClock } from '../support/instant-clock.ts';
+import { instantClock } from '../support/clocks/instant-clock.ts';
+import { startFakeKms } from '../support/servers/fake-kms.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const folder = useTemporaryFolder();

@@ -8,8 +8,8 @@ import { openDatabase } from '../../src/db/database.ts';
 import { must } from '../../src/lib/errors.ts';
 import { claimRun, endRun } from '../../src/runs/run.ts';
 import { drainJobs, resumeJobs } from '../../src/start/drain-jobs.ts';
-import { newPostgresUrl } from '../support/databases.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -9,7 +9,7 @@ import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { acknowledgeAdapter } from '../../src/sync/acknowledge.ts';
 import { candidateOf, filesOf } from '../adapters/fixture.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { newSubscriber } from './fixture.ts';
 
 describeEachDatabase('acknowledgeAdapter', (database) => {

@@ -14,8 +14,8 @@ import {
 } from '../../src/model/lora/lora.ts';
 import { roundLora } from '../../src/model/lora/lora-wire.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { START_MS, startTinyApp, type TinyApp } from '../support/tiny-app.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 
 const SHAPE: LoraShape = { rank: 8, alpha: 16, modules: LORA_MODULES, layers: [2, 3] };
 const BEGIN = `mutation ($input: BeginAdapterUploadInput!) { beginAdapterUpload(input: $input) {

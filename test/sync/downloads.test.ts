@@ -18,7 +18,7 @@ import { AppError, ERROR_CODES } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { downloads } from '../../src/sync/downloads.ts';
 import { candidateOf } from '../adapters/fixture.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { newSubscriber } from './fixture.ts';
 
 const TENSORS = 'adapter_model.safetensors';

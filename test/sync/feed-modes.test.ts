@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { toGlobalId } from '../../src/lib/global-id.ts';
 import { checksumAfter, type FeedPage, type Resync, readFeed } from '../../src/sync/feed.ts';
 import { feedChecksum } from '../../src/sync/protocol-checksum.ts';
-import { describeEachDatabase } from '../support/databases.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { lineOf, newSubscriber } from './fixture.ts';
 
 function pageOf(result: FeedPage | Resync): FeedPage {

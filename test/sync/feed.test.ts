@@ -10,8 +10,8 @@ import type { FeedEvent, FeedPage, Resync } from '../../src/sync/feed.ts';
 import { checksumAfter, readFeed } from '../../src/sync/feed.ts';
 import { followFeed } from '../../src/sync/follow-feed.ts';
 import { feedChecksum } from '../../src/sync/protocol-checksum.ts';
-import { describeEachDatabase } from '../support/databases.ts';
-import { handClock } from '../support/hand-clock.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { describeEachDatabase } from '../support/servers/databases.ts';
 import { lineOf, newSubscriber } from './fixture.ts';
 
 const named = (deviceId: string) => ({ deviceId, name: deviceId, platform: 'test' });

@@ -8,7 +8,7 @@ import { acknowledgeAdapter } from '../../src/sync/acknowledge.ts';
 import { readCursorSecret } from '../../src/sync/cursor.ts';
 import { type FeedEvent, readFeed } from '../../src/sync/feed.ts';
 import { candidateOf, newTrainee } from '../adapters/fixture.ts';
-import { handClock } from '../support/hand-clock.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
 
 /** A user with a phone and a feed. */
 export async function newSubscriber(database: Database) {

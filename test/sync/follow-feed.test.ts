@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/db/database.ts';
 import { feedTopic } from '../../src/lib/wakeups.ts';
 import { followFeed } from '../../src/sync/follow-feed.ts';
-import { newDataFolder } from '../support/databases.ts';
+import { newDataFolder } from '../support/servers/databases.ts';
 import { newSubscriber } from './fixture.ts';
 
 let dataDir = '';

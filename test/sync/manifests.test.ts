@@ -10,8 +10,8 @@ import { sha256 } from '../../src/lib/sha256.ts';
 import { openManifestKeys, rotateManifestKeys } from '../../src/sync/manifest-keys.ts';
 import type { AdapterStatement, Envelope, PublicKey } from '../../src/sync/protocol-manifest.ts';
 import { filesOf, publishTo } from '../adapters/fixture.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 describeWithDatabase('manifests', (database) => {

@@ -4,8 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { must } from '../../src/lib/errors.ts';
 import { decideGate, figuresOf } from '../../src/training/core/gate.ts';
 import type { TrainingProgress } from '../../src/training/training-job.ts';
-import { useTrainingFolder } from '../support/training-folder.ts';
-import { rulePairs, ruleThumbs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
+import { useTrainingFolder } from '../support/training/training-folder.ts';
+import {
+  rulePairs,
+  ruleThumbs,
+  SMALL_DPO,
+  SMALL_RECIPE,
+} from '../support/training/training-job.ts';
 
 const { jobOf, run } = useTrainingFolder();
 

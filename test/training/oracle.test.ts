@@ -17,8 +17,8 @@ import {
   ORACLE_SHAPES,
   type OracleBase,
   oracleAdapter,
-} from '../support/oracle-job.ts';
-import { realBase } from '../support/real-base.ts';
+} from '../support/faults/oracle-job.ts';
+import { realBase } from '../support/model/real-base.ts';
 
 interface Recorded {
   readonly base: string;

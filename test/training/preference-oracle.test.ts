@@ -27,7 +27,7 @@ import {
   ORACLE_SHAPES,
   ORACLE_THUMBS,
   oracleAdapter,
-} from '../support/oracle-job.ts';
+} from '../support/faults/oracle-job.ts';
 
 interface Measured {
   readonly loss: number;

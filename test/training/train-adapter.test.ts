@@ -8,15 +8,15 @@ import { decideGate } from '../../src/training/core/gate.ts';
 import { PROBE_TEXTS } from '../../src/training/core/general-probe.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import type { TrainingProgress } from '../../src/training/training-job.ts';
-import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
-import { useTrainingFolder } from '../support/training-folder.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/model/random-llama.ts';
+import { useTrainingFolder } from '../support/training/training-folder.ts';
 import {
   ruleExamples,
   rulePairs,
   ruleThumbs,
   SMALL_DPO,
   SMALL_RECIPE,
-} from '../support/training-job.ts';
+} from '../support/training/training-job.ts';
 
 const { base, path, jobOf, run } = useTrainingFolder();
 

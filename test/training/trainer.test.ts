@@ -13,9 +13,14 @@ import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { KeptTrainers } from '../../src/training/kept-trainers.ts';
 import { runTrainer } from '../../src/training/trainer.ts';
 import type { TrainingJob, TrainingProgress } from '../../src/training/training-job.ts';
-import { handClock } from '../support/hand-clock.ts';
-import { useTrainingFolder } from '../support/training-folder.ts';
-import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { useTrainingFolder } from '../support/training/training-folder.ts';
+import {
+  ruleExamples,
+  rulePairs,
+  SMALL_DPO,
+  SMALL_RECIPE,
+} from '../support/training/training-job.ts';
 
 const { path, jobOf, run: runHere } = useTrainingFolder();
 afterEach(() => {

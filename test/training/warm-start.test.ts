@@ -11,9 +11,14 @@ import type {
   TrainingResult,
   WarmStart,
 } from '../../src/training/training-job.ts';
-import { randomAdapter, SMALL_CONFIG } from '../support/random-llama.ts';
-import { useTrainingFolder } from '../support/training-folder.ts';
-import { ruleExamples, rulePairs, SMALL_DPO, SMALL_RECIPE } from '../support/training-job.ts';
+import { randomAdapter, SMALL_CONFIG } from '../support/model/random-llama.ts';
+import { useTrainingFolder } from '../support/training/training-folder.ts';
+import {
+  ruleExamples,
+  rulePairs,
+  SMALL_DPO,
+  SMALL_RECIPE,
+} from '../support/training/training-job.ts';
 
 const { base, path, jobOf, run } = useTrainingFolder();
 

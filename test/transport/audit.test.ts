@@ -4,9 +4,9 @@ import { type AuditResult, auditServer } from 'graphql-http';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 /** How the audits call fetch. */
 interface Request extends RequestInit {

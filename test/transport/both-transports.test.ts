@@ -3,9 +3,9 @@
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { AppError, ERROR_CODES, type ErrorCode } from '../../src/lib/errors.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 describeWithDatabase('every operation', (database) => {
   let api: Api;

@@ -16,9 +16,9 @@ import { buildSchema } from '../../schema/schema.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const schema = buildSchema();

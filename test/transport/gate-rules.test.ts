@@ -10,9 +10,9 @@ import { type Protection, protectionWith } from '../../src/transport/protection.
 import { openRateLimits, RATES, type RateName } from '../../src/transport/rate-limits.ts';
 import { findDocumentIn } from '../../src/transport/trusted-documents.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const VIEWER = '{ viewer { id } }';
 const REVOKE = 'mutation { revokeDevice(deviceId: "phone") { deviceId } }';

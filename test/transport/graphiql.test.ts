@@ -1,8 +1,8 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { requireProgram, shouldRunWith } from '../support/programs.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
+import { requireProgram, shouldRunWith } from '../support/servers/programs.ts';
 
 describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
   describeWithDatabase('GraphiQL', (database) => {

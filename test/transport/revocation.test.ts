@@ -11,12 +11,12 @@ import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { folderVault } from '../../src/sealing/vault.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { mail, PUSH, phone, REGISTER } from '../schema/fixture.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase, newPostgresUrl } from '../support/databases.ts';
-import { handClock } from '../support/hand-clock.ts';
-import { ISSUED, openIssuer } from '../support/issuer.ts';
-import { shouldRunWith } from '../support/programs.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { ISSUED, openIssuer } from '../support/api/issuer.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { describeWithDatabase, newPostgresUrl } from '../support/servers/databases.ts';
+import { shouldRunWith } from '../support/servers/programs.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
 const VIEWER = '{ viewer { id } }';

@@ -9,9 +9,9 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { LIMITS } from '../../src/transport/limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { mail, PUSH, phone, publish, REGISTER } from '../schema/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 /** The machine may be busy. */
 const PATIENT = { timeout: 30_000 };

@@ -8,9 +8,9 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
 import { openRateLimits, ratesOf } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 
 /** Words of our own inside that no client should read. */

@@ -7,9 +7,9 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { LIMITS } from '../../src/transport/limits.ts';
 import { openRateLimits, RATES } from '../../src/transport/rate-limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const VIEWER = '{ viewer { id } }';
 const RUNS = 'subscription { trainingRuns { id } }';

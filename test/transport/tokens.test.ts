@@ -9,11 +9,11 @@ import WebSocket from 'ws';
 import { openJwksAuthenticator } from '../../src/auth/jwks.ts';
 import { fullStore } from '../adapters/fixture.ts';
 import { publish } from '../schema/fixture.ts';
-import { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { handClock } from '../support/hand-clock.ts';
-import { ISSUED, type Issuer, openIssuer } from '../support/issuer.ts';
+import { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { ISSUED, type Issuer, openIssuer } from '../support/api/issuer.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const VIEWER = '{ viewer { id } }';
 const HOUR_MS = 3_600_000;

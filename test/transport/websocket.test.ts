@@ -4,10 +4,10 @@ import WebSocket from 'ws';
 import { systemClock } from '../../src/lib/clock.ts';
 import { LIMITS, MAX_REQUEST_BYTES } from '../../src/transport/limits.ts';
 import { fullStore } from '../adapters/fixture.ts';
-import type { ApiClient } from '../support/api-client.ts';
-import { type Api, startApi } from '../support/api-server.ts';
-import { describeWithDatabase } from '../support/databases.ts';
-import { handClock } from '../support/hand-clock.ts';
+import type { ApiClient } from '../support/api/api-client.ts';
+import { type Api, startApi } from '../support/api/api-server.ts';
+import { handClock } from '../support/clocks/hand-clock.ts';
+import { describeWithDatabase } from '../support/servers/databases.ts';
 
 const STREAM = `subscription { completionTokens(input: {mode: "subject", input: {body: "Hello"}}) {
   ... on CompletionChunk { index text } ... on CompletionDone { completion { finishReason } } } }`;

@@ -8,7 +8,7 @@ import { DEVICE_GRAPH_NAME } from '../../../src/model/decode/device-graph-name.t
 import { renderPrompt } from '../../../src/modes/prompt.ts';
 import { compileTemplate, renderMessages } from '../../../src/modes/template.ts';
 import { loadShippedModes } from '../../support/test-user.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { TestDevice } from '../test-device.ts';
 
 const reply = (await loadShippedModes()).mode('reply');

@@ -5,9 +5,9 @@ import { build } from 'esbuild';
 import type { Browser, JSHandle, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DeviceStorage } from '../../../src/client/storage/storage.ts';
-import { launchChromium } from '../../support/chromium.ts';
-import { shouldRunWith } from '../../support/programs.ts';
-import { storageContract } from '../storage-contract.ts';
+import { launchChromium } from '../../support/devices/chromium.ts';
+import { shouldRunWith } from '../../support/servers/programs.ts';
+import { storageContract } from './storage-contract.ts';
 
 /** A page of this address may use everything that a secure one may. */
 const ORIGIN = 'http://localhost:1/';

@@ -6,9 +6,9 @@ import { openNodeStorage } from '../../../src/client/storage/node-storage.ts';
 import { openReactNativeStorage } from '../../../src/client/storage/react-native-storage.ts';
 import { type DeviceStorage, QuotaError } from '../../../src/client/storage/storage.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
-import { MemoryDisk } from '../memory-disk.ts';
-import { phoneFs } from '../phone-fs.ts';
-import { storageContract } from '../storage-contract.ts';
+import { MemoryDisk } from './memory-disk.ts';
+import { phoneFs } from './phone-fs.ts';
+import { storageContract } from './storage-contract.ts';
 
 const temporary = useTemporaryFolder();
 

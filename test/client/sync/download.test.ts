@@ -4,9 +4,9 @@ import { Api, ApiError } from '../../../src/client/api.ts';
 import { BadFileError, download } from '../../../src/client/sync/download.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { sha256 } from '../../../src/lib/sha256.ts';
-import { startFileServer } from '../../support/file-server.ts';
-import { handClock } from '../../support/hand-clock.ts';
-import { MemoryDisk } from '../memory-disk.ts';
+import { handClock } from '../../support/clocks/hand-clock.ts';
+import { startFileServer } from '../../support/servers/file-server.ts';
+import { MemoryDisk } from '../storage/memory-disk.ts';
 
 const signal = new AbortController().signal;
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { OracleServer } from '../oracle-server.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { changeNamed, TestDevice } from '../test-device.ts';
 
 describe('the outbox', () => {

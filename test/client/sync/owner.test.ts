@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { disown } from '../../../src/client/sync/owner.ts';
-import { statementOf } from '../oracle-files.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { statementOf } from '../oracle/oracle-files.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { changeNamed, TestDevice } from '../test-device.ts';
 
 /** A device with something of everything that a user leaves on it. */

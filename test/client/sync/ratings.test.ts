@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { OracleServer } from '../oracle-server.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { TestDevice } from '../test-device.ts';
 
 const report = (clientId: string) => ({

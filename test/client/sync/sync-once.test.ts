@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { LEASE_MS } from '../oracle-feed.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { LEASE_MS } from '../oracle/oracle-feed.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { TestDevice } from '../test-device.ts';
 
 it('puts right what the server believes of a device that was wiped (DEV-9)', async () => {

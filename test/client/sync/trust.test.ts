@@ -5,8 +5,8 @@ import { Trust } from '../../../src/client/sync/trust.ts';
 import { must } from '../../../src/lib/errors.ts';
 import { makeManifestKey } from '../../../src/sync/manifest-keys.ts';
 import type { AdapterStatement } from '../../../src/sync/protocol-manifest.ts';
-import { statementOf } from '../oracle-files.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { statementOf } from '../oracle/oracle-files.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { TestDevice } from '../test-device.ts';
 
 type Predicate = AdapterStatement['predicate'];

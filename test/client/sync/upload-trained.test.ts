@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { sha256 } from '../../../src/lib/sha256.ts';
-import type { Fault } from '../oracle-files.ts';
-import { OracleServer } from '../oracle-server.ts';
+import type { Fault } from '../oracle/oracle-files.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { TestDevice } from '../test-device.ts';
 
 /** A device that waits to upload what it trained, on a network that damages the first so many uploads. */

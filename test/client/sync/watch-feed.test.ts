@@ -7,8 +7,8 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { type AttuneClient, openClient } from '../../../src/client/client.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { deferred } from '../../support/deferred.ts';
-import { MemoryDisk } from '../memory-disk.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
+import { MemoryDisk } from '../storage/memory-disk.ts';
 import { changeNamed } from '../test-device.ts';
 
 /** How a connection ends: before it is let in, or after it was. */

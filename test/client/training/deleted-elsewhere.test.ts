@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { dropDeletedElsewhere } from '../../../src/client/training/deleted-elsewhere.ts';
-import { OracleServer } from '../oracle-server.ts';
+import { OracleServer } from '../oracle/oracle-server.ts';
 import { changeNamed, TestDevice } from '../test-device.ts';
 
 it('forgets before a training what the server has no more, and nothing that waits to be sent (DEV-27)', async () => {

@@ -8,8 +8,12 @@ import { must } from '../../../src/lib/errors.ts';
 import { deviceFiles } from '../../../src/model/decode/decode-package.ts';
 import { DEVICE_GRAPH_NAME } from '../../../src/model/decode/device-graph-name.ts';
 import { openSession } from '../../../src/runtime/session.ts';
-import { type EngineFixture, engineFixture, engineRequest } from '../../support/engine-fixture.ts';
-import { driveLoop } from '../../support/loop-driver.ts';
+import {
+  type EngineFixture,
+  engineFixture,
+  engineRequest,
+} from '../../support/inference/engine-fixture.ts';
+import { driveLoop } from '../../support/inference/loop-driver.ts';
 
 let fixture: EngineFixture;
 let model: DeviceModel;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { Sequence } from '../../../src/inference/core/sequence.ts';
 import type { EngineRequest } from '../../../src/inference/engine-protocol.ts';
 import { createTokenizer } from '../../../src/model/hf/hf-tokenizer.ts';
-import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../../support/byte-tokenizer.ts';
+import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../../support/model/byte-tokenizer.ts';
 
 const END = 1;
 const tokenizer = createTokenizer({

@@ -7,7 +7,7 @@ import { sha256 } from '../../../src/lib/sha256.ts';
 import { derive, derivedFile } from '../../../src/model/base/base-derived.ts';
 import { type Base, openBase } from '../../../src/model/base/base-package.ts';
 import { writeBase } from '../../../src/model/base/base-write.ts';
-import { sampleCheckpoint } from '../../support/sample-checkpoint.ts';
+import { sampleCheckpoint } from '../../support/model/sample-checkpoint.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

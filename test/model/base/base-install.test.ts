@@ -16,17 +16,17 @@ import { openBlobs } from '../../../src/blobs/open-blobs.ts';
 import { must } from '../../../src/lib/errors.ts';
 import { type InstallOptions, installBase } from '../../../src/model/base/base-install.ts';
 import { type Base, loadTokenizer, verifyBase } from '../../../src/model/base/base-package.ts';
-import { startFileServer } from '../../support/file-server.ts';
-import { startHubServer } from '../../support/hub-server.ts';
-import { instantClock } from '../../support/instant-clock.ts';
-import { S3_ACCESS, type S3Server, startS3Server } from '../../support/s3-server.ts';
+import { instantClock } from '../../support/clocks/instant-clock.ts';
 import {
   SAMPLE_CONFIG,
   sampleCheckpoint,
   writeGgufFile,
   writeHfFolder,
-} from '../../support/sample-checkpoint.ts';
-import { fakePip, pipCalls, pipReport, sampleWheel } from '../../support/sample-wheel.ts';
+} from '../../support/model/sample-checkpoint.ts';
+import { fakePip, pipCalls, pipReport, sampleWheel } from '../../support/model/sample-wheel.ts';
+import { startFileServer } from '../../support/servers/file-server.ts';
+import { startHubServer } from '../../support/servers/hub-server.ts';
+import { S3_ACCESS, type S3Server, startS3Server } from '../../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

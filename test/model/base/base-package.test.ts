@@ -11,7 +11,7 @@ import {
 import { writeBase } from '../../../src/model/base/base-write.ts';
 import { llamaTensors } from '../../../src/model/llama-config.ts';
 import { readSafetensors } from '../../../src/model/safetensors/safetensors.ts';
-import { SAMPLE_CONFIG, sampleCheckpoint } from '../../support/sample-checkpoint.ts';
+import { SAMPLE_CONFIG, sampleCheckpoint } from '../../support/model/sample-checkpoint.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256File } from '../../../src/lib/sha256.ts';
 import { decodeFiles, deviceFiles } from '../../../src/model/decode/decode-package.ts';
-import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../../support/random-llama.ts';
+import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../../support/model/random-llama.ts';
 
 test('what a device decodes with is made once, and listed as they are', async () => {
   const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));

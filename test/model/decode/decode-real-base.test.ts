@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { must } from '../../../src/lib/errors.ts';
 import { floatDecodeWeights, int8DecodeWeights } from '../../../src/model/decode/decode-weights.ts';
-import { type DecodeSession, openDecodeSession } from '../../support/decode-session.ts';
-import { perplexity } from '../../support/perplexity.ts';
-import { realBase } from '../../support/real-base.ts';
+import { type DecodeSession, openDecodeSession } from '../../support/model/decode-session.ts';
+import { perplexity } from '../../support/model/perplexity.ts';
+import { realBase } from '../../support/model/real-base.ts';
 
 /** What transformers on PyTorch makes of the same files (test/oracle/logits.py). */
 interface Recorded {

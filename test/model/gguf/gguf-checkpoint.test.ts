@@ -6,7 +6,11 @@ import { writeBase } from '../../../src/model/base/base-write.ts';
 import { openGgufCheckpoint } from '../../../src/model/gguf/gguf-checkpoint.ts';
 import { openHfCheckpoint } from '../../../src/model/hf/hf-checkpoint.ts';
 import { llamaTensors } from '../../../src/model/llama-config.ts';
-import { encodeGguf, type GgufTensorInput, type GgufValue } from '../../support/gguf-writer.ts';
+import {
+  encodeGguf,
+  type GgufTensorInput,
+  type GgufValue,
+} from '../../support/model/gguf-writer.ts';
 import {
   ggufMetadata,
   ggufTensors,
@@ -14,7 +18,7 @@ import {
   sampleCheckpoint,
   writeGgufFile,
   writeHfFolder,
-} from '../../support/sample-checkpoint.ts';
+} from '../../support/model/sample-checkpoint.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

@@ -8,7 +8,7 @@ import {
   encodeGgufParts,
   type GgufTensorInput,
   type GgufValue,
-} from '../../support/gguf-writer.ts';
+} from '../../support/model/gguf-writer.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

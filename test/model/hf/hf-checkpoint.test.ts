@@ -5,7 +5,11 @@ import { AppError } from '../../../src/lib/errors.ts';
 import { openHfCheckpoint } from '../../../src/model/hf/hf-checkpoint.ts';
 import { llamaTensors } from '../../../src/model/llama-config.ts';
 import { encodeSafetensors } from '../../../src/model/safetensors/safetensors-writer.ts';
-import { SAMPLE_CONFIG, sampleCheckpoint, writeHfFolder } from '../../support/sample-checkpoint.ts';
+import {
+  SAMPLE_CONFIG,
+  sampleCheckpoint,
+  writeHfFolder,
+} from '../../support/model/sample-checkpoint.ts';
 import { useTemporaryFolder } from '../../support/temporary-folder.ts';
 
 const inFolder = useTemporaryFolder();

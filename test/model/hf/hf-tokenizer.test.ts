@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CHAT_TEMPLATE, SAMPLE_TOKENIZER } from '../../support/sample-checkpoint.ts';
+import { CHAT_TEMPLATE, SAMPLE_TOKENIZER } from '../../support/model/sample-checkpoint.ts';
 import {
   controls,
   END,
@@ -8,7 +8,7 @@ import {
   START,
   tokenizerOf,
   typedText,
-} from '../../support/sample-tokenizer.ts';
+} from '../../support/model/sample-tokenizer.ts';
 
 const SPECIALS = SAMPLE_TOKENIZER.added_tokens.map(({ content }) => content);
 const tokenizer = tokenizerOf();

@@ -8,7 +8,7 @@ import {
   paddedRank,
   siteLayout,
 } from '../../../src/model/lora/lora-stack.ts';
-import { randomAdapter, SMALL_CONFIG } from '../../support/random-llama.ts';
+import { randomAdapter, SMALL_CONFIG } from '../../support/model/random-llama.ts';
 
 const R = 8;
 const shape = { rank: 5, alpha: 15, modules: LORA_MODULES };

@@ -12,8 +12,8 @@ import {
   moduleSize,
   unflattenLora,
 } from '../../../src/model/lora/lora.ts';
-import { randomAdapter, randomCheckpoint, SMALL_CONFIG } from '../../support/random-llama.ts';
-import { referenceLogits } from '../../support/reference-llama.ts';
+import { randomAdapter, randomCheckpoint, SMALL_CONFIG } from '../../support/model/random-llama.ts';
+import { referenceLogits } from '../../support/model/reference-llama.ts';
 
 const CONFIG = { ...SMALL_CONFIG, layerCount: 3 };
 

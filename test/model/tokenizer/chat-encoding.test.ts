@@ -2,8 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ChatMessage } from '../../../src/lib/chat-message.ts';
 import { AppError } from '../../../src/lib/errors.ts';
-import { SAMPLE_TOKENIZER } from '../../support/sample-checkpoint.ts';
-import { controls, END, START, tokenizerOf, typedText } from '../../support/sample-tokenizer.ts';
+import { SAMPLE_TOKENIZER } from '../../support/model/sample-checkpoint.ts';
+import {
+  controls,
+  END,
+  START,
+  tokenizerOf,
+  typedText,
+} from '../../support/model/sample-tokenizer.ts';
 
 const tokenizer = tokenizerOf();
 

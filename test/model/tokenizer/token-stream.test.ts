@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Json } from '../../../src/lib/canonical-json.ts';
 import { parseTokenizerJson } from '../../../src/model/tokenizer/tokenizer-json.ts';
-import { tokenizerOf } from '../../support/sample-tokenizer.ts';
+import { tokenizerOf } from '../../support/model/sample-tokenizer.ts';
 
 const tokenizer = tokenizerOf();
 

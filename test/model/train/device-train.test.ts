@@ -25,7 +25,7 @@ import {
   randomCheckpoint,
   SMALL_CONFIG,
   temporaryBase,
-} from '../../support/random-llama.ts';
+} from '../../support/model/random-llama.ts';
 
 const maxTokens = 32;
 const ALL: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };

@@ -21,8 +21,12 @@ import {
   randomCheckpoint,
   SMALL_CONFIG,
   temporaryBase,
-} from '../../support/random-llama.ts';
-import { bothWays, type ReferenceModel, referenceNll } from '../../support/reference-llama.ts';
+} from '../../support/model/random-llama.ts';
+import {
+  bothWays,
+  type ReferenceModel,
+  referenceNll,
+} from '../../support/model/reference-llama.ts';
 
 const ALL_LINEARS: LoraShape = { rank: 4, alpha: 8, modules: LORA_MODULES };
 const TOP_LAYER: LoraShape = { ...ALL_LINEARS, layers: [1] };

@@ -15,8 +15,8 @@ import {
   randomCheckpoint,
   SMALL_CONFIG,
   temporaryBase,
-} from '../../support/random-llama.ts';
-import { bothWays, referenceNll } from '../../support/reference-llama.ts';
+} from '../../support/model/random-llama.ts';
+import { bothWays, referenceNll } from '../../support/model/reference-llama.ts';
 
 const SHAPES: readonly [string, LoraShape][] = [
   ['all layers', { rank: 4, alpha: 8, modules: LORA_MODULES }],

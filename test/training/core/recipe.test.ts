@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { recipeFrom, recipeOf } from '../../../src/training/core/recipe.ts';
-import { SMALL_CONFIG } from '../../support/random-llama.ts';
+import { SMALL_CONFIG } from '../../support/model/random-llama.ts';
 
 const CHOICES = {
   objective: 'SFT',

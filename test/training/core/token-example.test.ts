@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createTokenizer } from '../../../src/model/hf/hf-tokenizer.ts';
 import { type PromptAndTarget, tokenise } from '../../../src/training/core/token-example.ts';
-import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../../support/byte-tokenizer.ts';
+import { BYTE_TOKENIZER_CONFIG, byteTokenizer } from '../../support/model/byte-tokenizer.ts';
 
 const tokenizer = createTokenizer({
   tokenizerJson: byteTokenizer(),
