@@ -6,6 +6,7 @@ import { AppError, must } from '../../lib/errors.ts';
 import type { ModeDefinition } from '../../modes/definition.ts';
 import type { AdapterMessage } from '../../sync/protocol.ts';
 import { ApiError } from '../api.ts';
+import { keepFor, ownerOf } from '../sync/owner.ts';
 import type { SyncParts } from '../sync/sync-parts.ts';
 import type { DeviceEngine, EngineQuestion } from './device-engine.ts';
 import { EngineKeeper } from './engine-keeper.ts';
@@ -199,6 +200,7 @@ export class LocalAnswers {
   async #onDevice(request: CompleteRequest, hooks: Required<CompleteHooks>): Promise<Answer> {
     const keeper = this.#keeper as EngineKeeper;
     const { definition } = must(await this.#parts.modes.find(request.mode), 'a known mode');
+    const owner = await ownerOf(this.#parts);
     const held = await this.#held(request.mode);
     const engine = await keeper.openWith(held);
     const { now } = this.#parts.api.access.clock;
@@ -213,7 +215,8 @@ export class LocalAnswers {
     const adapterId = held?.id ?? null;
     // what only devices learn from is nothing for the server to keep
     if (definition.training?.where !== 'device') {
-      await this.#parts.reports.add({ clientId, mode, input, text, adapterId });
+      const report = { clientId, mode, input, text, adapterId };
+      await keepFor(this.#parts, owner, () => this.#parts.reports.add(report));
       this.#onReport();
     }
     const adapter = held && { id: held.id, version: held.version, sha256: held.sha256 };

@@ -29,8 +29,20 @@ export function disown(parts: SyncParts): Promise<void> {
   return wipe(parts, { kept: OF_NOBODY.filter((key) => key !== 'deviceId') });
 }
 
-/** Removes state and files, the state in one step: a crash after it leaves bytes for the next pass. What is under way meanwhile finds nothing of its own any more, and keeps
- *  nothing. */
+/** Keeps what was begun for `owner` (null: nobody was known then), or drops it when the storage is not theirs any more. */
+export async function keepFor(
+  parts: SyncParts,
+  owner: string | null,
+  keep: () => Promise<void>,
+): Promise<void> {
+  // no wipe comes between the look and the writing
+  await parts.outbox.exclusively(async () => {
+    if (owner === null || (await ownerOf(parts)) === owner) await keep();
+  });
+}
+
+/** Removes state and files, the state in one step: a crash after it leaves bytes for the next pass. What is under way
+ *  meanwhile finds nothing of its own any more, and keeps nothing. */
 async function wipe(
   parts: SyncParts,
   { userId, kept }: { readonly userId?: string; readonly kept: readonly string[] },

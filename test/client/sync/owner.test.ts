@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { disown } from '../../../src/client/sync/owner.ts';
+import { disown, keepFor, ownerOf } from '../../../src/client/sync/owner.ts';
 import { statementOf } from '../oracle/oracle-files.ts';
 import { OracleServer } from '../oracle/oracle-server.ts';
 import { changeNamed, TestDevice } from '../test-device.ts';
@@ -78,6 +78,22 @@ it('numbers what is added while it is wiped as all that comes after it (DEV-28)'
   expect(applied.at(-1)).toBe('last');
   expect(new Set(applied).size).toBe(applied.length);
   expect(await outbox.size()).toBe(0);
+});
+
+it('drops an answer that comes when its user has left, and keeps the others (DEV-28)', async () => {
+  const { server, phone } = await usedDevice();
+  const { parts } = phone;
+  const answered = (owner: string | null, text: string) => {
+    const report = { clientId: text, mode: 'subject', input: {}, text, adapterId: null };
+    return keepFor(parts, owner, () => parts.reports.add(report));
+  };
+  const former = await ownerOf(parts);
+  erase(server);
+  await Promise.all([phone.sync(), answered(former, 'in the midst of it')]);
+  await answered(former, 'after it');
+  await answered(await ownerOf(parts), 'of the next user');
+  await phone.sync();
+  expect([...server.reports.keys()]).toEqual(['of the next user']);
 });
 
 it('leaves nothing of a user on a device that was turned away, not even its name (DEV-29)', async () => {
