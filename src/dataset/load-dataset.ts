@@ -11,11 +11,11 @@ import { inputKey, renderPrompt } from '../modes/prompt.ts';
 import { datasetSha256 } from './core/dataset-name.ts';
 import type { Example } from './core/example.ts';
 import { byHash } from './core/reduce.ts';
-import { splitOfInput } from './core/split.ts';
+import { besideExamples, splitOfInput } from './core/split.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
 export interface Preference {
-  /** By the input: all pairs about one input are on one side. */
+  /** By the input: all pairs about one input are on one side, and on that of an example with the same prompt. */
   readonly split: Split;
   readonly messages: readonly ChatMessage[];
   readonly chosen: string;
@@ -54,10 +54,11 @@ export async function loadDataset(
   const examples = await readExamples(db, row);
   const judged = await readJudged(db, mode, row);
   if (datasetSha256(examples, judged) !== row.sha256) return null;
+  const apart = besideExamples(judged, examples);
   return {
     examples,
-    preferences: judged.flatMap((one) => preferenceOf(mode, one)),
-    thumbs: judged.flatMap((one) => thumbOf(mode, one)),
+    preferences: apart.flatMap((one) => preferenceOf(mode, one)),
+    thumbs: apart.flatMap((one) => thumbOf(mode, one)),
   };
 }
 

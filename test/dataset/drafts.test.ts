@@ -43,6 +43,20 @@ describeEachDatabase('in a mode that learns from drafts', (database) => {
     ]);
   });
 
+  test('the pair is in the part that its mail is in, which measures or is learnt from', async () => {
+    const parts = new Set<string>();
+    for (const recordId of ['mail-01', 'mail-06', 'mail-07']) {
+      const world = await World.open(database(), catalog);
+      await world.answer('subject', { body: ` ${BODY} ` }, 'A draft');
+      await world.user.push({ ...mail('Plumber on Friday'), recordId });
+      const { row } = await world.fold(mode);
+      const { examples, preferences } = must(await loadDataset(world.db, mode, row), 'folded');
+      expect(preferences.map(({ split }) => split)).toEqual(examples.map(({ split }) => split));
+      for (const { split } of preferences) parts.add(split);
+    }
+    expect([...parts]).toEqual(['train', 'validation', 'holdout']);
+  });
+
   test('a rating adds to what was sent, and does not take its place', async () => {
     const { world, pairs } = await setUp();
     const { id } = await world.answer('subject', { body: BODY }, 'A draft');

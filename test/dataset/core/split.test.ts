@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitOf, splitOfInput } from '../../../src/dataset/core/split.ts';
+import { besideExamples, splitOf, splitOfInput } from '../../../src/dataset/core/split.ts';
 
 describe('splitOf', () => {
   it('never changes its mind: these are the parts of data folders that exist', () => {
@@ -40,5 +40,19 @@ describe('splitOfInput', () => {
   it('never changes its mind either', () => {
     const parts = ['a', 'e', 'f', 'h'].map((key) => splitOfInput(key));
     expect(parts).toEqual(['train', 'train', 'holdout', 'holdout']);
+  });
+});
+
+describe('besideExamples', () => {
+  const asked = (content: string, split: 'train' | 'validation' | 'holdout') => ({
+    ...{ split, messages: [{ role: 'user' as const, content }] },
+  });
+
+  it('moves what is about an example’s prompt into its part, the one furthest from learning, and nothing else', () => {
+    const examples = [asked('a', 'holdout'), asked('a', 'train'), asked('b  c', 'validation')];
+    const items = [asked('a', 'train'), asked(' b c', 'holdout'), asked('d', 'train')];
+    expect(besideExamples(items, examples).map(({ split }) => split)).toEqual([
+      ...['holdout', 'validation', 'train'],
+    ]);
   });
 });
