@@ -58,6 +58,8 @@ export interface Version extends AdapterFolder {
   readonly measures: HoldoutMeasures;
   readonly validationLosses: readonly number[];
   readonly steps: number;
+  /** No epoch from scratch was better than none, so that the adapter changes nothing. */
+  readonly isBase: boolean;
 }
 
 // Every eighth rating decides when to stop, from the fifth on: the shares of train and validation that users' data is split in.
@@ -195,9 +197,11 @@ export class Play {
       const result = await this.#run(lesson, { datasetSha256, outDir });
       const tensors = result.files.find((file) => file.name.endsWith('.safetensors'));
       const { measures, validationLosses, steps } = result;
+      const [atStart, ...epochs] = validationLosses;
+      const isBase = from === null && atStart !== undefined && Math.min(...epochs) >= atStart;
       return {
         ...{ dir: outDir, sha256: must(tensors, 'a file of tensors').sha256 },
-        ...{ datasetSha256, learnt, measures, validationLosses, steps },
+        ...{ datasetSha256, learnt, measures, validationLosses, steps, isBase },
       };
     });
   }

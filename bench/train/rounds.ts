@@ -112,7 +112,8 @@ export async function outcomeOf(
   return {
     ratings,
     accuracy: must(figures.preferenceAccuracy, 'there are held-out pairs'),
-    style: await play.style(unseen.slice(0, STYLE_MAILS), version),
+    // an engine takes no adapter that changes nothing
+    style: await play.style(unseen.slice(0, STYLE_MAILS), version.isBase ? null : version),
     probe: (figures.probeLoss ?? Number.NaN) - (figures.baseProbeLoss ?? Number.NaN),
   };
 }

@@ -7,6 +7,7 @@ import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import { datasetNames } from '../../src/db/migrations/0008-dataset-names.ts';
+import type { Mode } from '../../src/modes/mode.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes, NOW, newTestUser, STOPPED } from '../support/test-user.ts';
@@ -19,7 +20,9 @@ describeEachDatabase('datasets with their old names', (database: () => Database)
     const catalog = await loadShippedModes();
     const forget = forgetRecords.bind(null, { catalog, clock: STOPPED });
     const user = await newTestUser(db, catalog, forget);
-    const fold = async () => (await foldDataset(db, user.id, catalog.mode('subject'), NOW)).row.id;
+    // its fold counts preferences and does not open them, so that one without an input will do
+    const mode: Mode = { ...catalog.mode('subject'), objective: 'SFT' };
+    const fold = async () => (await foldDataset(db, user.id, mode, NOW)).row.id;
     await user.push(sampleMail('m1', 'one'), sampleMail('m2', 'two'), sampleMail('gone', 'three'));
     const erased = await fold();
     await user.push({ source: 'mail.sent', recordId: 'gone' });

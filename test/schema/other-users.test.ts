@@ -31,6 +31,7 @@ describeWithDatabase("another user's data", (database) => {
   beforeAll(async () => {
     const whole = {
       ...LIMITS,
+      characters: 1e7,
       tokens: 1e6,
       fields: 1e6,
       aliases: 1e6,

@@ -43,7 +43,14 @@ describeWithDatabase('a stranger', (database) => {
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), 'attune-strangers-'));
     store = await openAdapterStore(dir, vaultOf(database().kysely));
-    const limits = { ...LIMITS, tokens: 1e6, fields: 1e6, aliases: 1e6, depth: 100 };
+    const limits = {
+      ...LIMITS,
+      characters: 1e7,
+      tokens: 1e6,
+      fields: 1e6,
+      aliases: 1e6,
+      depth: 100,
+    };
     const many = { points: 1e300, seconds: 60 };
     const rates = openRateLimits({
       ...RATES,
