@@ -11,7 +11,6 @@ import {
 } from './preference-batch.ts';
 import { type Random, shuffled } from './random.ts';
 import {
-  balanced,
   collateThumbs,
   referenceOfThumbs,
   type ThumbBatch,
@@ -19,7 +18,7 @@ import {
   withDistance,
 } from './thumb-batch.ts';
 import type { TokenExample } from './token-example.ts';
-import type { TokenThumb } from './token-thumb.ts';
+import { matchThumbs, type TokenThumb } from './token-thumb.ts';
 import type { Lesson } from './train-loop.ts';
 
 /** With fewer the validation part decides nothing, and the last epoch is kept: one pair that the first ratings make worse
@@ -43,20 +42,22 @@ export interface PreferenceLessonOptions extends DpoOptions {
   readonly replay: number;
 }
 
-/** Preferring the pairs' chosen answers (DPO), and what has a lone thumb up to what has one down (KTO). A batch has as many
- *  rows as one of writing: half as many pairs, or as many thumbs. */
+/** Preferring the pairs' chosen answers (DPO). Lone thumbs are set against each other, up against down, as pairs of unlike
+ *  prompts; those of the kind that there is more of are left to themselves (KTO). A batch has as many rows as one of
+ *  writing: half as many pairs, or as many thumbs. */
 export async function preferenceLesson(
   learner: Learner,
-  { train, validation }: { readonly train: Judged; readonly validation: Judged },
+  parts: { readonly train: Judged; readonly validation: Judged },
   options: PreferenceLessonOptions,
 ): Promise<Lesson<Batch | PreferenceBatch | ThumbBatch>> {
   const { batchSize, beta, maxTokens, reference: theta } = options;
+  const [train, validation] = [paired(parts.train), paired(parts.validation)];
   const size = Math.ceil(batchSize / 2);
   const margins = await marginsOf(learner, [...train.pairs, ...validation.pairs], theta);
   const start = { theta, maxTokens };
   const taught = await referenceOfThumbs(learner, train.thumbs, start);
   const unseen = await referenceOfThumbs(learner, validation.thumbs, start);
-  const weights = balanced(options.thumbWeights, train.thumbs);
+  const weights = options.thumbWeights;
   const pairBatches = (random: Random) =>
     epochGroups(train.pairs, { size, random, lengthOf: longerLength }).map((pairs) =>
       collatePairs(pairs, margins, options),
@@ -99,6 +100,16 @@ export async function preferenceLesson(
         (await thumbLoss(learner, thumbs, run));
       return total / (pairs.length + thumbs.length);
     },
+  };
+}
+
+/** Of 60 lone thumbs as many pairs teach as much as 60 real ones, and thumbs by themselves about half (docs/lab-log.md). */
+function paired({ pairs, thumbs }: Judged): Judged {
+  const matched = matchThumbs(thumbs);
+  const inPairs = new Set(matched.flatMap(({ chosen, rejected }) => [chosen, rejected]));
+  return {
+    pairs: [...pairs, ...matched],
+    thumbs: thumbs.filter(({ answer }) => !inPairs.has(answer)),
   };
 }
 

@@ -24,9 +24,6 @@ export interface ThumbReference {
   readonly logProbs: ReadonlyMap<TokenExample, number>;
 }
 
-// The rarer kind of thumb counts for more, as the paper advises (section 4.2), but never drowns the other.
-const MOST_WEIGHT = 4;
-
 /** Pairs each thumb of a set with a mismatched answer and measures both under `theta`. */
 export async function referenceOfThumbs(
   learner: Learner,
@@ -46,15 +43,6 @@ async function logProbsOf(
 ): Promise<ReadonlyMap<TokenExample, number>> {
   const scores = await scoreExamples(learner, rows, theta);
   return new Map(rows.map((row, i) => [row, -(scores[i]?.nll ?? 0)]));
-}
-
-/** The weights with which both kinds count about the same in a set. */
-export function balanced(weights: ThumbWeights, thumbs: readonly TokenThumb[]): ThumbWeights {
-  const up = thumbs.filter(({ isGood }) => isGood).length;
-  const down = thumbs.length - up;
-  const factor = (own: number, other: number) =>
-    Math.min(MOST_WEIGHT, Math.max(1, other / Math.max(1, own)));
-  return { up: weights.up * factor(up, down), down: weights.down * factor(down, up) };
 }
 
 /** Pads and flattens thumbs; `reference` has all of them. */
