@@ -66,12 +66,20 @@ describe('attune', () => {
     ['an unknown command', ['sing'], 'too many arguments'],
     ['an unknown flag', ['--prot', '1'], "unknown option '--prot'"],
     ['a value that does not fit', ['--port', 'abc'], '--port is "abc": expected a whole number'],
-    ['a mode that there is not', ['--modes', 'sing'], 'no mode "sing"; known modes: continue'],
+    [
+      'a mode that there is not',
+      ['--port', '0', '--modes', 'sing'],
+      'no mode "sing"; known modes: continue',
+    ],
     ['a server with no database to share', ['serve'], 'Name a PostgreSQL with --database-url'],
     ['a trainer with no database to share', ['train'], 'or run everything in one process'],
     ['a token without a user', ['token'], "required option '--user <name>' not specified"],
     ['a token for nobody', ['token', '--user', ''], 'user is ""'],
-    ['a model that there is not', ['--model', './none.gguf'], 'there is no such file or folder'],
+    [
+      'a model that there is not',
+      ['--port', '0', '--model', './none.gguf'],
+      'there is no such file or folder',
+    ],
   ];
   it.each(slips)('explains %s in one line, without a stack', async (_, args, message) => {
     const slip = attune(...args, ...(args[0] === 'sing' ? [] : ['--data', data('slips')]));
