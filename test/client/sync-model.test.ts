@@ -12,7 +12,7 @@ import type { Trained } from '../../src/client/training/trained.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { announceSeed } from '../support/seed.ts';
-import { soakRuns } from '../support/soak.ts';
+import { soakLimitMs, soakRuns } from '../support/soak.ts';
 import { OracleServer } from './oracle/oracle-server.ts';
 import { type Action, actions, type Fate, MODES, SOURCE_OF } from './sync-actions.ts';
 import { changeNamed, TestDevice } from './test-device.ts';
@@ -285,4 +285,4 @@ it('loses nothing, repeats nothing and agrees in the end, whatever happens on th
     }),
     { numRuns: soakRuns(150), seed: announceSeed('devices') },
   );
-}, 3_600_000);
+}, soakLimitMs());

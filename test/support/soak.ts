@@ -2,3 +2,8 @@
 export function soakRuns(everyDay: number): number {
   return Number(process.env.SOAK ?? everyDay);
 }
+
+/** How long such a test may take, in ms. */
+export function soakLimitMs(): number {
+  return process.env.SOAK === undefined ? 240_000 : 3_600_000;
+}

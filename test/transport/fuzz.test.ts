@@ -19,7 +19,7 @@ import { fullStore } from '../adapters/fixture.ts';
 import type { ApiClient } from '../support/api/api-client.ts';
 import { type Api, startApi } from '../support/api/api-server.ts';
 import { describeWithDatabase } from '../support/servers/databases.ts';
-import { soakRuns } from '../support/soak.ts';
+import { soakLimitMs, soakRuns } from '../support/soak.ts';
 
 const schema = buildSchema();
 /** A long run looks at its memory so often. */
@@ -133,7 +133,7 @@ describeWithDatabase('a server that is sent anything', (database) => {
     if (keptMb.length > 1) process.stdout.write(`MB kept: ${keptMb.join(' ')}\n`);
     const [warm = 0] = keptMb;
     expect((keptMb.at(-1) ?? warm) - warm).toBeLessThan(FLAT_MB);
-  }, 3_600_000);
+  }, soakLimitMs());
 
   it('answers bytes that are no text without failing', async () => {
     const start = new TextEncoder().encode('{"query":"{ viewer { id } }","x":"');
@@ -141,7 +141,7 @@ describeWithDatabase('a server that is sent anything', (database) => {
       answersWell(Uint8Array.from([...start, ...bytes, 0x22, 0x7d])),
     );
     await fc.assert(sends, { numRuns: soakRuns(50) });
-  }, 3_600_000);
+  }, soakLimitMs());
 });
 
 /** What of the heap and of the buffers outside of it is in use after garbage was collected. */

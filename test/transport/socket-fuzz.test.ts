@@ -11,7 +11,7 @@ import { fullStore } from '../adapters/fixture.ts';
 import type { ApiClient } from '../support/api/api-client.ts';
 import { type Api, startApi } from '../support/api/api-server.ts';
 import { describeWithDatabase } from '../support/servers/databases.ts';
-import { soakRuns } from '../support/soak.ts';
+import { soakLimitMs, soakRuns } from '../support/soak.ts';
 
 /** Words of our own inside that no client should read. */
 const INTERNALS = /node_modules|\.ts:\d|select "|syntax error at|ECONN|stacktrace|Kysely|must hold/;
@@ -85,5 +85,5 @@ describeWithDatabase('a server whose sockets get anything', (database) => {
     await fc.assert(lives, { numRuns: soakRuns(60) });
     expect((await client.first('{ viewer { id } }')).errors).toBeUndefined();
     await expect.poll(() => api.countSockets(), { timeout: 30_000 }).toBe(0);
-  }, 3_600_000);
+  }, soakLimitMs());
 });

@@ -95,5 +95,5 @@ async function startRelay(
 }
 
 function ip(...args: readonly string[]): void {
-  execFileSync(requireProgram('ip'), args, { stdio: 'pipe' });
+  execFileSync(requireProgram('ip'), args, { stdio: 'pipe', timeout: 60_000 });
 }

@@ -81,5 +81,5 @@ function limitedDisk(folder: string): SmallDisk {
 }
 
 function run(program: string, ...args: readonly string[]): void {
-  execFileSync(requireProgram(program), args, { stdio: 'pipe' });
+  execFileSync(requireProgram(program), args, { stdio: 'pipe', timeout: 60_000 });
 }

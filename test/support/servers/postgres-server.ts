@@ -31,6 +31,7 @@ export async function startPostgres({
     ...account,
     cwd: folder,
     stdio: 'pipe',
+    timeout: 60_000,
   });
   const settings = [
     `port=${port}`,
