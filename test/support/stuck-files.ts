@@ -20,12 +20,14 @@ const PATIENCE_MS = 3_000;
 export class StuckFiles implements Reporter {
   /** When each running file last began or ended a test, and which one it is at. */
   readonly #running = new Map<string, { at: number; test: string }>();
+  /** When anything was last heard. */
+  #heardAt = Date.now();
   #timer: NodeJS.Timeout | undefined;
 
   onTestRunStart(): void {
     // a long form may be at one test for hours
     if (process.env.SOAK !== undefined) return;
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   onTestModuleStart({ moduleId }: TestModule): void {
@@ -42,6 +44,7 @@ export class StuckFiles implements Reporter {
 
   onTestModuleEnd({ moduleId }: TestModule): void {
     this.#running.delete(moduleId);
+    this.#heardAt = Date.now();
   }
 
   onTestRunEnd(): void {
@@ -49,14 +52,25 @@ export class StuckFiles implements Reporter {
   }
 
   #note(moduleId: string, test: string): void {
-    this.#running.set(moduleId, { at: Date.now(), test });
+    this.#heardAt = Date.now();
+    this.#running.set(moduleId, { at: this.#heardAt, test });
   }
 
-  async #look(): Promise<void> {
-    const stuck = [...this.#running].filter(([, { at }]) => Date.now() - at > LONGEST_SILENCE_MS);
-    if (stuck.length === 0) return;
-    clearInterval(this.#timer);
-    for (const [file, { test }] of stuck) say(`No progress for long: ${file}, ${test}`);
+  #look(): void {
+    const isLong = (at: number) => Date.now() - at > LONGEST_SILENCE_MS;
+    const stuck = [...this.#running].filter(([, { at }]) => isLong(at));
+    if (stuck.length > 0) void this.#end(stuck);
+    if (!isLong(this.#heardAt)) return;
+    say('Every file has ended, and the run does not.');
+    process.exit(1);
+  }
+
+  async #end(stuck: readonly (readonly [string, { test: string }])[]): Promise<void> {
+    for (const [file, { test }] of stuck) {
+      say(`No progress for long: ${file}, ${test}`);
+      this.#running.delete(file);
+    }
+    this.#heardAt = Date.now();
     for (const pid of await workers()) {
       say(`Process ${pid}: ${await stackOf(pid).catch(String)}`);
       // Vitest fails the files of processes that end, and goes on to its end
