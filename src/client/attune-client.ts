@@ -18,6 +18,7 @@ import { type DeviceEvent, type DeviceState, TRANSITIONS } from './sync/device-s
 import type { RejectedChange } from './sync/outbox.ts';
 import { disown } from './sync/owner.ts';
 import type { RatedAnswer, Rating } from './sync/ratings.ts';
+import { removeUnused } from './sync/remove-unused.ts';
 import { forgetFailures } from './sync/shelf.ts';
 import { syncOnce } from './sync/sync-once.ts';
 import type { SyncParts } from './sync/sync-parts.ts';
@@ -130,9 +131,11 @@ export class AttuneClient {
       (module) => new module.DeviceTraining(this.#parts, trainer),
     );
     const ends = { device: this.#closing.signal, cloud: this.#activity.signal };
-    const outcome = await (await this.#training).train(mode, hooks, ends);
-    this.#bell.ring();
-    return outcome;
+    try {
+      return await (await this.#training).train(mode, hooks, ends);
+    } finally {
+      this.#bell.ring();
+    }
   }
 
   /** What became of the mode's last training on this device; null: there was none. */
@@ -198,6 +201,7 @@ export class AttuneClient {
       if (this.#state === 'paused' || this.#state === 'signed-out') {
         // rejects only when the client is closed, which the loop sees
         await this.#bell.rung(this.#closing.signal).catch(() => undefined);
+        await removeUnused(this.#parts);
         continue;
       }
       this.#activity = new AbortController();
@@ -280,7 +284,10 @@ export class AttuneClient {
 
   /** Resolves when resume() ends the waiting; a new change does not. */
   async #resumed(signal: AbortSignal): Promise<void> {
-    while (this.#state === 'waiting') await this.#bell.rung(signal);
+    while (this.#state === 'waiting') {
+      await this.#bell.rung(signal);
+      await removeUnused(this.#parts);
+    }
   }
 
   #enter(event: DeviceEvent, error: Error | null = null): void {

@@ -96,6 +96,26 @@ describe('a client', () => {
     expect(server.applied).toHaveLength(1);
   });
 
+  it.each([
+    ['paused', [], (client: AttuneClient) => client.pause()],
+    ['waiting', ['lost-request'], (client: AttuneClient) => client.push([])],
+  ] as const)(
+    'takes a deleted record off the disk also while it is %s (DEV-31)',
+    async (state, faults, leave) => {
+      const { server, client, reach, disk } = await setUp();
+      await reach('live');
+      const deletion = { ...changeNamed('a', 'diary'), kind: 'DELETE' as const };
+      await client.push([changeNamed('a', 'diary')]);
+      await reach('live');
+      server.faults.push(...faults);
+      await leave(client);
+      await reach(state);
+      await client.push([deletion]);
+      await expect.poll(() => disk.remains).toEqual([]);
+      expect([client.state, disk.state.has('record/diary/a')]).toEqual([state, false]);
+    },
+  );
+
   it('waits longer with each failure, and as long as the server asks (DEV-10)', async () => {
     const waits: number[] = [];
     const clock = {

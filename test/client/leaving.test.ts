@@ -1,12 +1,26 @@
-// Devices whose user or whose name is gone, against the real server: what is left on the disk.
+// What goes off the disk of a device, also when its user or its name is gone, against the real server.
 
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { describeWithDatabase } from '../support/servers/databases.ts';
 import { filesWith, note, useRealServer } from './real-devices.ts';
 
-describeWithDatabase('a device that is not its user’s any more', (database) => {
+describeWithDatabase('what leaves a device', (database) => {
   const { device, publish, close, api } = useRealServer(database);
+
+  it('is off its disk while it goes on: what was sent, and what was deleted (DEV-31)', async () => {
+    const { client, until, home } = await device(randomUUID());
+    const isDone = async () => (await client.pendingCount()) === 0 && client.state === 'live';
+    await client.push([note('a')]);
+    expect(await filesWith(home, 'The text of a')).toEqual(['state.jsonl']);
+    await until(isDone);
+    expect(await filesWith(home, 'The text of a')).toEqual([]);
+    client.pause();
+    await client.push([note('b'), { ...note('b'), kind: 'DELETE', data: null }]);
+    await client.resume();
+    await until(isDone);
+    expect(await filesWith(home, 'The text of b')).toEqual([]);
+  });
 
   it('removes its copies when its user is erased, and begins anew (FEED-14, DEV-28)', async () => {
     const user = randomUUID();

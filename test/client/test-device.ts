@@ -102,6 +102,7 @@ export class TestDevice {
   wipe(): void {
     this.disk.state.clear();
     this.disk.content.clear();
+    this.disk.remains.length = 0;
     this.start(null);
   }
 }

@@ -48,7 +48,7 @@ export async function openBrowserStorage(
           else store.put(value, key);
         }
       }),
-    // the database clears up by itself
+    // when the database clears up is the browser's affair
     compact: () => Promise.resolve(),
     files: (await privateFiles(name, browser)) ?? databaseFiles(db, range),
     close: () => {

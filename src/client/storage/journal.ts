@@ -3,10 +3,49 @@
 
 import type { Json } from '../../lib/canonical-json.ts';
 import { fnv1a64 } from '../../lib/fnv.ts';
-import type { Write } from './storage.ts';
+import { Turns } from '../../lib/turns.ts';
+import type { DeviceStorage, Write } from './storage.ts';
 
 /** Characters of a line's checksum. */
 const CHECKSUM_LENGTH = 16;
+
+/** Where a journal's lines are. */
+export interface Journal {
+  /** Adds the line at the end; it is on the disk when it resolves. */
+  append(line: string): Promise<void>;
+  /** Puts a line of these writes in place of all lines in one step, or leaves them as they were. */
+  replace(writes: readonly Write[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The storage, without files, of a journal whose lines say this state. They are taken for unclean: a crash may have left
+ *  half a line. */
+export function journalStorage(
+  journal: Journal,
+  state: Map<string, Json>,
+): Omit<DeviceStorage, 'files'> {
+  const turns = new Turns();
+  let isClean = false;
+  return {
+    get: (key) => Promise.resolve(state.get(key)),
+    list: (prefix) => Promise.resolve(entriesWith(state, prefix)),
+    write: (writes) =>
+      turns.take(async () => {
+        const staysClean = isClean && writes.every(([key]) => !state.has(key));
+        // so it is if the line is torn
+        isClean = false;
+        await journal.append(journalLine(writes));
+        applyWrites(state, writes);
+        isClean = staysClean;
+      }),
+    compact: () =>
+      turns.take(async () => {
+        if (!isClean) await journal.replace([...state]);
+        isClean = true;
+      }),
+    close: () => turns.take(() => journal.close()),
+  };
+}
 
 /** One line, which begins with a line break so that a torn line before it does not swallow it. A removal is a key alone. */
 export function journalLine(writes: readonly Write[]): string {
@@ -28,7 +67,7 @@ export function readJournal(text: string): Map<string, Json> {
 }
 
 /** Changes the state as the writes say. */
-export function applyWrites(state: Map<string, Json>, writes: readonly Write[]): void {
+function applyWrites(state: Map<string, Json>, writes: readonly Write[]): void {
   for (const [key, value] of writes) {
     if (value === undefined) state.delete(key);
     else state.set(key, value);
@@ -36,7 +75,7 @@ export function applyWrites(state: Map<string, Json>, writes: readonly Write[]):
 }
 
 /** The entries whose keys begin so, sorted by key. */
-export function entriesWith(
+function entriesWith(
   state: ReadonlyMap<string, Json>,
   prefix: string,
 ): (readonly [string, Json])[] {

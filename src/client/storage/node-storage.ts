@@ -1,5 +1,4 @@
-// A device's storage in a folder: state.jsonl is a journal of writes; files/ has the downloads. The journal is
-// written anew when it is opened.
+// A device's storage in a folder: state.jsonl is a journal of writes; files/ has the downloads.
 
 import type { FileHandle } from 'node:fs/promises';
 import { appendFile, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
@@ -8,8 +7,7 @@ import { sync, writeFileAtomically } from '../../lib/atomic-file.ts';
 import { tryFileLock } from '../../lib/file-lock.ts';
 import { nullIfMissing } from '../../lib/null-if-missing.ts';
 import { sha256, sha256File } from '../../lib/sha256.ts';
-import { Turns } from '../../lib/turns.ts';
-import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
+import { type Journal, journalLine, journalStorage, readJournal } from './journal.ts';
 import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
 
 /** Opens the storage in the folder, which is made if it is not there. Throws when another client has it open. */
@@ -18,31 +16,51 @@ export async function openNodeStorage(folder: string): Promise<DeviceStorage> {
   const lock = await tryFileLock(join(folder, 'lock'));
   if (lock === null) throw new Error(`another client has ${folder} open`);
   const path = join(folder, 'state.jsonl');
+  await rm(nextOf(path), { force: true });
   const state = readJournal((await readFile(path, 'utf8').catch(nullIfMissing)) ?? '');
-  await writeFileAtomically(path, state.size === 0 ? '' : journalLine([...state]));
-  let journal = await open(path, 'a');
-  const turns = new Turns();
+  const storage = journalStorage(nodeJournal(folder, path, await open(path, 'a')), state);
   return {
-    get: (key) => Promise.resolve(state.get(key)),
-    list: (prefix) => Promise.resolve(entriesWith(state, prefix)),
-    write: (writes) =>
-      turns.take(async () => {
-        await keep(journal, journalLine(writes));
-        applyWrites(state, writes);
-      }),
-    compact: () =>
-      turns.take(async () => {
-        await writeFileAtomically(path, journalLine([...state]));
-        await journal.close();
-        journal = await open(path, 'a');
-      }),
+    ...storage,
     files: nodeFiles(join(folder, 'files')),
-    close: () =>
-      turns.take(async () => {
-        await journal.close();
-        await lock.release();
-      }),
+    close: async () => {
+      await storage.close();
+      await lock.release();
+    },
   };
+}
+
+/** Where the journal that will be in the place of this one is written. */
+const nextOf = (path: string) => `${path}.next`;
+
+function nodeJournal(folder: string, path: string, first: FileHandle): Journal {
+  let journal = first;
+  return {
+    append: (line) => keep(journal, line),
+    replace: async (writes) => {
+      const former = journal;
+      journal = await begin(path, journalLine(writes));
+      await former.close();
+      // no line that follows may be on the disk before the journal that it belongs to
+      await sync(folder);
+    },
+    close: () => journal.close(),
+  };
+}
+
+/** A journal of this line in the place of the one that is there, which stays when this cannot be done. */
+async function begin(path: string, line: string): Promise<FileHandle> {
+  const next = nextOf(path);
+  const journal = await open(next, 'a');
+  try {
+    await journal.appendFile(line);
+    await journal.sync();
+    await rename(next, path);
+    return journal;
+  } catch (error) {
+    await journal.close();
+    await rm(next, { force: true });
+    throw quotaOr(error);
+  }
 }
 
 /** The line is on the disk, or the journal is as it was. */

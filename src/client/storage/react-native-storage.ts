@@ -1,11 +1,10 @@
 // A device's storage on a phone, through the file system module that the app has: written for react-native-fs 2.20, whose
-// functions ReactNativeFs lists. Bytes cross its bridge as base64. State is a journal in one file per start: a start reads
-// the newest complete one and begins the next, so that no file is ever written over.
+// functions ReactNativeFs lists. Bytes cross its bridge as base64. State is a journal in a file with a number: what takes
+// its place is the next file, which counts once it is complete, so that no file is ever written over.
 
 import type { Json } from '../../lib/canonical-json.ts';
-import { Turns } from '../../lib/turns.ts';
-import { applyWrites, entriesWith, journalLine, readJournal } from './journal.ts';
-import { type DeviceFiles, type DeviceStorage, QuotaError } from './storage.ts';
+import { type Journal, journalLine, journalStorage, readJournal } from './journal.ts';
+import { type DeviceFiles, type DeviceStorage, QuotaError, type Write } from './storage.ts';
 
 /** The part of react-native-fs that is used; its module fits as it is. */
 export interface ReactNativeFs {
@@ -38,51 +37,75 @@ export async function openReactNativeStorage(
   open.add(folder);
   try {
     await fs.mkdir(`${folder}/files`);
-    let { state, path } = await beginJournal(folder, fs);
-    const turns = new Turns();
-    return {
-      get: (key) => Promise.resolve(state.get(key)),
-      list: (prefix) => Promise.resolve(entriesWith(state, prefix)),
-      write: (writes) =>
-        turns.take(async () => {
-          await append(fs, path, journalLine(writes), 'utf8');
-          applyWrites(state, writes);
-        }),
-      compact: () =>
-        turns.take(async () => {
-          ({ state, path } = await beginJournal(folder, fs));
-        }),
-      files: phoneFiles(`${folder}/files`, fs),
-      close: () => turns.take(() => Promise.resolve(void open.delete(folder))),
-    };
+    const { journal, state } = await openJournal(folder, fs);
+    return { ...journalStorage(journal, state), files: phoneFiles(`${folder}/files`, fs) };
   } catch (error) {
     open.delete(folder);
     throw error;
   }
 }
 
-/** The state of the newest complete journal, in a new one. */
-async function beginJournal(
+/** The newest complete journal, and its state; a first one where there is none. */
+async function openJournal(
   folder: string,
   fs: ReactNativeFs,
-): Promise<{ state: Map<string, Json>; path: string }> {
-  const pathOf = (n: number) => `${folder}/state-${n}.jsonl`;
-  const names = (await fs.readDir(folder)).map(({ name }) => name);
-  const numbers = names
-    .flatMap((name) => JOURNAL.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => b - a);
-  let state = new Map<string, Json>();
-  for (const n of numbers) {
-    state = readJournal(await fs.readFile(pathOf(n), 'utf8'));
-    if (state.delete(COMPLETE)) break;
-    // its start was killed before the first line was whole
-    state.clear();
+): Promise<{ readonly journal: Journal; readonly state: Map<string, Json> }> {
+  const journal = new PhoneJournal(folder, fs);
+  for (const n of await journal.numbers()) {
+    const state = readJournal(await fs.readFile(journal.pathOf(n), 'utf8'));
+    // without it, the app was killed before the first line was whole
+    if (!state.delete(COMPLETE)) continue;
+    journal.n = n;
+    return { journal, state };
   }
-  const path = pathOf((numbers[0] ?? 0) + 1);
-  await append(fs, path, journalLine([[COMPLETE, true], ...state]), 'utf8');
-  for (const n of numbers) await fs.unlink(pathOf(n));
-  return { state, path };
+  await journal.replace([]);
+  return { journal, state: new Map() };
+}
+
+class PhoneJournal implements Journal {
+  /** The file's number. */
+  n = 0;
+  readonly #folder: string;
+  readonly #fs: ReactNativeFs;
+
+  constructor(folder: string, fs: ReactNativeFs) {
+    this.#folder = folder;
+    this.#fs = fs;
+  }
+
+  pathOf(n: number): string {
+    return `${this.#folder}/state-${n}.jsonl`;
+  }
+
+  /** Of all journals that are there, highest first. */
+  async numbers(): Promise<readonly number[]> {
+    const names = (await this.#fs.readDir(this.#folder)).map(({ name }) => name);
+    const numbers = names.flatMap((name) => JOURNAL.exec(name)?.[1] ?? []).map(Number);
+    return numbers.sort((a, b) => b - a);
+  }
+
+  append(line: string): Promise<void> {
+    return append(this.#fs, this.pathOf(this.n), line, 'utf8');
+  }
+
+  async replace(writes: readonly Write[]): Promise<void> {
+    const former = await this.numbers();
+    const next = (former[0] ?? 0) + 1;
+    const path = this.pathOf(next);
+    try {
+      await append(this.#fs, path, journalLine([[COMPLETE, true], ...writes]), 'utf8');
+    } catch (error) {
+      // whole after all, it would count in place of the one that goes on
+      if (await this.#fs.exists(path)) await this.#fs.unlink(path);
+      throw error;
+    }
+    this.n = next;
+    for (const n of former) await this.#fs.unlink(this.pathOf(n));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve(void open.delete(this.#folder));
+  }
 }
 
 function phoneFiles(folder: string, fs: ReactNativeFs): DeviceFiles {

@@ -14,7 +14,8 @@ export interface DeviceStorage {
   list(prefix: string): Promise<readonly (readonly [key: string, value: Json])[]>;
   /** Makes all of the writes or none of them; they are on the disk when it resolves. */
   write(writes: readonly Write[]): Promise<void>;
-  /** Takes off the disk what writes have removed or replaced and the storage has only marked as gone. */
+  /** Takes off the disk what writes have removed or replaced and the storage has only marked as gone; does nothing where
+   *  nothing was. Rejects with QuotaError when there is no room for that, and everything is as it was. */
   compact(): Promise<void>;
   readonly files: DeviceFiles;
   /** Releases the storage. */

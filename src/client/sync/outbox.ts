@@ -56,10 +56,11 @@ export class Outbox {
   #append(changes: readonly ChangeMessage[], besides: readonly Write[]): Promise<void> {
     return this.#turns.take(async () => {
       const { next, shift } = await this.#numbering();
+      const numbering: Write = [NUMBERING, { next: next + changes.length, shift }];
       await this.#storage.write([
         ...besides,
         ...changes.map((change, n): Write => [keyOf(CHANGES, next + n), asJson(change)]),
-        [NUMBERING, { next: next + changes.length, shift }],
+        ...(changes.length === 0 ? [] : [numbering]),
       ]);
     });
   }

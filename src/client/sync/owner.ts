@@ -55,6 +55,5 @@ async function wipe(
   };
   // in the order in which deletions take them
   await learnt.exclusively(() => outbox.exclusively(() => shelf.exclusively(clear)));
-  await storage.compact();
   await removeUnused(parts);
 }

@@ -24,8 +24,17 @@ import type { ShelfKeeper } from './shelf-keeper.ts';
 import type { SyncParts } from './sync-parts.ts';
 import { uploadTrained } from './upload-trained.ts';
 
-/** Makes device and server agree. Throws ApiError, or the signal's reason. */
+/** Makes device and server agree, and takes off the disk what was removed here and on the way, however the pass ends.
+ *  Throws ApiError, or the signal's reason. */
 export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<void> {
+  try {
+    await agree(parts, signal);
+  } finally {
+    await removeUnused(parts);
+  }
+}
+
+async function agree(parts: SyncParts, signal: AbortSignal): Promise<void> {
   const { api, device, outbox, ratings, reports } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
   await belongTo(parts, await parts.modes.refresh(api, signal));
@@ -41,7 +50,6 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
   await ratings.sendAll((rating) => api.rate(rating, signal));
   await installWanted(parts, signal);
   await installBase(parts, signal);
-  await removeUnused(parts);
 }
 
 /** Pushes what is for the server, and takes what is not out of the outbox: it was pushed before this device knew. */

@@ -30,6 +30,8 @@ export type TrainOutcome =
   | { readonly kind: 'trained'; readonly trained: Trained }
   | { readonly kind: 'skipped'; readonly reason: 'TOO_LITTLE_DATA' | 'UNCHANGED' };
 
+const DELETED = 'a record that it learns from was deleted meanwhile: train again';
+
 /** Trains this device's modes, one at a time. */
 export class DeviceTraining {
   readonly #parts: SyncParts;
@@ -62,20 +64,22 @@ export class DeviceTraining {
 
   /** What goes on from the live adapter and does not pass is trained from scratch at once. */
   async #run(plan: Plan, hooks: TrainHooks, ends: Ends): Promise<Trained> {
-    const { learnt, trained: shelf, storage } = this.#parts;
+    const { learnt, records, trained: shelf, storage } = this.#parts;
     const { trained } = plan;
-    await shelf.write(trained);
+    await learnt.exclusively(async () => {
+      if (!(await records.haveAll(trained.records))) throw new Error(DELETED);
+      await shelf.write(trained);
+    });
     const { wire, verdict, losses, examples } = await this.#train(plan, hooks, ends);
     if (!verdict.passed && plan.warm !== null) return this.#run(fromScratch(plan), hooks, ends);
     const sha256 = await bytesSha256(wire);
-    if (verdict.passed) await this.#keep(sha256, wire);
     const status = verdict.passed ? 'TRAINED' : 'REJECTED';
     const reason = verdict.passed ? null : verdict.reason;
     const result = { sha256, sizeBytes: wire.length, verdict, losses, examples };
     const over: Trained = { ...trained, status, reason, result };
     await learnt.exclusively(async () => {
-      if (!(await shelf.isCurrent(trained)))
-        throw new Error('a record that it learnt from was deleted meanwhile: train again');
+      if (!(await shelf.isCurrent(trained))) throw new Error(DELETED);
+      if (verdict.passed) await this.#keep(sha256, wire);
       await shelf.write(over, verdict.passed ? await learnt.noting(over, sha256) : []);
     });
     await storage.files.remove(checkpointFile(trained.run));

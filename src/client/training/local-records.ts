@@ -54,6 +54,12 @@ export class LocalRecords {
     return lists.flat().map(([, record]) => record as unknown as LiveRecord);
   }
 
+  /** Whether every record of these names (recordName) is still there. */
+  async haveAll(names: readonly string[]): Promise<boolean> {
+    const kept = new Set((await this.#storage.list(RECORDS)).map(([key]) => key));
+    return names.every((name) => kept.has(RECORDS + name));
+  }
+
   /** The server has given changes of this device places up to here in the user's order. */
   async noteThrough(changeSeq: number): Promise<void> {
     if (changeSeq > (await this.through())) await this.#storage.write([[THROUGH, changeSeq]]);

@@ -14,6 +14,8 @@ export class Crash extends Error {
 export class MemoryDisk {
   readonly state = new Map<string, Json>();
   readonly content = new Map<string, Uint8Array>();
+  /** What writes have removed or replaced and nothing has taken off the disk. */
+  readonly remains: Json[] = [];
 
   /** Starts the device; it crashes at the given step from now: `whole` says whether that step still happens. */
   open(crash: { afterSteps: number; whole: boolean } | null = null): DeviceStorage {
@@ -38,11 +40,13 @@ export class MemoryDisk {
       write: (writes) =>
         step(() => {
           for (const [key, value] of writes) {
+            const former = this.state.get(key);
+            if (former !== undefined) this.remains.push(former);
             if (value === undefined) this.state.delete(key);
             else this.state.set(key, copy(value));
           }
         }),
-      compact: () => step(() => undefined),
+      compact: () => step(() => void this.remains.splice(0)),
       files: this.#files(step),
       close: () => Promise.resolve(),
     };

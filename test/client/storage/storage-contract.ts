@@ -31,9 +31,11 @@ export function storageContract(newDisk: () => () => Promise<DeviceStorage>): vo
   it('has the same state after it was compacted, and goes on', async () => {
     const open = newDisk();
     const first = await open();
+    await first.compact();
     await first.write([['a', 'one']]);
     await first.write([['b', 'two']]);
     await first.write([['a', undefined]]);
+    await first.compact();
     await first.compact();
     await first.write([['c', 'three']]);
     await first.close();
