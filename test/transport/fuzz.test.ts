@@ -126,22 +126,30 @@ describeWithDatabase('a server that is sent anything', (database) => {
     expect(text).not.toContain('"INTERNAL"');
   };
 
-  it('answers operations without failing, and without a word of its inside', async () => {
-    const sends = fc.asyncProperty(request, (one) => answersWell(JSON.stringify(one)));
-    await fc.assert(sends, { numRuns: soakRuns(150) });
-    expect((await client.send('{ viewer { id } }')).errors).toEqual([]);
-    if (keptMb.length > 1) process.stdout.write(`MB kept: ${keptMb.join(' ')}\n`);
-    const [warm = 0] = keptMb;
-    expect((keptMb.at(-1) ?? warm) - warm).toBeLessThan(FLAT_MB);
-  }, soakLimitMs());
+  it(
+    'answers operations without failing, and without a word of its inside',
+    async () => {
+      const sends = fc.asyncProperty(request, (one) => answersWell(JSON.stringify(one)));
+      await fc.assert(sends, { numRuns: soakRuns(150) });
+      expect((await client.send('{ viewer { id } }')).errors).toEqual([]);
+      if (keptMb.length > 1) process.stdout.write(`MB kept: ${keptMb.join(' ')}\n`);
+      const [warm = 0] = keptMb;
+      expect((keptMb.at(-1) ?? warm) - warm).toBeLessThan(FLAT_MB);
+    },
+    soakLimitMs(),
+  );
 
-  it('answers bytes that are no text without failing', async () => {
-    const start = new TextEncoder().encode('{"query":"{ viewer { id } }","x":"');
-    const sends = fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), (bytes) =>
-      answersWell(Uint8Array.from([...start, ...bytes, 0x22, 0x7d])),
-    );
-    await fc.assert(sends, { numRuns: soakRuns(50) });
-  }, soakLimitMs());
+  it(
+    'answers bytes that are no text without failing',
+    async () => {
+      const start = new TextEncoder().encode('{"query":"{ viewer { id } }","x":"');
+      const sends = fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), (bytes) =>
+        answersWell(Uint8Array.from([...start, ...bytes, 0x22, 0x7d])),
+      );
+      await fc.assert(sends, { numRuns: soakRuns(50) });
+    },
+    soakLimitMs(),
+  );
 });
 
 /** What of the heap and of the buffers outside of it is in use after garbage was collected. */

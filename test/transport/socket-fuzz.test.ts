@@ -58,32 +58,36 @@ describeWithDatabase('a server whose sockets get anything', (database) => {
   });
   afterAll(() => api.close());
 
-  it('closes them by the rules, and says nothing of its inside', async () => {
-    const lives = fc.asyncProperty(life, async ({ saysHello, frames, leaves }) => {
-      const url = `${api.url.replace('http', 'ws')}/graphql`;
-      const socket = new WebSocket(url, 'graphql-transport-ws');
-      const heard: string[] = [];
-      socket.on('message', (text) => heard.push(`${text}`)).on('error', () => undefined);
-      const closed = once(socket, 'close');
-      await once(socket, 'open');
-      if (saysHello) {
-        const hello = { authorization: `Bearer ${client.token}` };
-        socket.send(JSON.stringify({ type: 'connection_init', payload: hello }));
-        await once(socket, 'message');
-      }
-      for (const { frame: bytes, binary } of frames) socket.send(bytes, { binary });
-      // a server that still reads answers this
-      socket.ping();
-      await Promise.race([once(socket, 'pong'), closed]);
-      const left = socket.readyState === WebSocket.OPEN;
-      if (left) socket[leaves]();
-      const [code] = await closed;
-      if (!left) expect(CLOSES).toContain(code);
-      expect(heard.join('\n')).not.toMatch(INTERNALS);
-      expect(heard.join('\n')).not.toContain('"INTERNAL"');
-    });
-    await fc.assert(lives, { numRuns: soakRuns(60) });
-    expect((await client.first('{ viewer { id } }')).errors).toBeUndefined();
-    await expect.poll(() => api.countSockets(), { timeout: 30_000 }).toBe(0);
-  }, soakLimitMs());
+  it(
+    'closes them by the rules, and says nothing of its inside',
+    async () => {
+      const lives = fc.asyncProperty(life, async ({ saysHello, frames, leaves }) => {
+        const url = `${api.url.replace('http', 'ws')}/graphql`;
+        const socket = new WebSocket(url, 'graphql-transport-ws');
+        const heard: string[] = [];
+        socket.on('message', (text) => heard.push(`${text}`)).on('error', () => undefined);
+        const closed = once(socket, 'close');
+        await once(socket, 'open');
+        if (saysHello) {
+          const hello = { authorization: `Bearer ${client.token}` };
+          socket.send(JSON.stringify({ type: 'connection_init', payload: hello }));
+          await once(socket, 'message');
+        }
+        for (const { frame: bytes, binary } of frames) socket.send(bytes, { binary });
+        // a server that still reads answers this
+        socket.ping();
+        await Promise.race([once(socket, 'pong'), closed]);
+        const left = socket.readyState === WebSocket.OPEN;
+        if (left) socket[leaves]();
+        const [code] = await closed;
+        if (!left) expect(CLOSES).toContain(code);
+        expect(heard.join('\n')).not.toMatch(INTERNALS);
+        expect(heard.join('\n')).not.toContain('"INTERNAL"');
+      });
+      await fc.assert(lives, { numRuns: soakRuns(60) });
+      expect((await client.first('{ viewer { id } }')).errors).toBeUndefined();
+      await expect.poll(() => api.countSockets(), { timeout: 30_000 }).toBe(0);
+    },
+    soakLimitMs(),
+  );
 });
