@@ -1,15 +1,9 @@
 import type { Db } from '../db/database.ts';
+import type { Split } from '../db/dataset-tables.ts';
 import type { Objective } from '../modes/mode.ts';
-import type { FoldedDataset } from './fold-dataset.ts';
+import { isAnswer } from './core/clean.ts';
+import type { TrainingSet } from './load-dataset.ts';
 import { learntSha256 } from './up-to-date.ts';
-
-/** Why a run ends before training. */
-export type SkipReason = 'TOO_LITTLE_DATA' | 'UNCHANGED';
-
-/** Whether a run trains. */
-export type RunDecision =
-  | { readonly kind: 'train' }
-  | { readonly kind: 'skip'; readonly reason: SkipReason };
 
 /** Hashes of datasets that training on again would teach nothing new. */
 export interface PastDatasets {
@@ -19,27 +13,32 @@ export interface PastDatasets {
   readonly judged: string | null;
 }
 
-/** What a decision follows from besides the data. */
-export interface DecideOptions {
+/** What a mode says of how much it takes. */
+export interface SufficiencyRule {
   readonly objective: Objective;
   readonly minHoldout: number;
-  readonly forced: boolean;
 }
 
-/** Decides from the counts and the hash alone. A forced run trains on an unchanged dataset, but not on too little. */
-export function decideRun(
-  dataset: FoldedDataset,
-  past: PastDatasets,
-  { objective, minHoldout, forced }: DecideOptions,
-): RunDecision {
-  const suffices = ({ train, holdout }: FoldedDataset['splitCounts']) =>
-    train > 0 && holdout >= minHoldout;
-  const canWrite = suffices(dataset.splitCounts);
-  const canPrefer = objective !== 'SFT' && suffices(dataset.pairCounts);
-  if (!canWrite && !canPrefer) return { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
-  const isUnchanged = [past.learnt, past.judged].includes(dataset.row.sha256);
-  if (isUnchanged && !forced) return { kind: 'skip', reason: 'UNCHANGED' };
-  return { kind: 'train' };
+/** Whether there is something to learn from, and enough to judge by: examples, or pairs where the mode learns preferences. A
+ *  thumb up and one down count as a pair where they measure. What a trainer would drop does not count. */
+export function suffices(set: TrainingSet, { objective, minHoldout }: SufficiencyRule): boolean {
+  const canWrite =
+    countIn(set.examples, 'train') > 0 && countIn(set.examples, 'holdout') >= minHoldout;
+  if (canWrite || objective === 'SFT') return canWrite;
+  const pairs = set.preferences.filter(
+    ({ chosen, rejected }) => isAnswer(chosen) && isAnswer(rejected),
+  );
+  const thumbs = set.thumbs.filter(({ answer }) => isAnswer(answer));
+  const good = thumbs.filter(({ isGood }) => isGood);
+  const bad = thumbs.filter(({ isGood }) => !isGood);
+  const matched = Math.min(countIn(good, 'holdout'), countIn(bad, 'holdout'));
+  return (
+    countIn([...pairs, ...thumbs], 'train') > 0 && countIn(pairs, 'holdout') + matched >= minHoldout
+  );
+}
+
+function countIn(items: readonly { readonly split: Split }[], part: Split): number {
+  return items.filter(({ split }) => split === part).length;
 }
 
 /** Reads the past datasets of a (user, mode). */

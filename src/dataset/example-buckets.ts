@@ -6,9 +6,10 @@ import type { Tx } from '../db/database.ts';
 import type { ExampleBucketsTable, Split } from '../db/dataset-tables.ts';
 import { BUCKETS, bucketOf, bucketSha256, listSha256 } from './core/dataset-name.ts';
 
-/** All alive examples of a (user, mode): their digest as `listSha256` makes it, and how many are in each part. */
-export interface ExampleList extends Readonly<Record<Split, number>> {
+/** All alive examples of a (user, mode): their digest as `listSha256` makes it, and how many there are. */
+export interface ExampleList {
   readonly sha256: string;
+  readonly count: number;
 }
 
 /** Buckets of fewer examples are not kept: their rows would take as much room as the examples, and reading all costs little. */
@@ -35,11 +36,11 @@ export async function exampleBuckets({ tx, userId, mode }: Place): Promise<Examp
   const missing = BUCKETS.filter((bucket) => !known.has(bucket));
   const made = missing.length === 0 ? [] : await makeBuckets({ tx, userId, mode }, missing);
   const all = [...kept, ...made];
-  const count = (split: Split) => all.reduce((sum, bucket) => sum + bucket[split], 0);
-  const counts = {
-    ...{ train: count('train'), validation: count('validation'), holdout: count('holdout') },
-  };
-  if (made.length > 0 && counts.train + counts.validation + counts.holdout >= KEPT_FROM) {
+  const count = all.reduce(
+    (sum, bucket) => sum + bucket.train + bucket.validation + bucket.holdout,
+    0,
+  );
+  if (made.length > 0 && count >= KEPT_FROM) {
     const owner = { userId, mode: mode.key };
     await tx
       .insertInto('exampleBuckets')
@@ -47,7 +48,7 @@ export async function exampleBuckets({ tx, userId, mode }: Place): Promise<Examp
       .execute();
   }
   const digests = all.filter((bucket) => bucket.sha256 !== '');
-  return { sha256: listSha256(digests.map(({ bucket, sha256 }) => [bucket, sha256])), ...counts };
+  return { sha256: listSha256(digests.map(({ bucket, sha256 }) => [bucket, sha256])), count };
 }
 
 /** The digest of an empty bucket is empty. */

@@ -2,7 +2,6 @@
 // The work is in the number of changes, and for the name in that of the buckets they fall into.
 
 import type { Db, Tx } from '../db/database.ts';
-import type { Split } from '../db/dataset-tables.ts';
 import type { DatasetRow } from '../db/schema.ts';
 import { openRows } from '../db/sealed-columns.ts';
 import { lockUser, nextChangeSeq } from '../db/user-row.ts';
@@ -14,16 +13,7 @@ import { MAX_INPUT_CHARACTERS, MAX_TARGET_CHARACTERS } from './core/clean.ts';
 import { nameOfLists, partsSha256 } from './core/dataset-name.ts';
 import { exampleBuckets } from './example-buckets.ts';
 import { endAllVersions, type FoldPoint, remakeExamples } from './example-versions.ts';
-import { countPairs, judgeThumbsAnew, pairDrafts } from './fold-preferences.ts';
-
-/** A dataset as the fold left it. */
-export interface FoldedDataset {
-  readonly row: DatasetRow;
-  readonly splitCounts: Readonly<Record<Split, number>>;
-  /** What there is to learn preferences from, and of the holdout to measure them by: pairs and lone thumbs, of which a good
-   *  and a bad one make one held-out pair. */
-  readonly pairCounts: Readonly<Record<Split, number>>;
-}
+import { judgeThumbsAnew, pairDrafts } from './fold-preferences.ts';
 
 /** Changes folded in one transaction, during which the user can push nothing: what a first import is cut into. */
 const CHANGES_PER_FOLD = 200;
@@ -34,7 +24,7 @@ export async function foldDataset(
   userId: string,
   mode: Mode,
   now: Date,
-): Promise<FoldedDataset> {
+): Promise<DatasetRow> {
   for (;;) {
     const folded = await db.transaction().execute(async (tx) => {
       const point = await openFold(tx, { userId, mode }, now);
@@ -113,7 +103,7 @@ async function writeState(
     .execute();
 }
 
-async function nameDataset(point: FoldPoint, now: Date): Promise<FoldedDataset> {
+async function nameDataset(point: FoldPoint, now: Date): Promise<DatasetRow> {
   const { tx, userId, mode, seq } = point;
   const examples = await exampleBuckets(point);
   const preferences = await tx
@@ -123,14 +113,13 @@ async function nameDataset(point: FoldPoint, now: Date): Promise<FoldedDataset> 
     .where('mode', '=', mode.key)
     .where('untilSeq', 'is', null)
     .execute();
-  const { train, validation, holdout } = examples;
   const content = {
     sha256: nameOfLists(examples.sha256, partsSha256(preferences)),
-    exampleCount: train + validation + holdout,
+    exampleCount: examples.count,
     preferenceCount: preferences.length,
   };
   // a forced run folds again where nothing has changed: the same place, the same content
-  const row = await tx
+  return tx
     .insertInto('datasets')
     .values({ userId, mode: mode.key, changeSeq: seq, createdAt: now, ...content })
     .onConflict((conflict) =>
@@ -138,6 +127,4 @@ async function nameDataset(point: FoldPoint, now: Date): Promise<FoldedDataset> 
     )
     .returningAll()
     .executeTakeFirstOrThrow();
-  const pairCounts = await countPairs(point);
-  return { row, splitCounts: { train, validation, holdout }, pairCounts };
 }

@@ -8,14 +8,15 @@ import { must } from '../lib/errors.ts';
 import type { Mode } from '../modes/mode.ts';
 import { asAnswer } from '../modes/output.ts';
 import { inputKey, renderPrompt } from '../modes/prompt.ts';
+import { cutTexts } from './core/clean.ts';
 import { datasetSha256 } from './core/dataset-name.ts';
 import type { Example } from './core/example.ts';
 import { byHash } from './core/reduce.ts';
-import { besideExamples, splitOfInput } from './core/split.ts';
+import { partsByInput, splitOfInput } from './core/split.ts';
 
 /** A pair of answers to one prompt, of which the user liked the first better. */
 export interface Preference {
-  /** By the input: all pairs about one input are on one side, and on that of an example with the same prompt. */
+  /** By the input: all pairs about one input are on one side, that of the examples of this input if there are any. */
   readonly split: Split;
   readonly messages: readonly ChatMessage[];
   readonly chosen: string;
@@ -52,20 +53,19 @@ export async function loadDataset(
   row: DatasetRow,
 ): Promise<TrainingSet | null> {
   const examples = await readExamples(db, row);
-  const judged = await readJudged(db, mode, row);
+  const judged = await readJudged(db, mode, row, partsByInput(examples));
   if (datasetSha256(examples, judged) !== row.sha256) return null;
-  const apart = besideExamples(judged, examples);
   return {
-    examples,
-    preferences: apart.flatMap((one) => preferenceOf(mode, one)),
-    thumbs: apart.flatMap((one) => thumbOf(mode, one)),
+    examples: examples.map(({ inputSha256: _, ...example }) => example),
+    preferences: judged.flatMap((one) => preferenceOf(mode, one)),
+    thumbs: judged.flatMap((one) => thumbOf(mode, one)),
   };
 }
 
-async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<readonly Example[]> {
+async function readExamples(db: Db, { userId, mode }: DatasetRow) {
   const rows = await db
     .selectFrom('examples')
-    .select(['id', 'split', 'messages', 'target', 'sha256'])
+    .select(['id', 'split', 'messages', 'target', 'sha256', 'inputSha256'])
     .where('userId', '=', userId)
     .where('mode', '=', mode)
     .where('untilSeq', 'is', null)
@@ -77,6 +77,7 @@ async function readExamples(db: Db, { userId, mode }: DatasetRow): Promise<reado
       messages: must(row.messages, 'a version with messages was asked for'),
       target: must(row.target, 'messages and target are erased together'),
       sha256: row.sha256,
+      inputSha256: row.inputSha256,
     }))
     .sort(byHash);
 }
@@ -87,7 +88,12 @@ interface Judged extends Omit<Preference, 'chosen' | 'rejected'> {
   readonly rejected: string | null;
 }
 
-async function readJudged(db: Db, mode: Mode, { userId }: DatasetRow): Promise<readonly Judged[]> {
+async function readJudged(
+  db: Db,
+  mode: Mode,
+  { userId }: DatasetRow,
+  parts: ReadonlyMap<string, Split>,
+): Promise<readonly Judged[]> {
   const rows = await db
     .selectFrom('preferences')
     .selectAll()
@@ -98,10 +104,10 @@ async function readJudged(db: Db, mode: Mode, { userId }: DatasetRow): Promise<r
   return (await openRows(db, 'preferences', userId, rows))
     .map(({ chosen, rejected, sha256, adapterId, ...row }) => {
       const input = must(row.input, 'a preference has an input until another replaces it');
-      const context = (row.context ?? {}) as Readonly<Record<string, Json>>;
+      const context = cutTexts(row.context ?? {}) as Readonly<Record<string, Json>>;
       return {
-        split: splitOfInput(inputKey(input)),
-        messages: renderPrompt(mode, input, context),
+        split: parts.get(row.inputSha256) ?? splitOfInput(inputKey(input)),
+        messages: renderPrompt(mode, cutTexts(input), context),
         ...{ chosen, rejected, sha256, adapterId },
       };
     })

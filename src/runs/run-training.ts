@@ -13,7 +13,7 @@ import {
 } from '../adapters/publish.ts';
 import { liveAdapter, shippedAdapters } from '../adapters/registry.ts';
 import type { AdapterStore } from '../adapters/store.ts';
-import { decideRun, pastDatasets } from '../dataset/decide-run.ts';
+import { pastDatasets, suffices } from '../dataset/decide-run.ts';
 import { foldDataset } from '../dataset/fold-dataset.ts';
 import { loadDataset, type TrainingSet } from '../dataset/load-dataset.ts';
 import type { Db } from '../db/database.ts';
@@ -96,22 +96,22 @@ async function runClaimed(deps: RunDeps, claim: Claim, isLast: boolean): Promise
 
 async function work(deps: RunDeps, claim: Claim): Promise<void> {
   const mode = deps.catalog.mode(claim.mode);
-  const past = await pastDatasets(deps.db, claim.userId, claim.mode);
+  const { learnt, judged } = await pastDatasets(deps.db, claim.userId, claim.mode);
   const dataset = await traced('fold', {}, () =>
     foldDataset(deps.db, claim.userId, mode, now(deps)),
   );
-  await nameDataset(deps.db, claim, dataset.row.id);
-  const { objective, gate } = mode;
-  const { minHoldout } = gate;
-  const decision = decideRun(dataset, past, { objective, minHoldout, forced: claim.forced });
-  if (decision.kind === 'skip') {
-    await endRun(deps.db, claim, { status: 'SKIPPED', reason: decision.reason, now: now(deps) });
-    return;
-  }
-  const trainingSet = await loadDataset(deps.db, mode, dataset.row);
+  await nameDataset(deps.db, claim, dataset.id);
+  const skip = async (reason: 'TOO_LITTLE_DATA' | 'UNCHANGED') => {
+    await endRun(deps.db, claim, { status: 'SKIPPED', reason, now: now(deps) });
+  };
+  if (!claim.forced && [learnt, judged].includes(dataset.sha256)) return skip('UNCHANGED');
+  const trainingSet = await loadDataset(deps.db, mode, dataset);
   // A change was folded in between: this run's data is old, and another run waits for the new
   if (trainingSet === null) return handBack(deps.db, claim, now(deps));
-  await trainAndJudge(deps, claim, { mode, dataset: dataset.row, trainingSet });
+  const { objective, gate } = mode;
+  const { minHoldout } = gate;
+  if (!suffices(trainingSet, { objective, minHoldout })) return skip('TOO_LITTLE_DATA');
+  await trainAndJudge(deps, claim, { mode, dataset, trainingSet });
 }
 
 /** What a run trains on. */

@@ -1,56 +1,51 @@
 import { describe, expect, it } from 'vitest';
-import { EMPTY_DATASET_SHA256 } from '../../src/dataset/core/dataset-name.ts';
-import { decideRun, type PastDatasets, type RunDecision } from '../../src/dataset/decide-run.ts';
-import type { FoldedDataset } from '../../src/dataset/fold-dataset.ts';
-import type { Objective } from '../../src/modes/mode.ts';
+import { type SufficiencyRule, suffices } from '../../src/dataset/decide-run.ts';
+import type { TrainingSet } from '../../src/dataset/load-dataset.ts';
 
-function folded(sha256: string, train: number, holdout: number): FoldedDataset {
-  const row = {
-    ...{ id: 'd', userId: 'u', mode: 'subject', sha256, exampleCount: train + holdout },
-    ...{ preferenceCount: 0, changeSeq: 9, createdAt: new Date(0) },
-  };
-  const none = { train: 0, validation: 0, holdout: 0 };
-  return { row, splitCounts: { train, validation: 0, holdout }, pairCounts: none };
-}
+type Split = TrainingSet['examples'][number]['split'];
+type Counts = readonly [train: number, holdout: number];
 
-/** As `folded`, with preferences in place of examples. */
-function ofPairs(sha256: string, train: number, holdout: number): FoldedDataset {
-  const { row, splitCounts, pairCounts } = folded(sha256, train, holdout);
-  return { row, splitCounts: pairCounts, pairCounts: splitCounts };
-}
+const splitsOf = ([train, holdout]: Counts): readonly Split[] => [
+  ...Array<Split>(train).fill('train'),
+  'validation',
+  ...Array<Split>(holdout).fill('holdout'),
+];
+const named = (split: Split) => ({ split, messages: [], sha256: '', adapterId: null });
+const examples = (counts: Counts): Partial<TrainingSet> => ({
+  examples: splitsOf(counts).map((split) => ({ ...named(split), target: 'x' })),
+});
+const pairs = (counts: Counts, rejected = 'y'): Partial<TrainingSet> => ({
+  preferences: splitsOf(counts).map((split) => ({ ...named(split), chosen: 'x', rejected })),
+});
+const thumbs = (good: Counts, bad: Counts): Partial<TrainingSet> => {
+  const of = (counts: Counts, isGood: boolean) =>
+    splitsOf(counts).map((split) => ({ ...named(split), answer: 'x', isGood }));
+  return { thumbs: [...of(good, true), ...of(bad, false)] };
+};
 
-const TOO_LITTLE: RunDecision = { kind: 'skip', reason: 'TOO_LITTLE_DATA' };
-const UNCHANGED: RunDecision = { kind: 'skip', reason: 'UNCHANGED' };
-const TRAIN: RunDecision = { kind: 'train' };
-const NOTHING = { learnt: EMPTY_DATASET_SHA256, judged: null };
-
-describe('decideRun', () => {
-  const LIVE = { learnt: 'live', judged: 'judged' };
-  it.each<[string, FoldedDataset, { past: PastDatasets; forced?: boolean }, RunDecision]>([
-    ['enough and new', folded('new', 28, 8), { past: NOTHING }, TRAIN],
-    ['one held-out example too few', folded('new', 28, 7), { past: NOTHING }, TOO_LITTLE],
-    ['one too few, forced', folded('new', 28, 7), { past: NOTHING, forced: true }, TOO_LITTLE],
-    ['nothing to train on', folded('new', 0, 8), { past: NOTHING }, TOO_LITTLE],
-    ['nothing at all', folded(EMPTY_DATASET_SHA256, 0, 0), { past: NOTHING }, TOO_LITTLE],
-    ['what is live', folded('live', 28, 8), { past: LIVE }, UNCHANGED],
-    ['what was judged last', folded('judged', 28, 8), { past: LIVE }, UNCHANGED],
-    ['what was live long ago', folded('old', 28, 8), { past: LIVE }, TRAIN],
-    ['what is live, forced', folded('live', 28, 8), { past: LIVE, forced: true }, TRAIN],
-    ['what is live but too little', folded('live', 28, 7), { past: LIVE }, TOO_LITTLE],
-  ])('decides on %s', (_what, dataset, { past, forced = false }, decision) => {
-    expect(decideRun(dataset, past, { objective: 'SFT', minHoldout: 8, forced })).toEqual(decision);
-  });
-
-  it.each<[FoldedDataset, Objective, RunDecision]>([
-    [ofPairs('new', 28, 8), 'SFT', TOO_LITTLE],
-    [ofPairs('new', 28, 8), 'DPO', TRAIN],
-    [ofPairs('new', 28, 8), 'SFT_THEN_DPO', TRAIN],
-    [ofPairs('new', 28, 7), 'DPO', TOO_LITTLE],
-    [ofPairs('new', 0, 8), 'DPO', TOO_LITTLE],
-    [ofPairs('live', 28, 8), 'DPO', UNCHANGED],
-    [folded('new', 28, 8), 'DPO', TRAIN],
-  ])('decides on preferences or examples alone, %#', (dataset, objective, decision) => {
-    const options = { objective, minHoldout: 8, forced: false };
-    expect(decideRun(dataset, LIVE, options)).toEqual(decision);
+describe('a training set', () => {
+  it.each<[boolean, string, Partial<TrainingSet>, SufficiencyRule['objective']?]>([
+    [true, 'enough examples', examples([28, 8])],
+    [false, 'one held-out example too few', examples([28, 7])],
+    [false, 'nothing to learn from', examples([0, 8])],
+    [false, 'nothing', {}],
+    [true, 'examples alone in a mode of preferences', examples([28, 8]), 'DPO'],
+    [false, 'pairs in a mode that only writes', pairs([28, 8])],
+    [true, 'enough pairs', pairs([28, 8]), 'DPO'],
+    [
+      true,
+      'enough pairs beside too few examples',
+      { ...examples([9, 3]), ...pairs([28, 8]) },
+      'SFT_THEN_DPO',
+    ],
+    [false, 'one held-out pair too few', pairs([28, 7]), 'DPO'],
+    [false, 'no pair to learn from', pairs([0, 8]), 'DPO'],
+    [false, 'pairs that a trainer drops', pairs([28, 8], ' \n'), 'DPO'],
+    [true, 'thumbs of both kinds', thumbs([3, 8], [0, 9]), 'DPO'],
+    [false, 'too few thumbs of one kind', thumbs([3, 7], [0, 90]), 'DPO'],
+    [true, 'pairs and thumbs together', { ...pairs([0, 5]), ...thumbs([1, 3], [0, 4]) }, 'DPO'],
+  ])('suffices or not (%s): %s', (expected, _what, set, objective = 'SFT') => {
+    const whole = { examples: [], preferences: [], thumbs: [], ...set };
+    expect(suffices(whole, { objective, minHoldout: 8 })).toBe(expected);
   });
 });

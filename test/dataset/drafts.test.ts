@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import { must } from '../../src/lib/errors.ts';
-import type { ModeCatalog } from '../../src/modes/mode.ts';
+import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
+import { sampleContact, sampleReply } from '../support/mailbox.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
 import { loadShippedModes, type TestChange } from '../support/test-user.ts';
 import { World } from '../support/world.ts';
@@ -9,7 +10,10 @@ import { World } from '../support/world.ts';
 const shipped = await loadShippedModes();
 const subject = shipped.mode('subject');
 const mode = { ...subject, preferences: { ...subject.preferences, drafts: true } };
-const catalog: ModeCatalog = { ...shipped, modes: [mode], mode: () => mode, modesOf: () => [mode] };
+const catalogOf = (one: Mode): ModeCatalog => ({
+  ...{ ...shipped, modes: [one], mode: () => one, modesOf: () => [one] },
+});
+const catalog = catalogOf(mode);
 const BODY = 'The plumber comes on Friday at nine.';
 const mail = (about: string): TestChange => ({
   ...{ source: 'mail.sent', recordId: 'm1' },
@@ -20,7 +24,7 @@ describeEachDatabase('in a mode that learns from drafts', (database) => {
   async function setUp() {
     const world = await World.open(database(), catalog);
     const pairs = async () => {
-      const { row } = await world.fold(mode);
+      const row = await world.fold(mode);
       const { preferences } = must(await loadDataset(world.db, mode, row), 'just folded');
       return preferences.map(({ chosen, rejected }) => [chosen, rejected]);
     };
@@ -49,12 +53,32 @@ describeEachDatabase('in a mode that learns from drafts', (database) => {
       const world = await World.open(database(), catalog);
       await world.answer('subject', { body: ` ${BODY} ` }, 'A draft');
       await world.user.push({ ...mail('Plumber on Friday'), recordId });
-      const { row } = await world.fold(mode);
+      const row = await world.fold(mode);
       const { examples, preferences } = must(await loadDataset(world.db, mode, row), 'folded');
       expect(preferences.map(({ split }) => split)).toEqual(examples.map(({ split }) => split));
       for (const { split } of preferences) parts.add(split);
     }
     expect([...parts]).toEqual(['train', 'validation', 'holdout']);
+  });
+
+  test('and so it is where the prompt of the answer is another than the mail’s', async () => {
+    const drafted: Mode = { ...shipped.mode('reply'), preferences: mode.preferences };
+    const world = await World.open(database(), catalogOf(drafted));
+    // mail-07 is held out; its prompt is cut, and shows a contact that was not there when the answer was given
+    const long = { ...sampleReply('mail-07', 'ann@example.org') };
+    const data = long.data as { inReplyTo: { from: string; subject: string; body: string } };
+    const inReplyTo = { ...data.inReplyTo, body: 'word '.repeat(1_000) };
+    await world.answer('reply', inReplyTo, 'A draft');
+    await world.user.push({ ...long, data: { ...data, inReplyTo } });
+    await world.user.push(sampleContact('c1', 'ann@example.org'));
+    const set = await loadDataset(world.db, drafted, await world.fold(drafted));
+    const { examples, preferences } = must(set, 'just folded');
+    expect(preferences.map(({ split }) => split)).toEqual(['holdout']);
+    const [example, pair] = [examples[0], preferences[0]].map(
+      (one) => one?.messages.at(-1)?.content,
+    );
+    expect(pair).not.toBe(example);
+    expect(pair?.length).toBeLessThan(4_200);
   });
 
   test('a rating adds to what was sent, and does not take its place', async () => {

@@ -3,7 +3,6 @@ import { beforeAll, expect, it } from 'vitest';
 import type { LiveRecord } from '../../src/changes/core/find-records.ts';
 import { datasetSha256 } from '../../src/dataset/core/dataset-name.ts';
 import { reduce } from '../../src/dataset/core/reduce.ts';
-import { splitOf } from '../../src/dataset/core/split.ts';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
@@ -56,7 +55,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
         }
       }
       for (const mode of catalog.modes) {
-        const { row } = await fold(user.id, mode);
+        const row = await fold(user.id, mode);
         const expected = fromScratch(mode, mailbox.records());
         expect(row).toMatchObject({
           sha256: expected.sha256,
@@ -89,7 +88,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     for (const changes of steps) {
       await user.push(...changes);
       mailbox.apply(...changes);
-      const { row } = await fold(user.id, reply);
+      const row = await fold(user.id, reply);
       expect(row.sha256).toBe(fromScratch(reply, mailbox.records()).sha256);
       seen.push(row.sha256);
     }
@@ -113,14 +112,9 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
         .where('userId', '=', user.id)
         .executeTakeFirstOrThrow();
     const check = async () => {
-      const { row, splitCounts } = await fold(user.id, subject);
+      const row = await fold(user.id, subject);
       const { examples, sha256 } = fromScratch(subject, mailbox.records());
-      const countIn = (part: string) => examples.filter(({ split }) => split === part).length;
       expect(row).toMatchObject({ sha256, exampleCount: examples.length });
-      expect(splitCounts).toEqual({
-        ...{ train: countIn('train'), validation: countIn('validation') },
-        holdout: countIn('holdout'),
-      });
     };
     // some of them alike
     const mails = (from: number, to: number) =>
@@ -148,23 +142,16 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     await push(sampleMail('m7', 'counted twice?'), sampleMail('m8', 'counted twice?'));
     await check();
     const changed: Mode = { ...subject, shapeSha256: 'other', prompt: subject.prompt.slice(-1) };
-    const { row } = await fold(user.id, changed);
+    const row = await fold(user.id, changed);
     expect(row.sha256).toBe(fromScratch(changed, mailbox.records()).sha256);
   });
 
-  it('cuts a first import into several transactions and counts the splits', async () => {
+  it('cuts a first import into several transactions', async () => {
     const user = await newTestUser(database().kysely, catalog);
     const mails = Array.from({ length: 450 }, (_, i) => sampleMail(`m${i}`, `subject ${i}`));
     const seq = await user.push(...mails);
     const folded = await fold(user.id, catalog.mode('subject'));
-    expect(folded.row).toMatchObject({ exampleCount: 450, changeSeq: seq });
-    const splits = mails.map(({ source, recordId }) => splitOf(source, recordId));
-    const countOf = (split: string) => splits.filter((other) => other === split).length;
-    expect(folded.splitCounts).toEqual({
-      train: countOf('train'),
-      validation: countOf('validation'),
-      holdout: countOf('holdout'),
-    });
+    expect(folded).toMatchObject({ exampleCount: 450, changeSeq: seq });
   });
 
   it('names equal data alike, whoever has it, and other data otherwise', async () => {
@@ -172,7 +159,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     const hashOf = async (...changes: TestChange[]) => {
       const user = await newTestUser(database().kysely, catalog);
       await user.push(...changes);
-      return (await fold(user.id, subject)).row.sha256;
+      return (await fold(user.id, subject)).sha256;
     };
     const [a, b] = [sampleMail('m1', 'one'), sampleMail('m2', 'two')];
     expect(await hashOf(a, b)).toBe(await hashOf(b, sampleMail('m1', 'draft'), a));
@@ -199,9 +186,9 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
       prompt: subject.prompt.slice(-1),
     };
     const after = await fold(user.id, changed);
-    expect(after.row.changeSeq).toBe(seq + 1);
-    expect(after.row.sha256).not.toBe(before.row.sha256);
-    const loaded = await loadDataset(database().kysely, changed, after.row);
+    expect(after.changeSeq).toBe(seq + 1);
+    expect(after.sha256).not.toBe(before.sha256);
+    const loaded = await loadDataset(database().kysely, changed, after);
     expect(loaded?.examples.map(({ messages }) => messages.length)).toEqual([1, 1]);
   });
 
@@ -211,7 +198,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
     await user.push(sampleMail('m1', 'first draft'));
     await fold(user.id, subject);
     await user.push(sampleMail('m1', 'second draft'));
-    const { row } = await fold(user.id, subject);
+    const row = await fold(user.id, subject);
     const versions = await database()
       .kysely.selectFrom('examples')
       .select(['id', 'target', 'fromSeq', 'untilSeq'])
@@ -232,7 +219,7 @@ describeEachDatabase('loadDataset', (database: () => Database) => {
     const user = await newTestUser(db, catalog);
     const subject = catalog.mode('subject');
     await user.push(sampleMail('m1', 'one'));
-    const { row } = await foldDataset(db, user.id, subject, NOW);
+    const row = await foldDataset(db, user.id, subject, NOW);
     await user.push(sampleMail('m1', 'two'));
     await foldDataset(db, user.id, subject, NOW);
     expect(await loadDataset(db, subject, row)).toBeNull();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { splitOfInput } from '../../src/dataset/core/split.ts';
+import { suffices } from '../../src/dataset/decide-run.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import type { RatingInput } from '../../src/feedback/rate-completion.ts';
 import { must } from '../../src/lib/errors.ts';
@@ -12,6 +13,7 @@ import { World } from '../support/world.ts';
 const shipped = await loadShippedModes();
 const writing: Mode = { ...shipped.mode('subject'), objective: 'SFT' };
 const judging: Mode = { ...writing, objective: 'DPO' };
+const ONE_HELD_OUT = { objective: judging.objective, minHoldout: 1 };
 const catalogOf = (mode: Mode): ModeCatalog => ({
   ...{ ...shipped, modes: [mode], mode: () => mode, modesOf: () => [mode] },
 });
@@ -33,10 +35,14 @@ describeEachDatabase('a thumb without another answer', (database) => {
     };
     const learnt = async (as: Mode = mode) => {
       const folded = await world.fold(as);
-      const set = must(await loadDataset(world.db, as, folded.row), 'just folded');
+      const set = must(await loadDataset(world.db, as, folded), 'just folded');
       const thumbs = set.thumbs.map(({ answer: text, isGood }) => `${isGood ? '+' : '-'}${text}`);
-      expect(folded.row.preferenceCount).toBe(set.thumbs.length + set.preferences.length);
-      return { thumbs: thumbs.sort(), pairs: set.preferences.length, counts: folded.pairCounts };
+      expect(folded.preferenceCount).toBe(set.thumbs.length + set.preferences.length);
+      return {
+        thumbs: thumbs.sort(),
+        pairs: set.preferences.length,
+        isEnough: suffices(set, ONE_HELD_OUT),
+      };
     };
     return { world, answer, thumb, learnt };
   }
@@ -74,9 +80,9 @@ describeEachDatabase('a thumb without another answer', (database) => {
     await thumb(bodyIn('train'), 'taught', 'UP');
     await thumb(bodyIn('holdout'), 'a', 'UP');
     await thumb(bodyIn('holdout', 500), 'b', 'UP');
-    expect((await learnt()).counts).toEqual({ train: 1, validation: 0, holdout: 0 });
+    expect((await learnt()).isEnough).toBe(false);
     await thumb(bodyIn('holdout', 1500), 'c', 'DOWN');
-    expect((await learnt()).counts).toEqual({ train: 1, validation: 0, holdout: 1 });
+    expect((await learnt()).isEnough).toBe(true);
   });
 
   test('goes with the record that its answer was about', async () => {

@@ -22,7 +22,7 @@ describeEachDatabase('datasets with their old names', (database: () => Database)
     const user = await newTestUser(db, catalog, forget);
     // its fold counts preferences and does not open them, so that one without an input will do
     const mode: Mode = { ...catalog.mode('subject'), objective: 'SFT' };
-    const fold = async () => (await foldDataset(db, user.id, mode, NOW)).row.id;
+    const fold = async () => (await foldDataset(db, user.id, mode, NOW)).id;
     await user.push(sampleMail('m1', 'one'), sampleMail('m2', 'two'), sampleMail('gone', 'three'));
     const erased = await fold();
     await user.push({ source: 'mail.sent', recordId: 'gone' });

@@ -160,7 +160,7 @@ async function checkUpgraded(
       .orderBy('changeSeq')
       .execute();
     expect(pairs).toEqual([{ untilSeq: 10 }, { untilSeq: null }]);
-    const { row } = await foldDataset(db, userId, catalog.mode('subject'), NOW);
+    const row = await foldDataset(db, userId, catalog.mode('subject'), NOW);
     const loaded = await loadDataset(db, catalog.mode('subject'), row);
     expect(loaded?.examples.map(({ target }) => target)).toEqual([MAIL.subject]);
   } finally {

@@ -40,7 +40,7 @@ describeEachDatabase('rateCompletion', (database: () => Database) => {
   };
   const preferences = async (user: TestUser) => {
     const mode = catalog.mode('subject');
-    const { row } = await foldDataset(database().kysely, user.id, mode, NOW);
+    const row = await foldDataset(database().kysely, user.id, mode, NOW);
     const loaded = await loadDataset(database().kysely, mode, row);
     if (loaded === null) throw new Error('the dataset that was just folded is there');
     expect(row.preferenceCount).toBe(loaded.preferences.length + loaded.thumbs.length);
@@ -140,7 +140,7 @@ describeEachDatabase('rateCompletion', (database: () => Database) => {
     });
     await rate(user, { completionId: id, better: 'bright' });
     const mode = catalog.mode('reply');
-    const { row } = await foldDataset(database().kysely, user.id, mode, NOW);
+    const row = await foldDataset(database().kysely, user.id, mode, NOW);
     const loaded = await loadDataset(database().kysely, mode, row);
     expect(loaded?.preferences[0]?.messages.at(-1)?.content).toContain('From: Ann Lee');
   });

@@ -4,14 +4,16 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { openAdapterStore } from '../../src/adapters/store.ts';
 import { queueRuns } from '../../src/changes/queue-run.ts';
-import { splitOf } from '../../src/dataset/core/split.ts';
+import { splitOf, splitOfInput } from '../../src/dataset/core/split.ts';
 import { vaultOf } from '../../src/db/sealed-columns.ts';
+import type { Mode } from '../../src/modes/mode.ts';
+import { inputKey } from '../../src/modes/prompt.ts';
 import { type RunDeps, runTraining } from '../../src/runs/run-training.ts';
 import { UntrainableError } from '../../src/training/core/untrainable-error.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { describeWithDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
-import { loadShippedModes, NOW } from '../support/test-user.ts';
+import { loadShippedModes, NOW, type TestChange } from '../support/test-user.ts';
 import { pretendToTrain, progressAt } from '../support/training/pretend-trainer.ts';
 import { newTrainee } from './fixture.ts';
 
@@ -56,6 +58,26 @@ describeWithDatabase('a run', (database) => {
     await queueRuns(world.db, world.user.id, [MODE], { now: NOW, forced: true });
     await run();
     expect(await lastRun()).toMatchObject({ status: 'PUBLISHED' });
+  });
+
+  test('is skipped where too little is held out, whatever the names of rated inputs say', async () => {
+    const judging: Mode = { ...catalog.mode(MODE), objective: 'DPO' };
+    const modes = { ...catalog, modes: [judging], mode: () => judging };
+    // mails to learn from, most of them of inputs whose own part would be the holdout
+    const bodyOf = ({ data }: TestChange) => (data as { readonly body: string }).body;
+    const taught = Array.from({ length: 400 }, (_, i) =>
+      sampleMail(`mail-${i}`, `subject ${i}`),
+    ).filter(({ source, recordId }) => splitOf(source, recordId) === 'train');
+    const of = (part: string) =>
+      taught.filter((mail) => splitOfInput(inputKey({ body: bodyOf(mail) })) === part);
+    const mails = [...of('holdout').slice(0, 10), ...of('train').slice(0, 2)];
+    const trainee = await newTrainee(database(), { catalog: modes, mode: MODE, folder, mails });
+    for (const mail of mails) {
+      const { id } = await trainee.world.answer(MODE, { body: bodyOf(mail) }, 'dull');
+      await trainee.world.rate(id, 'bright');
+    }
+    await trainee.run();
+    expect(await trainee.lastRun()).toMatchObject({ status: 'SKIPPED', reason: 'TOO_LITTLE_DATA' });
   });
 
   test('does nothing when nothing is due', async () => {

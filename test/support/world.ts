@@ -4,10 +4,10 @@ import { liveAdapter } from '../../src/adapters/registry.ts';
 import type { AdapterStore } from '../../src/adapters/store.ts';
 import { contextOf } from '../../src/changes/context.ts';
 import type { PromptContext } from '../../src/changes/core/find-records.ts';
-import { type FoldedDataset, foldDataset } from '../../src/dataset/fold-dataset.ts';
+import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database } from '../../src/db/database.ts';
-import type { AdapterRow } from '../../src/db/schema.ts';
+import type { AdapterRow, DatasetRow } from '../../src/db/schema.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import { storeCompletion } from '../../src/feedback/completions.ts';
 import { type RatingInput, rateCompletion } from '../../src/feedback/rate-completion.ts';
@@ -49,14 +49,14 @@ export class World {
     return { db: this.db, wakeups, clock: STOPPED, store };
   }
 
-  fold(mode: Mode): Promise<FoldedDataset> {
+  fold(mode: Mode): Promise<DatasetRow> {
     return foldDataset(this.db, this.user.id, mode, NOW);
   }
 
   /** Folds and publishes an adapter of the dataset, as a run does; a warm one began from the live adapter. */
   async train(mode: Mode, { isWarm = false } = {}): Promise<AdapterRow> {
     const claim = await this.startRun(mode);
-    const { row } = await this.fold(mode);
+    const row = await this.fold(mode);
     await nameDataset(this.db, { ...claim, forced: false }, row.id);
     const live = await liveAdapter(this.db, this.user.id, mode.key);
     return publishAdapter(this.registry, claim, {
@@ -107,7 +107,7 @@ export class World {
   }
 
   async preferenceCount(mode: string): Promise<number> {
-    return (await this.fold(this.#catalog.mode(mode))).row.preferenceCount;
+    return (await this.fold(this.#catalog.mode(mode))).preferenceCount;
   }
 
   /** All that is stored of the user's texts. */

@@ -12,7 +12,12 @@ export const MAX_TARGET_CHARACTERS = 2_000;
 
 /** Whether a text can be a target. */
 export function isTarget(text: string): boolean {
-  return text.trim() !== '' && text.length <= MAX_TARGET_CHARACTERS && !isBinary(text);
+  return isAnswer(text) && text.length <= MAX_TARGET_CHARACTERS;
+}
+
+/** Whether a text says anything, so that a trainer does not drop it. */
+export function isAnswer(text: string): boolean {
+  return text.trim() !== '' && !isBinary(text);
 }
 
 /** All texts in a value. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { besideExamples, splitOf, splitOfInput } from '../../../src/dataset/core/split.ts';
+import { partsByInput, splitOf, splitOfInput } from '../../../src/dataset/core/split.ts';
 
 describe('splitOf', () => {
   it('never changes its mind: these are the parts of data folders that exist', () => {
@@ -43,16 +43,19 @@ describe('splitOfInput', () => {
   });
 });
 
-describe('besideExamples', () => {
-  const asked = (content: string, split: 'train' | 'validation' | 'holdout') => ({
-    ...{ split, messages: [{ role: 'user' as const, content }] },
-  });
-
-  it('moves what is about an example’s prompt into its part, the one furthest from learning, and nothing else', () => {
-    const examples = [asked('a', 'holdout'), asked('a', 'train'), asked('b  c', 'validation')];
-    const items = [asked('a', 'train'), asked(' b c', 'holdout'), asked('d', 'train')];
-    expect(besideExamples(items, examples).map(({ split }) => split)).toEqual([
-      ...['holdout', 'validation', 'train'],
+describe('partsByInput', () => {
+  it('is the part of the examples of an input, of several the one furthest from learning', () => {
+    const of = (inputSha256: string, ...splits: readonly ('train' | 'validation' | 'holdout')[]) =>
+      splits.map((split) => ({ inputSha256, split }));
+    const parts = partsByInput([
+      ...of('a', 'holdout', 'train'),
+      ...of('b', 'train', 'validation', 'train'),
+      ...of('c', 'train'),
+    ]);
+    expect([...parts].sort()).toEqual([
+      ['a', 'holdout'],
+      ['b', 'validation'],
+      ['c', 'train'],
     ]);
   });
 });
