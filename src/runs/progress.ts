@@ -34,14 +34,13 @@ export interface ProgressOptions {
 /** Writes the newest progress whenever the last write is done. */
 export function progressWriter(options: ProgressOptions) {
   const { db, wakeups, claim, onLost } = options;
-  const losses: number[] = [];
   let newest: TrainingProgress | null = null;
   let writing: Promise<void> | null = null;
   const write = async () => {
     while (newest !== null) {
       const progress = newest;
       newest = null;
-      if (!(await reportProgress(db, claim, { ...progress, losses })))
+      if (!(await reportProgress(db, claim, progress)))
         throw new ClaimLost(`run ${claim.runId} was cancelled or claimed again`);
       wakeups.wake(runsTopic(claim.userId));
       if (await shouldGiveWay(options, progress)) throw new NewerData('newer data arrived');
@@ -49,7 +48,6 @@ export function progressWriter(options: ProgressOptions) {
   };
   return {
     report: (progress: TrainingProgress) => {
-      losses.push(progress.loss);
       newest = progress;
       writing ??= write()
         .catch(onLost)

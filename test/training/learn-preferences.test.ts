@@ -28,7 +28,12 @@ describe('a run that learns preferences', () => {
     // 21 pairs, two a step, for three epochs; writing takes 18 steps
     expect(result.steps).toBe(afterWriting ? 18 + 33 : 33);
     expect(progress.map(({ step }) => step)).toEqual(result.losses.map((__, i) => i + 1));
-    expect(progress.at(-1)?.totalSteps).toBe(result.steps);
+    expect(progress.map(({ totalSteps }) => totalSteps)).toEqual(
+      result.losses.map(() => result.steps),
+    );
+    expect(progress.map(({ losses }) => losses)).toEqual(
+      result.losses.map((__, i) => result.losses.slice(0, i + 1)),
+    );
     const again = await run({ ...jobOf(), ...job, outDir: `${job.outDir}-again` });
     expect(again.files).toEqual(result.files);
   });

@@ -18,6 +18,7 @@ import { useTrainingFolder } from '../support/training/training-folder.ts';
 import {
   ruleExamples,
   rulePairs,
+  ruleThumbs,
   SMALL_DPO,
   SMALL_RECIPE,
 } from '../support/training/training-job.ts';
@@ -35,11 +36,11 @@ async function expectSealed(dir: string): Promise<void> {
     expect((await readFile(join(dir, name))).subarray(0, 4).toString(), name).toBe('ATS1');
 }
 
-/** Any two steps but those of the last epoch, of 11 steps, after which there may be none to be killed at; and one that is
+/** Any two steps but those of the last epoch, of 14 steps, after which there may be none to be killed at; and one that is
  *  after the first epoch. */
 function stepsToKillAt(steps: number): readonly number[] {
-  const any = () => randomInt(1, steps - 12);
-  return [any(), 14, any()].sort((a, b) => a - b);
+  const any = () => randomInt(1, steps - 15);
+  return [any(), 17, any()].sort((a, b) => a - b);
 }
 
 const NEVER = new AbortController().signal;
@@ -79,7 +80,9 @@ describe('runTrainer', () => {
         ...SMALL_RECIPE,
         dpo: { ...SMALL_DPO, afterWriting: kind === 'after writing' },
       };
-      const data = { recipe, preferences: rulePairs(30) };
+      // thumbs of one kind are learnt by themselves
+      const thumbs = ruleThumbs(30).filter(({ isGood }) => isGood);
+      const data = { recipe, preferences: rulePairs(30), thumbs };
       const whole = await runTrainer(jobOf(data), { signal: NEVER, onProgress: () => undefined });
       const checkpointDir = path(`checkpoints ${kind}`);
       const seal = { place: 'a run', keys: [{ generation: 1, key: randomBytes(32) }] };
@@ -94,13 +97,15 @@ describe('runTrainer', () => {
           'killed',
         );
       }
-      const steps: number[] = [];
+      const reports: TrainingProgress[] = [];
       const resumed = await runTrainer(jobOf({ ...data, checkpointDir, seal }), {
         signal: NEVER,
-        onProgress: ({ step }) => steps.push(step),
+        onProgress: (progress) => reports.push(progress),
       });
       const killed = `killed at ${kills.join(', ')}`;
-      expect(steps[0], killed).toBeGreaterThan(1);
+      const goesOn = must(reports[0], 'a step after the kills');
+      expect(goesOn.step, killed).toBeGreaterThan(1);
+      expect(goesOn.losses, killed).toEqual(whole.losses.slice(0, goesOn.step));
       expect(resumed.files, killed).toEqual(whole.files);
       expect(resumed.losses).toEqual(whole.losses);
       expect(resumed.measures).toEqual(whole.measures);

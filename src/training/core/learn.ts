@@ -1,7 +1,7 @@
 // The lessons of a run, one after the other: writing, preferring, or both.
 
 import type { Judge, Learner } from './learner.ts';
-import { preferenceLesson } from './preference-lesson.ts';
+import { preferenceEpochSteps, preferenceLesson } from './preference-lesson.ts';
 import type { Random } from './random.ts';
 import type { DpoRecipe, Recipe } from './recipe.ts';
 import type { TokenExample } from './token-example.ts';
@@ -24,7 +24,8 @@ export interface LearnOptions {
   readonly checkpointsOf: (purpose: string) => Checkpoints | null;
 }
 
-/** Trains by the recipe's objective. The step numbers of a second lesson go on from those of the first one. */
+/** Trains by the recipe's objective. The steps of a second lesson go on from those of the first one, whose reports
+ *  count them in. */
 export async function learn(
   recipe: Recipe,
   parts: TokenisedParts,
@@ -35,14 +36,19 @@ export async function learn(
   if (dpo === undefined || pairs.length + thumbs.length === 0) return write(recipe, parts, options);
   if (!dpo.afterWriting || parts.train.examples.length === 0)
     return prefer({ ...recipe, dpo }, parts, options);
-  const written = await write(recipe, parts, options);
-  const preferred = await prefer({ ...recipe, dpo }, parts, {
+  const replayed = parts.train.examples;
+  const { batchSize } = recipe;
+  const epochSteps = preferenceEpochSteps(parts.train, { ...dpo, batchSize, replayed });
+  const written = await write(recipe, parts, {
     ...options,
-    start: written.theta,
-    replayed: parts.train.examples,
+    onStep: (report) =>
+      options.onStep({ ...report, totalSteps: report.totalSteps + dpo.epochs * epochSteps }),
+  });
+  const preferred = await prefer({ ...recipe, dpo }, parts, {
+    ...{ ...options, start: written.theta, replayed },
     // beside the base, what writing taught would outweigh all that the pairs say: none of them would teach anything
     reference: written.theta,
-    onStep: after(written.losses.length, options.onStep),
+    onStep: after(written.losses, options.onStep),
   });
   return {
     theta: preferred.theta,
@@ -87,7 +93,13 @@ function loopOptions(options: LearnOptions, purpose: string) {
 }
 
 /** Reports whose steps go on from those of an earlier lesson. */
-function after(steps: number, onStep: LearnOptions['onStep']): LearnOptions['onStep'] {
-  return (report) =>
-    onStep({ ...report, step: steps + report.step, totalSteps: steps + report.totalSteps });
+function after(earlier: readonly number[], onStep: LearnOptions['onStep']): LearnOptions['onStep'] {
+  const steps = earlier.length;
+  return ({ step, totalSteps, losses, ...report }) =>
+    onStep({
+      ...report,
+      step: steps + step,
+      totalSteps: steps + totalSteps,
+      losses: [...earlier, ...losses],
+    });
 }

@@ -52,7 +52,7 @@ export async function preferenceLesson(
 ): Promise<Lesson<Batch | PreferenceBatch | ThumbBatch>> {
   const { batchSize, beta, maxTokens, reference: theta } = options;
   const [train, validation] = [paired(parts.train), paired(parts.validation)];
-  const size = Math.ceil(batchSize / 2);
+  const size = pairsOf(batchSize);
   const margins = await marginsOf(learner, [...train.pairs, ...validation.pairs], theta);
   const start = { theta, maxTokens };
   const taught = await referenceOfThumbs(learner, train.thumbs, start);
@@ -67,19 +67,15 @@ export async function preferenceLesson(
       collateThumbs(thumbs, taught, { beta, weights }),
     );
   const { replayed } = options;
-  const judged = train.pairs.length + train.thumbs.length;
-  const writtenCount = replayed.length === 0 ? 0 : Math.ceil((options.replay * judged) / batchSize);
+  const counts = countBatches(train, options);
   const writingBatches = (random: Random) => {
     const batches: Batch[] = [];
-    while (batches.length < writtenCount)
+    while (batches.length < counts.writing)
       batches.push(...epochBatches(replayed, batchSize, random));
-    return batches.slice(0, writtenCount);
+    return batches.slice(0, counts.writing);
   };
   return {
-    epochSteps:
-      Math.ceil(train.pairs.length / size) +
-      Math.ceil(train.thumbs.length / batchSize) +
-      writtenCount,
+    epochSteps: counts.pairs + counts.thumbs + counts.writing,
     // what a model without an opinion has; after a first lesson the loss may start far below it by chance
     leastFirstLoss: Math.LN2,
     epoch: (random) => {
@@ -101,6 +97,29 @@ export async function preferenceLesson(
       return total / (pairs.length + thumbs.length);
     },
   };
+}
+
+/** How many steps an epoch of the lesson has. */
+export function preferenceEpochSteps(train: Judged, options: BatchOptions): number {
+  const { pairs, thumbs, writing } = countBatches(paired(train), options);
+  return pairs + thumbs + writing;
+}
+
+/** What the number of batches follows from. */
+type BatchOptions = Pick<PreferenceLessonOptions, 'batchSize' | 'replayed' | 'replay'>;
+
+function countBatches({ pairs, thumbs }: Judged, { batchSize, replayed, replay }: BatchOptions) {
+  const written = replayed.length === 0 ? 0 : replay * (pairs.length + thumbs.length);
+  return {
+    pairs: Math.ceil(pairs.length / pairsOf(batchSize)),
+    thumbs: Math.ceil(thumbs.length / batchSize),
+    writing: Math.ceil(written / batchSize),
+  };
+}
+
+/** How many pairs have as many rows as a batch of writing. */
+function pairsOf(batchSize: number): number {
+  return Math.ceil(batchSize / 2);
 }
 
 /** Of 60 lone thumbs as many pairs teach as much as 60 real ones, and thumbs by themselves about half (docs/lab-log.md). */

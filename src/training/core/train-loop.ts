@@ -37,6 +37,8 @@ export interface StepReport {
   readonly totalSteps: number;
   /** Loss of this step's batch, before the step. */
   readonly loss: number;
+  /** Losses of all steps, oldest first, this one's last; also of those before a checkpoint that the loop went on from. */
+  readonly losses: readonly number[];
   readonly learningRate: number;
   /** Tokens of the batch, padding not counted. */
   readonly tokens: number;
@@ -147,6 +149,7 @@ async function step<B extends Batch>(
     step: state.losses.length,
     totalSteps,
     loss,
+    losses: [...state.losses],
     learningRate,
     tokens: batch.examples.reduce((sum, { ids }) => sum + ids.length, 0),
   };

@@ -33,7 +33,8 @@ export async function pretendToTrain(job: TrainingJob, loss = 1): Promise<Traini
 /** What a trainer says after a step. */
 export function progressAt(step: number, totalSteps: number): TrainingProgress {
   const speed = { tokens: 100, tokensPerSecond: 50, secondsLeft: 2 * (totalSteps - step) };
-  return { step, totalSteps, loss: 1, learningRate: 0.001, ...speed };
+  const losses = Array<number>(step).fill(1);
+  return { step, totalSteps, loss: 1, losses, learningRate: 0.001, ...speed };
 }
 
 /** The lineage of an adapter that learnt nothing. */
