@@ -16,6 +16,10 @@ export type OpenGraph = (name: TrainGraphName) => Promise<Session>;
 
 type Feeds = Record<string, HostTensor>;
 
+/** What comes out of the frozen lower layers is kept up to this: that of a thousand mails on the default base. Whoever has more pays
+ *  with time, not with memory: of the others it is computed at each epoch. */
+const KEPT_HIDDEN_BYTES = 256 * 2 ** 20;
+
 /** A learner over sessions that are opened when they are first needed. */
 export class OnnxLearner implements Learner {
   readonly #config: LlamaConfig;
@@ -24,12 +28,18 @@ export class OnnxLearner implements Learner {
   readonly #sessions = new Map<TrainGraphName, Session>();
   /** What comes out of the frozen lower layers, per example: f32[length, H] */
   readonly #hidden = new Map<string, Float32Array>();
+  /** Bytes that are free for more of it. */
+  #room: number;
+  readonly #keptBytes: number;
 
   /** `prefixLayers`: how many lower layers the graphs but for the prefix leave out. */
   constructor(
     { config, prefixLayers }: { readonly config: LlamaConfig; readonly prefixLayers: number },
     open: OpenGraph,
+    keptBytes: number = KEPT_HIDDEN_BYTES,
   ) {
+    this.#keptBytes = keptBytes;
+    this.#room = keptBytes;
     this.#config = config;
     this.#prefixLayers = prefixLayers;
     this.#open = open;
@@ -64,6 +74,7 @@ export class OnnxLearner implements Learner {
   /** Forgets the examples that it has seen. */
   forget(): void {
     this.#hidden.clear();
+    this.#room = this.#keptBytes;
   }
 
   /** Frees the sessions. */
@@ -92,20 +103,29 @@ export class OnnxLearner implements Learner {
     };
   }
 
-  /** Runs the frozen lower layers once per example, however often it is learned from. */
+  /** Runs the frozen lower layers once per example, however often it is learned from, while there is room to keep what comes out.
+   *  Returns f32[B, S, H] */
   async #hiddenOf(batch: Batch, feeds: Feeds): Promise<HostTensor> {
+    const { examples, length: S } = batch;
     const H = this.#config.hiddenSize;
-    const rowSize = batch.length * H;
-    if (batch.examples.some(({ sha256 }) => !this.#hidden.has(sha256))) {
-      const session = await this.#session('prefix');
-      const hidden = floats((await session.run(feeds)).hidden);
-      for (const [row, { sha256, ids }] of batch.examples.entries())
-        this.#hidden.set(sha256, hidden.slice(row * rowSize, row * rowSize + ids.length * H));
+    const shape = [examples.length, S, H];
+    const kept = examples.flatMap(({ sha256 }) => this.#hidden.get(sha256) ?? []);
+    if (kept.length === examples.length) {
+      const rows = new Float32Array(examples.length * S * H);
+      for (const [row, hidden] of kept.entries()) rows.set(hidden, row * S * H);
+      return hostTensor(rows, shape);
     }
-    const rows = new Float32Array(batch.examples.length * rowSize);
-    for (const [row, { sha256 }] of batch.examples.entries())
-      rows.set(must(this.#hidden.get(sha256), 'the prefix ran'), row * rowSize);
-    return hostTensor(rows, [batch.examples.length, batch.length, H]);
+    const session = await this.#session('prefix');
+    const rows = floats((await session.run(feeds)).hidden);
+    for (const [row, { sha256, ids }] of examples.entries())
+      this.#keep(sha256, rows.subarray(row * S * H, (row * S + ids.length) * H));
+    return hostTensor(rows, shape);
+  }
+
+  #keep(sha256: string, hidden: Float32Array): void {
+    if (this.#hidden.has(sha256) || hidden.byteLength > this.#room) return;
+    this.#hidden.set(sha256, hidden.slice());
+    this.#room -= hidden.byteLength;
   }
 }
 

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { must } from '../../../src/lib/errors.ts';
 import type { Base } from '../../../src/model/base/base-package.ts';
 import { decodeFiles } from '../../../src/model/decode/decode-package.ts';
@@ -16,9 +16,13 @@ import {
   loraLayers,
 } from '../../../src/model/lora/lora.ts';
 import { deviceTrainFiles } from '../../../src/model/train/device-train.ts';
-import { openOrtSession } from '../../../src/runtime/ort-session.ts';
+import { openOrtSession, type Session } from '../../../src/runtime/ort-session.ts';
 import { collate } from '../../../src/training/core/batch.ts';
-import { OnnxLearner } from '../../../src/training/core/onnx-learner.ts';
+import {
+  OnnxLearner,
+  type OpenGraph,
+  type TrainGraphName,
+} from '../../../src/training/core/onnx-learner.ts';
 import { openLlamaLearner } from '../../../src/training/llama-learner.ts';
 import {
   randomAdapter,
@@ -39,18 +43,29 @@ const CASES: readonly (readonly [string, LlamaConfig, LoraShape])[] = [
   ['all layers, with a head of its own', { ...SMALL_CONFIG, tiedEmbeddings: false }, ALL],
 ];
 
-/** A learner on the files that a device has, and on its onnxruntime. */
-async function deviceLearner(base: Base, lora: LoraShape): Promise<OnnxLearner> {
+/** A learner on the files that a device has, and on its onnxruntime. `onRun` is told which graph runs. */
+async function deviceLearner(
+  base: Base,
+  lora: LoraShape,
+  { keptBytes, onRun }: { keptBytes?: number; onRun?: (name: TrainGraphName) => void } = {},
+): Promise<OnnxLearner> {
   const files = await deviceTrainFiles(base, { lora, maxTokens });
   const weights = must((await decodeFiles(base))[1], 'weights');
   const read = (name: string) => readFile(join(base.dir, name));
   const prefixLayers = Math.min(...loraLayers(base.config, lora));
-  return new OnnxLearner({ config: base.config, prefixLayers }, async (name) => {
+  const open: OpenGraph = async (name) => {
     const file = files.find((one) => name !== 'preference' && isDeviceTrainGraph(one.name, name));
     const graph = { bytes: await read(must(file, `a graph for ${name}`).name) };
     const content = { bytes: await read(weights.name) };
-    return openOrtSession(ort, { graph, weights: { name: weights.sha256, content } }, 1);
-  });
+    const named = { name: weights.sha256, content };
+    const session = await openOrtSession(ort, { graph, weights: named }, 1);
+    const run: Session['run'] = (...told) => {
+      onRun?.(name);
+      return session.run(...told);
+    };
+    return { ...session, run, close: () => session.close() };
+  };
+  return new OnnxLearner({ config: base.config, prefixLayers }, open, keptBytes);
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
@@ -81,4 +96,35 @@ describe.each(CASES)("a device's training step on %s", (_, config, lora) => {
     await device.close();
     await floats.close();
   });
+});
+
+test('the frozen layers are computed once for each example that there is room for, else each time, to the same bits', async () => {
+  const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
+  const lora = { ...ALL, layers: [1] };
+  const theta = flattenLora(SMALL_CONFIG, randomAdapter(SMALL_CONFIG, lora, 7));
+  const later = collate([{ sha256: 'c', ids: [9, 8, 7, 6, 5, 4], promptLength: 3 }]);
+  const learn = async (keptBytes?: number) => {
+    const runs: TrainGraphName[] = [];
+    const options = {
+      ...(keptBytes !== undefined && { keptBytes }),
+      onRun: (name: TrainGraphName) => runs.push(name),
+    };
+    const learner = await deviceLearner(base, lora, options);
+    const steps: unknown[] = [];
+    for (const batch of [BATCH, later, BATCH, later]) {
+      const { loss, gradient } = await learner.step(batch, theta);
+      steps.push([loss, gradient.slice()]);
+    }
+    learner.forget();
+    await learner.step(BATCH, theta);
+    await learner.close();
+    return { steps, prefixRuns: runs.filter((name) => name === 'prefix').length };
+  };
+  const all = await learn();
+  expect(all.prefixRuns).toBe(3);
+  // 13 tokens, and 6 more that are too many
+  const some = await learn(14 * SMALL_CONFIG.hiddenSize * Float32Array.BYTES_PER_ELEMENT);
+  expect(some).toEqual({ steps: all.steps, prefixRuns: 4 });
+  expect(await learn(0)).toEqual({ steps: all.steps, prefixRuns: 5 });
+  await remove();
 });
