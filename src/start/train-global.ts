@@ -54,10 +54,13 @@ export async function trainGlobalCommand(
   );
 }
 
-async function readData(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch(nullIfMissing);
-  if (text === null) throw new StartError(`There is no file ${file}.`);
-  return text;
+function readData(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    const { code, message } = cause;
+    const flaw =
+      code === 'ENOENT' ? `There is no file ${file}.` : `Cannot read ${file}: ${message}.`;
+    throw new StartError(flaw, { cause });
+  });
 }
 
 /** A line for every tenth of the way. */

@@ -11,6 +11,7 @@ import { canonicalJson, type Json } from '../lib/canonical-json.ts';
 import { AppError } from '../lib/errors.ts';
 import { sha256 } from '../lib/sha256.ts';
 import type { Mode } from '../modes/mode.ts';
+import { asAnswer } from '../modes/output.ts';
 import { inputKey, renderPrompt } from '../modes/prompt.ts';
 import type { TrainingExample, TrainingPreference } from './core/training-set.ts';
 
@@ -19,7 +20,7 @@ export interface GlobalData {
   readonly examples: readonly TrainingExample[];
   readonly preferences: readonly TrainingPreference[];
   readonly datasetSha256: string;
-  /** Lines that teach nothing: empty, binary, too long. */
+  /** Lines that teach nothing: empty, binary, too long, no answer of the mode. */
   readonly dropped: number;
 }
 
@@ -37,7 +38,7 @@ export function parseGlobalData(text: string, mode: Mode, name: string): GlobalD
     .map((line, i) => ({ line: line.trim(), place: `${name}:${i + 1}` }))
     .filter(({ line }) => line !== '')
     .map(({ line, place }) => parseLine(line, mode, place));
-  const fit = lines.filter(isFit);
+  const fit = lines.flatMap((line) => fitted(line, mode));
   const examples = fit
     .filter(({ texts }) => texts.length === 1)
     .map((line) => exampleOf(mode, line));
@@ -84,8 +85,13 @@ function parseLine(line: string, mode: Mode, place: string): Line {
 
 const EXPECTED = 'input, and target or chosen and rejected; context may be added';
 
-function isFit({ input, context, texts }: Line): boolean {
-  return ![...textsOf(input), ...textsOf(context)].some(isBinary) && texts.every(isTarget);
+/** The line with what is to be written as the mode writes its answers; none where that cannot be, or where a text teaches
+ *  nothing. */
+function fitted({ input, context, texts: [own = '', ...rejected] }: Line, mode: Mode): Line[] {
+  const isReadable = ![...textsOf(input), ...textsOf(context)].some(isBinary);
+  const answer = asAnswer(mode, own);
+  if (!isReadable || answer === null || ![answer, ...rejected].every(isTarget)) return [];
+  return [{ input, context, texts: [answer, ...rejected] }];
 }
 
 function exampleOf(mode: Mode, line: Line): TrainingExample {

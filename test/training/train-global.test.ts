@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readLineage } from '../../src/adapters/lineage.ts';
 import { runCli } from '../../src/cli.ts';
+import { modeOutput } from '../../src/modes/output.ts';
+import { compileSchema } from '../../src/modes/schema-check.ts';
 import { parseGlobalData } from '../../src/training/global-data.ts';
 import { loadShippedModes } from '../support/test-user.ts';
 
@@ -44,6 +46,23 @@ describe('the data of an adapter for everyone', () => {
     const data = parseGlobalData(fileOf([...LINES, ...poison, binary]), mode, 'data');
     expect(data).toMatchObject({ dropped: 4 });
     expect(data.examples).toHaveLength(60);
+  });
+
+  it('is what the mode could answer, in the form in which it answers', () => {
+    const properties = { about: { type: 'string' }, urgent: { type: 'boolean' } };
+    const schema = { type: 'object', properties, additionalProperties: false };
+    const output = modeOutput(schema, compileSchema(schema, 'output'));
+    const { input } = line(1);
+    const lines = [
+      { input, target: '{ "urgent": true, "about": "tea" }' },
+      { input, target: 'about tea' },
+      { input, chosen: '{"about" : "tea"}', rejected: 'about tea' },
+      { input, chosen: 'about tea', rejected: '{"about":"rain"}' },
+    ];
+    const data = parseGlobalData(fileOf(lines), { ...mode, output }, 'data');
+    expect(data.examples).toMatchObject([{ target: '{"about":"tea","urgent":true}' }]);
+    expect(data.preferences).toMatchObject([{ chosen: '{"about":"tea"}', rejected: 'about tea' }]);
+    expect(data.dropped).toBe(2);
   });
 
   it.each([
@@ -96,5 +115,11 @@ describe('attune train-global', () => {
     await mkdir(join(root, 'taken'));
     await expect(command('data.jsonl', 'taken')).rejects.toThrow('is there already');
     await expect(command('none.jsonl', 'none')).rejects.toThrow('There is no file');
+    await expect(command('taken', 'none')).rejects.toThrow(/^Cannot read .*taken: EISDIR/);
+    await writeFile(join(root, 'broken.jsonl'), `${fileOf(LINES)}\n{"input": `);
+    await expect(command('broken.jsonl', 'none')).rejects.toThrow('broken.jsonl:61: is not JSON');
+    await writeFile(join(root, 'empty.jsonl'), '\n');
+    await expect(command('empty.jsonl', 'none')).rejects.toThrow('there is no example to learn');
+    expect(existsSync(join(root, 'none'))).toBe(false);
   });
 });
