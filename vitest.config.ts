@@ -7,11 +7,14 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: 'test/support/servers/servers.ts',
+    setupFiles: 'test/support/properties.ts',
     reporters: ['default', new StuckFiles()],
     pool: 'forks',
     execArgv: INSPECTED,
     maxWorkers: 3,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // for what hangs: nothing takes so long where others work as well
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 120_000 } },
   },
 });

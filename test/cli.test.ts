@@ -1,15 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../src/db/database.ts';
 import { ApiClient } from './support/api/api-client.ts';
 import { AttuneProcess } from './support/servers/attune-process.ts';
 import { newDataFolder } from './support/servers/databases.ts';
 import { freePort } from './support/servers/server-process.ts';
-
-// whole servers start here, on machines that may have other work
-vi.setConfig({ testTimeout: 180_000 });
 
 let folder = '';
 let running: AttuneProcess[] = [];
@@ -190,7 +187,7 @@ describe('attune all', () => {
 
   it('ends when it is told to before it has started', async () => {
     const server = serve(await usedData());
-    await expect.poll(() => server.stderr + server.stdout, { timeout: 30_000 }).not.toBe('');
+    await expect.poll(() => server.stderr + server.stdout).not.toBe('');
     server.kill('SIGTERM');
     expect(await server.exit()).toBe(0);
   });

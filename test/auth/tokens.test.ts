@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { generateKeyPair, importJWK, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { issueToken, openAuthenticator } from '../../src/auth/tokens.ts';
-import type { Clock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const DAY_MS = 24 * 3600 * 1000;
-const at = (now: number): Clock => ({ now: () => now, sleep: () => Promise.resolve() });
+const at = (now: number): Clock => ({ now: () => now, sleep: () => systemClock.sleep(0) });
 const clock = at(NOW);
 
 let dataDir = '';

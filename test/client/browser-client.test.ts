@@ -19,7 +19,6 @@ import { shouldRunWith } from '../support/servers/programs.ts';
 const TENSORS = 'adapter_model.safetensors';
 
 /** Long enough for a machine that does much else. */
-const WAIT = { timeout: 30_000 };
 
 /** What the page runs; `phone` is its client. */
 const PAGE_SCRIPT = `
@@ -93,15 +92,15 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
         occurredAt: '2026-01-01T00:00:00.000Z',
       };
       await page.evaluate(`phone.push([${JSON.stringify(change)}])`);
-      await expect.poll(() => page.evaluate('phone.pendingCount()'), WAIT).toBe(0);
+      await expect.poll(() => page.evaluate('phone.pendingCount()')).toBe(0);
       await publish(user, 'one');
-      await expect.poll(() => installed(page), WAIT).toEqual([1, 'one']);
+      await expect.poll(() => installed(page)).toEqual([1, 'one']);
 
       // closed without a word, as pages are
       await page.reload();
       await publish(user, 'two');
       await start(page, user);
-      await expect.poll(() => installed(page), WAIT).toEqual([2, 'two']);
+      await expect.poll(() => installed(page)).toEqual([2, 'two']);
       const { viewer } = await (await api.client(user)).ask(
         '{ viewer { devices { platform lastMutationId held { adapter { version } } } } }',
       );

@@ -9,7 +9,6 @@ import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts
 import { launchChromium } from '../support/devices/chromium.ts';
 import { shouldRunWith } from '../support/servers/programs.ts';
 
-const WAIT = { timeout: 30_000 };
 const bodies = readMailbox().map(({ data }) => data.body);
 
 /** What the page runs; `phone` is its client. */
@@ -65,9 +64,9 @@ describe.skipIf(!shouldRunWith('chromium'))('a device in Chromium', () => {
     expect(await complete(bodies[0] ?? '')).toMatchObject({ origin: 'CLOUD', whyCloud: 'NO_BASE' });
     await page.evaluate('phone.installBase()');
     const installed = () => page.evaluate('phone.base().then((base) => base?.isInstalled)');
-    await expect.poll(installed, WAIT).toBe(true);
+    await expect.poll(installed).toBe(true);
     const version = () => page.evaluate("phone.adapter('subject').then((held) => held?.version)");
-    await expect.poll(version, WAIT).toBe(1);
+    await expect.poll(version).toBe(1);
     for (const body of bodies.slice(0, 5)) {
       const here = await complete(body);
       expect(here).toMatchObject({ origin: 'DEVICE', adapter: { version: 1 } });

@@ -9,7 +9,6 @@ import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts
 import { launchChromium } from '../support/devices/chromium.ts';
 import { shouldRunWith } from '../support/servers/programs.ts';
 
-const WAIT = { timeout: 90_000 };
 const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' }));
 
 /** What the page runs; `phone` is its client, `losses` what its training showed. */
@@ -73,13 +72,13 @@ describe.skipIf(!shouldRunWith('chromium'))('training in Chromium', () => {
     // a page that was closed lets go of its storage a little later
     const opened = () =>
       page.evaluate(`openPhone(${token}, ${JSON.stringify(name)}).then(() => 'open', String)`);
-    await expect.poll(opened, WAIT).toBe('open');
+    await expect.poll(opened).toBe('open');
     return page;
   };
   const withBase = async (page: Page) => {
     await page.evaluate('phone.installBase()');
     const isInstalled = () => page.evaluate('phone.base().then((base) => base?.isInstalled)');
-    await expect.poll(isInstalled, WAIT).toBe(true);
+    await expect.poll(isInstalled).toBe(true);
   };
   const countLosses = (page: Page) => page.evaluate('losses.length') as Promise<number>;
   /** With how training ended, so that a failure of this test says why it never came under way. */
@@ -96,7 +95,7 @@ describe.skipIf(!shouldRunWith('chromium'))('training in Chromium', () => {
     await withBase(first);
     // not awaited: the page ends before it does
     await first.evaluate('startTraining()');
-    await expect.poll(() => progress(first), WAIT).toMatchObject({ isUnderWay: true });
+    await expect.poll(() => progress(first)).toMatchObject({ isUnderWay: true });
     await first.close();
 
     const again = await openPage('one');
@@ -105,11 +104,11 @@ describe.skipIf(!shouldRunWith('chromium'))('training in Chromium', () => {
     expect(outcome).toMatchObject({ kind: 'trained', trained: { status: 'TRAINED' } });
     const all = (outcome as { trained: { result: { losses: number[] } } }).trained.result.losses;
     expect(await countLosses(again)).toBeLessThan(all.length);
-    await expect.poll(() => statusOf(again), WAIT).toBe('PUBLISHED');
+    await expect.poll(() => statusOf(again)).toBe('PUBLISHED');
 
     const second = await openPage('two');
     await withBase(second);
-    await expect.poll(() => versionOf(second), WAIT).toBe(1);
+    await expect.poll(() => versionOf(second)).toBe(1);
     const question = { mode: 'subject', input: { body: mails[0]?.data.body }, where: 'device' };
     const answer = await second.evaluate(`phone.complete(${JSON.stringify(question)})`);
     expect(answer).toMatchObject({ origin: 'DEVICE', adapter: { version: 1 } });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type AttuneClient, type ClientOptions, openClient } from '../../src/client/client.ts';
 import { backoffMs } from '../../src/client/sync/backoff.ts';
 import type { DeviceState } from '../../src/client/sync/device-state.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { handClock } from '../support/clocks/hand-clock.ts';
 import { deferred } from '../support/deferred.ts';
 import { OracleServer } from './oracle/oracle-server.ts';
@@ -124,7 +125,7 @@ describe('a client', () => {
         // the longest wait for an answer, and the time between two looks
         if (ms === 30_000 || ms === 60_000) return endlessClock.sleep(ms, signal);
         waits.push(ms);
-        return Promise.resolve();
+        return systemClock.sleep(0, signal);
       },
     };
     const server = new OracleServer();
@@ -253,7 +254,7 @@ describe('a client', () => {
         sleep: (ms, signal) => {
           if (ms === 30_000 || ms === 60_000) return endlessClock.sleep(ms, signal);
           waits.push(ms);
-          return Promise.resolve();
+          return systemClock.sleep(0, signal);
         },
       },
     });

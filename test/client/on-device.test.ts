@@ -15,7 +15,6 @@ import { ApiClient } from '../support/api/api-client.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 
 const USER = 'ann';
-const WAIT = { timeout: 30_000 };
 const bodies = readMailbox().map(({ data }) => data.body);
 
 let server: TinyApp;
@@ -57,8 +56,8 @@ async function device({
 async function readyDevice(options: DeviceOptions = {}) {
   const client = await device(options);
   await client.installBase();
-  await expect.poll(async () => (await client.base())?.isInstalled, WAIT).toBe(true);
-  await expect.poll(async () => (await client.adapter('subject'))?.version, WAIT).toBe(1);
+  await expect.poll(async () => (await client.base())?.isInstalled).toBe(true);
+  await expect.poll(async () => (await client.adapter('subject'))?.version).toBe(1);
   return client;
 }
 
@@ -134,7 +133,7 @@ it('answers without a network, and reports it when there is one again (DEV-11)',
       (node: { input: { body: string } }) => node.input.body === 'Nobody hears this.',
     );
   };
-  await expect.poll(reported, WAIT).toMatchObject({ text: answer.text, adapter: { version: 1 } });
+  await expect.poll(reported).toMatchObject({ text: answer.text, adapter: { version: 1 } });
 });
 
 it('finds base and modes again after a restart without a network', async () => {
@@ -150,7 +149,7 @@ it('finds base and modes again after a restart without a network', async () => {
 
 it('asks the cloud where it cannot answer itself, with the adapter that it holds, and says why', async () => {
   const bare = await device();
-  await expect.poll(async () => (await bare.adapter('subject'))?.version, WAIT).toBe(1);
+  await expect.poll(async () => (await bare.adapter('subject'))?.version).toBe(1);
   expect(await bare.complete(ask())).toMatchObject({
     ...{ origin: 'CLOUD', whyCloud: 'NO_BASE', adapter: { version: 1 } },
   });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   installed = join(folder, 'app/node_modules/attune');
   await mkdir(installed, { recursive: true });
   await run('tar', ['xzf', join(folder, tarball), '--strip-components=1', '-C', installed]);
-}, 120_000);
+});
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 it('has code, types, a readme and a licence, and nothing of the server', async () => {

@@ -18,7 +18,6 @@ import { recipeOf } from '../../src/training/core/recipe.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 import { writeDeviceModes } from '../support/devices/device-modes.ts';
 
-const WAIT = { timeout: 60_000 };
 const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' as const }));
 
 let server: TinyApp;
@@ -59,7 +58,7 @@ async function device(user: string): Promise<AttuneClient> {
   });
   open.push(client);
   await client.installBase();
-  await expect.poll(async () => (await client.base())?.isInstalled, WAIT).toBe(true);
+  await expect.poll(async () => (await client.base())?.isInstalled).toBe(true);
   return client;
 }
 
@@ -79,4 +78,4 @@ it('begins from what the mode ships, also where the user has an adapter of their
   const [own, none] = [await losses('ann'), await losses('bea')];
   expect([own.had, none.had]).toEqual(['SERVER', 'SHIPPED']);
   expect(own.losses).toEqual(none.losses);
-}, 120_000);
+});

@@ -13,7 +13,6 @@ import { must } from '../../src/lib/errors.ts';
 import { ApiClient } from '../support/api/api-client.ts';
 import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts';
 
-const WAIT = { timeout: 60_000 };
 const mails = readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' as const }));
 
 let server: TinyApp;
@@ -48,7 +47,7 @@ async function device(user: string, home: string = randomUUID()): Promise<Attune
 
 async function withBase(client: AttuneClient): Promise<AttuneClient> {
   await client.installBase();
-  await expect.poll(async () => (await client.base())?.isInstalled, WAIT).toBe(true);
+  await expect.poll(async () => (await client.base())?.isInstalled).toBe(true);
   return client;
 }
 
@@ -67,8 +66,8 @@ it('learns from records that it never sends, and the user’s other device and t
   const outcome = await client.train('subject', { onStep: ({ loss }) => losses.push(loss) });
   expect(outcome).toMatchObject({ kind: 'trained', trained: { status: 'TRAINED' } });
   expect(losses.length).toBeGreaterThan(20);
-  await expect.poll(() => statusOf(client), WAIT).toBe('PUBLISHED');
-  await expect.poll(() => versionOf(client), WAIT).toBe(1);
+  await expect.poll(() => statusOf(client)).toBe('PUBLISHED');
+  await expect.poll(() => versionOf(client)).toBe(1);
 
   const texts = mails.map(({ data }) => JSON.stringify(data.body).slice(1, 40));
   expect(sent.filter((body) => texts.some((text) => body.includes(text)))).toEqual([]);
@@ -83,14 +82,14 @@ it('learns from records that it never sends, and the user’s other device and t
   expect(adapter.evaluation.probeLoss).toBeGreaterThan(0);
 
   const other = await withBase(await device('ann'));
-  await expect.poll(() => versionOf(other), WAIT).toBe(1);
+  await expect.poll(() => versionOf(other)).toBe(1);
   const here = await other.complete(ask);
   const there = await other.complete({ ...ask, where: 'cloud' });
   expect(here).toMatchObject({ origin: 'DEVICE', adapter: { sha256: adapter.sha256 } });
   expect(there).toMatchObject({ origin: 'CLOUD', adapter: { sha256: adapter.sha256 } });
   expect(here.text).toBe(there.text);
   expect(await client.train('subject')).toEqual({ kind: 'skipped', reason: 'UNCHANGED' });
-}, 120_000);
+});
 
 it('goes on where it was stopped, to the same bytes (DEV-20)', async () => {
   const trained = async (user: string, stops: readonly number[]) => {
@@ -125,7 +124,7 @@ it('goes on where it was stopped, to the same bytes (DEV-20)', async () => {
   expect(pieces.result?.losses).toEqual(whole.result?.losses);
   // at most five steps are lost by each stop
   expect(pieces.steps - whole.steps).toBeLessThanOrEqual(8);
-}, 120_000);
+});
 
 it('is told when another device was faster, learns beside its adapter, and publishes the next version', async () => {
   const first = await withBase(await device('dan'));
@@ -135,16 +134,16 @@ it('is told when another device was faster, learns beside its adapter, and publi
   second.pause();
   await second.train('subject');
   await first.train('subject');
-  await expect.poll(() => versionOf(first), WAIT).toBe(1);
+  await expect.poll(() => versionOf(first)).toBe(1);
   await second.resume();
-  await expect.poll(() => statusOf(second), WAIT).toBe('CONFLICT');
-  await expect.poll(() => versionOf(second), WAIT).toBe(1);
+  await expect.poll(() => statusOf(second)).toBe('CONFLICT');
+  await expect.poll(() => versionOf(second)).toBe(1);
   const { trained } = (await second.train('subject')) as { trained: { status: string } };
   const verdicts = { TRAINED: 2, REJECTED: 1 } as const;
   await expect
-    .poll(() => versionOf(second), WAIT)
+    .poll(() => versionOf(second))
     .toBe(verdicts[trained.status as keyof typeof verdicts]);
-}, 120_000);
+});
 
 it('goes on with what is new, and forgets a deleted record everywhere, to the bytes of who never had it (DEV-25, DEV-26)', async () => {
   const client = await withBase(await device('fay'));
@@ -152,27 +151,27 @@ it('goes on with what is new, and forgets a deleted record everywhere, to the by
     const outcome = await on.train('subject');
     if (outcome.kind === 'skipped') throw new Error(outcome.reason);
     const { startedFromId, result, status } = outcome.trained;
-    if (status === 'TRAINED') await expect.poll(() => statusOf(on), WAIT).toBe('PUBLISHED');
+    if (status === 'TRAINED') await expect.poll(() => statusOf(on)).toBe('PUBLISHED');
     return { startedFromId, steps: result?.losses.length ?? 0, sha256: result?.sha256 };
   };
   await client.push(mails.slice(0, 55));
   const first = await train(client);
   expect(first.startedFromId).toBeNull();
-  await expect.poll(() => versionOf(client), WAIT).toBe(1);
+  await expect.poll(() => versionOf(client)).toBe(1);
   const made = await client.adapter('subject');
   await client.push(mails.slice(55));
   const second = await train(client);
   expect(second.startedFromId).toBe(made?.id);
   expect(second.steps).toBeLessThan(first.steps / 2);
-  await expect.poll(() => versionOf(client), WAIT).toBe(2);
+  await expect.poll(() => versionOf(client)).toBe(2);
   const other = await device('fay');
-  await expect.poll(() => versionOf(other), WAIT).toBe(2);
+  await expect.poll(() => versionOf(other)).toBe(2);
 
   const { source, recordId, occurredAt } = must(mails[3], 'a mail');
   await client.push([{ source, recordId, kind: 'DELETE', occurredAt }]);
   expect(await client.adapter('subject')).toBeNull();
   expect(await client.training('subject')).toBeNull();
-  await expect.poll(() => other.resume().then(() => versionOf(other)), WAIT).toBeUndefined();
+  await expect.poll(() => other.resume().then(() => versionOf(other))).toBeUndefined();
   const api = new ApiClient(server.app.url, await server.token('fay'));
   const { viewer } = await api.ask(
     '{ viewer { mode(key: "subject") { adapter { id } adapters(first: 5) { edges { node { status } } } } } }',
@@ -190,7 +189,7 @@ it('goes on with what is new, and forgets a deleted record everywhere, to the by
 it('does not train on too little, nor without a base', async () => {
   const client = await device('eva');
   await client.push(mails.slice(0, 5));
-  await expect.poll(async () => client.state, WAIT).toBe('live');
+  await expect.poll(async () => client.state).toBe('live');
   await expect(client.train('subject')).rejects.toThrow('base');
   await withBase(client);
   expect(await client.train('subject')).toEqual({ kind: 'skipped', reason: 'TOO_LITTLE_DATA' });

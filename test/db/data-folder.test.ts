@@ -57,7 +57,7 @@ it('keeps every acknowledged change of a process that is killed at any moment', 
   );
   expect(device?.lastMutationId).toBe(records.length);
   expect(user?.changeSeq).toBe(records.length);
-}, 180_000);
+});
 
 it('lets nobody else open the folder, names it and its holder, and lets go on closing', async () => {
   const database = await openDatabase({ dataDir });

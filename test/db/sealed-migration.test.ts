@@ -50,19 +50,15 @@ describe('a database from before texts were sealed', () => {
     expect(await filesWithMark(dataDir)).not.toEqual([]);
     await checkUpgraded({ dataDir }, userId);
     expect(await filesWithMark(dataDir)).toEqual([]);
-  }, 180_000);
+  });
 
-  it.skipIf(!shouldRunWith('postgres'))(
-    'is sealed when it is opened (PostgreSQL)',
-    async () => {
-      const databaseUrl = await newPostgresUrl();
-      const pool = new pg.Pool({ connectionString: databaseUrl });
-      const userId = await fill(pool);
-      await pool.end();
-      await checkUpgraded({ dataDir: folder(), databaseUrl }, userId);
-    },
-    180_000,
-  );
+  it.skipIf(!shouldRunWith('postgres'))('is sealed when it is opened (PostgreSQL)', async () => {
+    const databaseUrl = await newPostgresUrl();
+    const pool = new pg.Pool({ connectionString: databaseUrl });
+    const userId = await fill(pool);
+    await pool.end();
+    await checkUpgraded({ dataDir: folder(), databaseUrl }, userId);
+  });
 });
 
 /** A database as the first release left it, with a user's texts in every column. */

@@ -10,8 +10,6 @@ import { START_MS, startTinyApp, type TinyApp } from '../support/api/tiny-app.ts
 import { launchChromium } from '../support/devices/chromium.ts';
 import { shouldRunWith } from '../support/servers/programs.ts';
 
-const WAIT = { timeout: 60_000 };
-
 describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
   let server: TinyApp;
   let site: DeviceSite;
@@ -44,12 +42,12 @@ describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
   };
   const text = (selector: string, on = page) => on.locator(selector).textContent();
   const shown = (selector: string, part: string, on = page) =>
-    expect.poll(() => text(selector, on), WAIT).toContain(part);
+    expect.poll(() => text(selector, on)).toContain(part);
   const dataOf = (selector: string, name: string) =>
     page.locator(selector).getAttribute(`data-${name}`);
   const installBase = async (phone: string) => {
     await page.click(`${phone} [name=base]`);
-    await expect.poll(() => dataOf(`${phone} [data-base]`, 'base'), WAIT).toBe('true');
+    await expect.poll(() => dataOf(`${phone} [data-base]`, 'base')).toBe('true');
   };
   const answers = () => page.locator('#phone .answer[data-origin]');
   const ratings = async () => {
@@ -63,7 +61,7 @@ describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
 
   it('takes mails, keeps them in flight mode, and answers on the phone as in the cloud', async () => {
     for (const phone of ['#phone', '#tablet'])
-      await expect.poll(() => dataOf(`${phone} [data-version]`, 'version'), WAIT).toBe('1');
+      await expect.poll(() => dataOf(`${phone} [data-version]`, 'version')).toBe('1');
     await page.locator('#phone [name=flight]').setChecked(true, { force: true });
     await page.fill('#phone [name=subject]', 'Boat');
     await page.fill('#phone [name=body]', 'The boat is out of the water.');
@@ -86,24 +84,24 @@ describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
     await answers().nth(1).getByRole('button', { name: 'Better text' }).click();
     await answers().nth(1).locator('[name=better]').fill('Out of the water');
     await answers().nth(1).getByRole('button', { name: 'Send' }).click();
-    await expect.poll(ratings, WAIT).toEqual(
+    await expect.poll(ratings).toEqual(
       expect.arrayContaining([
         { verdict: 'UP', better: null },
         { verdict: null, better: 'Out of the water' },
       ]),
     );
     await page.click('#phone [name=another]');
-    await expect.poll(() => answers().count(), WAIT).toBe(3);
+    await expect.poll(() => answers().count()).toBe(3);
     const prefer = answers().nth(2).getByRole('button', { name: 'Prefer this one' });
     await prefer.click();
-    await expect.poll(() => prefer.getAttribute('aria-pressed'), WAIT).toBe('true');
+    await expect.poll(() => prefer.getAttribute('aria-pressed')).toBe('true');
     const pairs = async () => {
       const { viewer } = await api.ask(
         '{ viewer { mode(key: "subject") { dataset { preferenceCount } } } }',
       );
       return viewer.mode.dataset?.preferenceCount;
     };
-    await expect.poll(pairs, WAIT).toBeGreaterThan(0);
+    await expect.poll(pairs).toBeGreaterThan(0);
   });
 
   it('answers on the phone alone in flight mode', async () => {
@@ -121,7 +119,7 @@ describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
     await page.click('#tablet [name=import]');
     await shown('#tablet [data-show=queue]', 'kept on this phone');
     const points = async () => Number(await dataOf('#tablet [data-points]', 'points'));
-    await expect.poll(points, WAIT).toBeGreaterThan(5);
+    await expect.poll(points).toBeGreaterThan(5);
     await page.reload();
     await shown('#tablet [data-show=run]', 'Published');
     expect(await points()).toBeGreaterThan(15);
@@ -144,7 +142,7 @@ describe.skipIf(!shouldRunWith('chromium'))('the page with two phones', () => {
     await second.getByRole('button', { name: 'Tablet' }).click();
     const isSeen = () =>
       second.getByRole('button', { name: 'Tablet' }).getAttribute('aria-current');
-    await expect.poll(isSeen, WAIT).toBe('true');
+    await expect.poll(isSeen).toBe('true');
     expect(errors).toEqual([]);
   });
 });

@@ -33,37 +33,30 @@ describe.skipIf(!hasServers)('adapters on a disk', () => {
   it.each([
     ['that is full', () => disk.fill()],
     ['that can only be read', () => Promise.resolve(disk.makeReadOnly())],
-  ])(
-    '%s: nothing is lost, and what is live stays served',
-    async (_, harm) => {
-      const user = await deployment.newUser('ann');
-      for (let i = 0; i < FIRST; i += 1) await user.push(`mail-${i}`, `subject ${i}`);
-      const settled = () =>
-        expect.poll(() => deployment.isSettled(user.id), { timeout: 60_000 }).toBe(true);
-      await settled();
-      const live = await deployment.liveOf(user.id);
-      const { store } = must(deployment.nodes[0], 'a node').run;
-      await harm();
-      const before = deployment.failures.length;
-      await user.push('more', 'learnt once there is room');
-      // both trainers may have tried by then, and none has given up
-      await expect
-        .poll(() => deployment.failures.length - before, { timeout: 60_000 })
-        .toBeGreaterThan(3);
-      for (const failure of deployment.failures.slice(before))
-        expect(String(failure)).toMatch(disk.refusal);
-      expect(await deployment.isSettled(user.id)).toBe(false);
-      expect(await deployment.liveOf(user.id)).toEqual(live);
-      expect(await store.isIntact(live)).toBe(true);
-      await disk.mend();
-      await settled();
-      expect(await deployment.liveOf(user.id)).not.toEqual(live);
-      expect(await deployment.damageTo(user.id, FIRST + 1)).toEqual({
-        ...{ lost: 0, doubled: 0, crossUserReads: 0 },
-      });
-      const left = await readdir(join(disk.folder, 'deployment', 'adapters'));
-      expect(left.filter((name) => name.startsWith(UNFINISHED))).toEqual([]);
-    },
-    120_000,
-  );
+  ])('%s: nothing is lost, and what is live stays served', async (_, harm) => {
+    const user = await deployment.newUser('ann');
+    for (let i = 0; i < FIRST; i += 1) await user.push(`mail-${i}`, `subject ${i}`);
+    const settled = () => expect.poll(() => deployment.isSettled(user.id)).toBe(true);
+    await settled();
+    const live = await deployment.liveOf(user.id);
+    const { store } = must(deployment.nodes[0], 'a node').run;
+    await harm();
+    const before = deployment.failures.length;
+    await user.push('more', 'learnt once there is room');
+    // both trainers may have tried by then, and none has given up
+    await expect.poll(() => deployment.failures.length - before).toBeGreaterThan(3);
+    for (const failure of deployment.failures.slice(before))
+      expect(String(failure)).toMatch(disk.refusal);
+    expect(await deployment.isSettled(user.id)).toBe(false);
+    expect(await deployment.liveOf(user.id)).toEqual(live);
+    expect(await store.isIntact(live)).toBe(true);
+    await disk.mend();
+    await settled();
+    expect(await deployment.liveOf(user.id)).not.toEqual(live);
+    expect(await deployment.damageTo(user.id, FIRST + 1)).toEqual({
+      ...{ lost: 0, doubled: 0, crossUserReads: 0 },
+    });
+    const left = await readdir(join(disk.folder, 'deployment', 'adapters'));
+    expect(left.filter((name) => name.startsWith(UNFINISHED))).toEqual([]);
+  });
 });

@@ -43,7 +43,7 @@ test(`${KILLS} kills lose no acknowledged change, and the adapter arrives`, {
   expect(new Set(kept).size).toBe(kept.length);
   const missing = rounds.flat().filter(({ recordId }) => !kept.includes(recordId));
   if (missing.length > 0) await phone.push(missing.map((mail) => ({ ...mail, kind: 'UPSERT' })));
-  await expect.poll(() => isUpToDate(phone), { timeout: 120_000, interval: 250 }).toBe(true);
+  await expect.poll(() => isUpToDate(phone), { interval: 250 }).toBe(true);
   await phone.close();
   await server.close();
 });

@@ -55,7 +55,7 @@ describe.skipIf(!hasServers)('a deployment', () => {
     }
     const { users, operations } = await storm;
     for (const { id } of users) {
-      await expect.poll(() => deployment.isSettled(id), { timeout: 120_000 }).toBe(true);
+      await expect.poll(() => deployment.isSettled(id)).toBe(true);
       expect(await deployment.damageTo(id, STORM.changesPerUser)).toEqual(NO_DAMAGE);
     }
     const total = operations + count + deployment.trainings;

@@ -44,57 +44,53 @@ describe.skipIf(!shouldRunWith('postgres') || !shouldRunWith('redis-server'))('r
   it.each([
     ['with Redis and a shared folder', true, false],
     ['without Redis, over a bucket', false, true],
-  ])(
-    'work together %s',
-    async (_, withRedis, withBucket) => {
-      const start = startOn({
-        DATABASE_URL: await newPostgresUrl(),
-        ...(withRedis && { REDIS_URL: await redisUrl() }),
-        BLOB_URL: withBucket ? bucket.url : pathToFileURL(join(folder, 'blobs')).href,
-        ...(withBucket && S3_ACCESS),
-      });
-      const servers = [
-        start('serve', 'first', '--port', '0'),
-        start('serve', 'second', '--port', '0'),
-      ];
-      const ports = [await freePort(), await freePort()];
-      const trainers = ports.map((port, i) =>
-        start('train', `trainer-${i}`, '--health-port', String(port)),
-      );
-      const urls = await Promise.all(servers.map((server) => server.printed(/running at (\S+)/)));
-      await Promise.all(trainers.map((trainer) => trainer.printed(/is training/)));
-      for (const port of ports) await expectHealthy(`http://127.0.0.1:${port}`);
-      const token = await servers[0]?.printed(/Token of the user demo:\n(\S+)/);
-      const [phone, tablet] = urls.map(
-        (url, i) => new Phone({ url, token: token ?? '' }, `device-${i}`),
-      );
-      if (phone === undefined || tablet === undefined) throw new Error('two servers, two devices');
-      await phone.register('Phone');
-      await tablet.register('Tablet');
-      const events = tablet.adapterEvents(null);
-      await phone.push(readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' })));
-      const { value: signal } = await events.next();
-      if (signal?.__typename !== 'AdapterReady') throw new Error(`got ${signal?.__typename}`);
-      await tablet.install(signal.adapter);
-      const input = { body: 'The plumber comes on Friday at nine.' };
-      const held = { mode: MODE, input, adapter: { heldByDevice: 'device-1' } };
-      const answers = await Promise.all([phone.complete(held), tablet.complete(held)]);
-      expect(answers[0]).toMatchObject({ adapter: { version: 1 }, text: answers[1]?.text });
-      // sealed, below the user's folder
-      const end = `/${signal.adapter.sha256}/adapter_model.safetensors`;
-      const keys = [...bucket.objects.keys()];
-      expect(keys.some((key) => key.endsWith(end))).toBe(withBucket);
-      await phone.close();
-      await tablet.close();
-      for (const node of running) node.kill('SIGTERM');
-      expect(await Promise.all(running.map((node) => node.exit()))).toEqual([0, 0, 0, 0]);
-      expectOneTrace(collector);
-      const live = trainers.flatMap(({ stderr }) => linesAbout(stderr, 'an adapter is live'));
-      const { traceId } = only(collector.spans, 'publish');
-      expect(live).toMatchObject([{ traceId, runId: expect.any(String), mode: MODE }]);
-    },
-    120_000,
-  );
+  ])('work together %s', async (_, withRedis, withBucket) => {
+    const start = startOn({
+      DATABASE_URL: await newPostgresUrl(),
+      ...(withRedis && { REDIS_URL: await redisUrl() }),
+      BLOB_URL: withBucket ? bucket.url : pathToFileURL(join(folder, 'blobs')).href,
+      ...(withBucket && S3_ACCESS),
+    });
+    const servers = [
+      start('serve', 'first', '--port', '0'),
+      start('serve', 'second', '--port', '0'),
+    ];
+    const ports = [await freePort(), await freePort()];
+    const trainers = ports.map((port, i) =>
+      start('train', `trainer-${i}`, '--health-port', String(port)),
+    );
+    const urls = await Promise.all(servers.map((server) => server.printed(/running at (\S+)/)));
+    await Promise.all(trainers.map((trainer) => trainer.printed(/is training/)));
+    for (const port of ports) await expectHealthy(`http://127.0.0.1:${port}`);
+    const token = await servers[0]?.printed(/Token of the user demo:\n(\S+)/);
+    const [phone, tablet] = urls.map(
+      (url, i) => new Phone({ url, token: token ?? '' }, `device-${i}`),
+    );
+    if (phone === undefined || tablet === undefined) throw new Error('two servers, two devices');
+    await phone.register('Phone');
+    await tablet.register('Tablet');
+    const events = tablet.adapterEvents(null);
+    await phone.push(readMailbox().map((mail) => ({ ...mail, kind: 'UPSERT' })));
+    const { value: signal } = await events.next();
+    if (signal?.__typename !== 'AdapterReady') throw new Error(`got ${signal?.__typename}`);
+    await tablet.install(signal.adapter);
+    const input = { body: 'The plumber comes on Friday at nine.' };
+    const held = { mode: MODE, input, adapter: { heldByDevice: 'device-1' } };
+    const answers = await Promise.all([phone.complete(held), tablet.complete(held)]);
+    expect(answers[0]).toMatchObject({ adapter: { version: 1 }, text: answers[1]?.text });
+    // sealed, below the user's folder
+    const end = `/${signal.adapter.sha256}/adapter_model.safetensors`;
+    const keys = [...bucket.objects.keys()];
+    expect(keys.some((key) => key.endsWith(end))).toBe(withBucket);
+    await phone.close();
+    await tablet.close();
+    for (const node of running) node.kill('SIGTERM');
+    expect(await Promise.all(running.map((node) => node.exit()))).toEqual([0, 0, 0, 0]);
+    expectOneTrace(collector);
+    const live = trainers.flatMap(({ stderr }) => linesAbout(stderr, 'an adapter is live'));
+    const { traceId } = only(collector.spans, 'publish');
+    expect(live).toMatchObject([{ traceId, runId: expect.any(String), mode: MODE }]);
+  });
 });
 
 async function expectHealthy(url: string): Promise<void> {

@@ -143,7 +143,7 @@ async function live({ name: story, rounds, together, fateIn }: Story): Promise<v
     expect(changeSeq).toBe(device.accepted);
     expect(adapterIds.length).toBeGreaterThan(0);
     const heard = () => device.events.map(({ adapterId }) => adapterId);
-    await expect.poll(heard, { timeout: 30_000 }).toEqual(adapterIds);
+    await expect.poll(heard).toEqual(adapterIds);
     expect(new Set(device.events.map(({ cursor }) => cursor)).size).toBe(adapterIds.length);
   }
   over.abort();

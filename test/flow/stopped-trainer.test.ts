@@ -53,7 +53,7 @@ describe.skipIf(!hasServers)('a trainer that is stopped', () => {
     expect(await begun).toBe('training');
     trainer.kill('SIGSTOP');
     const before = deployment.trainings;
-    await expect.poll(isSettled, { timeout: 60_000 }).toBe(true);
+    await expect.poll(isSettled).toBe(true);
     expect(deployment.trainings).toBeGreaterThan(before);
     trainer.kill('SIGCONT');
     trainer.send('close');
@@ -65,5 +65,5 @@ describe.skipIf(!hasServers)('a trainer that is stopped', () => {
     function isSettled(): Promise<boolean> {
       return deployment.isSettled(user.id);
     }
-  }, 120_000);
+  });
 });

@@ -104,9 +104,9 @@ function queueContract(database: () => Database, url: () => Promise<string | und
       { concurrency: 2, onError: fail },
     );
     for (const job of [newJob(), newJob(), newJob()]) await queue.enqueue(job, 0);
-    await expect.poll(() => begun.length, { timeout: 20_000 }).toBe(2);
+    await expect.poll(() => begun.length).toBe(2);
     mayEnd.resolve();
-    await expect.poll(() => begun.length, { timeout: 20_000 }).toBe(3);
+    await expect.poll(() => begun.length).toBe(3);
     expect(most).toBe(2);
     await worker.close();
   });
@@ -122,7 +122,7 @@ function queueContract(database: () => Database, url: () => Promise<string | und
       { concurrency: 1, onError: fail },
     );
     await queue.enqueue(job, 0);
-    await expect.poll(() => tries, { timeout: 20_000 }).toEqual([false, false, true]);
+    await expect.poll(() => tries).toEqual([false, false, true]);
     await worker.close();
   });
 

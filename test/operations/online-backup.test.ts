@@ -31,7 +31,7 @@ beforeAll(async () => {
   const token = await issueToken(config.dataDir, 'ann', systemClock);
   phone = new Phone({ url: app.url, token }, 'phone');
   await phone.register('Phone');
-}, 120_000);
+});
 afterAll(async () => {
   await phone.close();
   await app.close();
@@ -103,7 +103,7 @@ it('fails with what went wrong at the server', async () => {
   } finally {
     await server.close();
   }
-}, 60_000);
+});
 
 async function restoredRows(name: string): Promise<readonly string[]> {
   const place = await newPlace(config);

@@ -220,7 +220,7 @@ async function untilRuns(
     const { viewer } = await client.ask(RUNS);
     return holds(viewer.mode.runs.edges.map(({ node }: { node: Run }) => node));
   };
-  await expect.poll(look, { timeout: 120_000, interval: 50 }).toBe(true);
+  await expect.poll(look, { interval: 50 }).toBe(true);
 }
 
 /** No word lies open in what was left behind, which is more than nothing. */

@@ -7,9 +7,6 @@ import { type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.
 import { describeWithDatabase } from '../support/servers/databases.ts';
 import { LIBRARIES } from './libraries.ts';
 
-/** The machine may be busy. */
-const PATIENT = { timeout: 30_000 };
-
 describeWithDatabase('an unmodified client', (database) => {
   let api: Api;
   let proxy: FaultProxy;
@@ -47,10 +44,10 @@ describeWithDatabase('an unmodified client', (database) => {
         ({ adapterEvents }) => versions.push(adapterEvents.adapter.version),
         (error) => errors.push(error),
       );
-      await expect.poll(() => versions.at(-1), PATIENT).toBe(1);
+      await expect.poll(() => versions.at(-1)).toBe(1);
       proxy.cut();
       await publish(api, owner, `${name} 2`);
-      await expect.poll(() => versions.at(-1), PATIENT).toBe(2);
+      await expect.poll(() => versions.at(-1)).toBe(2);
       expect(errors).toEqual([]);
       stop?.();
       await client.close?.();

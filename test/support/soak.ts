@@ -7,3 +7,8 @@ export function soakRuns(everyDay: number): number {
 export function soakLimitMs(): number {
   return process.env.SOAK === undefined ? 240_000 : 3_600_000;
 }
+
+/** How long a property is tested, in ms: less than any test with one may take. */
+export function propertyLimitMs(): number {
+  return process.env.SOAK === undefined ? 150_000 : 0.95 * soakLimitMs();
+}

@@ -5,7 +5,7 @@ import { type PushDeps, pushChanges } from '../../src/changes/push-changes.ts';
 import { ensureUser } from '../../src/changes/users.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { Json } from '../../src/lib/canonical-json.ts';
-import type { Clock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { projectFile } from '../../src/lib/project-file.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import { loadCatalog } from '../../src/modes/catalog.ts';
@@ -18,7 +18,7 @@ export const loadShippedModes = (): Promise<ModeCatalog> => loadCatalog(projectF
 export const NOW = new Date('2026-01-02T03:04:05Z');
 
 /** A clock that stands at NOW. */
-export const STOPPED: Clock = { now: () => NOW.getTime(), sleep: () => Promise.resolve() };
+export const STOPPED: Clock = { now: () => NOW.getTime(), sleep: () => systemClock.sleep(0) };
 
 /** An upsert, or without data a delete. */
 export interface TestChange {

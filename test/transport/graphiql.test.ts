@@ -54,7 +54,7 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
       const { page, troubles } = await open(`/graphql#token=${await api.token('anna')}`);
       expect(page.url()).not.toContain('token');
       await run(page);
-      await expect.poll(() => answer(page), { timeout: 20_000 }).toContain('"Subject line"');
+      await expect.poll(() => answer(page)).toContain('"Subject line"');
       expect(troubles).toEqual([]);
       await page.close();
     });
@@ -69,9 +69,7 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
       const socket = page.waitForEvent('websocket');
       await run(page);
       expect((await socket).url()).toBe(`${api.url.replace('http', 'ws')}/graphql`);
-      await expect
-        .poll(() => answer(page), { timeout: 20_000 })
-        .toContain('"text": "The plumber comes on Friday"');
+      await expect.poll(() => answer(page)).toContain('"text": "The plumber comes on Friday"');
       expect(troubles).toEqual([]);
       await page.close();
     });
@@ -79,7 +77,7 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
     it('shows what the server says to strangers', async () => {
       const { page } = await open('/graphql');
       await run(page);
-      await expect.poll(() => answer(page), { timeout: 20_000 }).toContain('UNAUTHENTICATED');
+      await expect.poll(() => answer(page)).toContain('UNAUTHENTICATED');
       await page.close();
     });
   });

@@ -13,9 +13,6 @@ import type { ApiClient } from '../support/api/api-client.ts';
 import { type Api, startApi } from '../support/api/api-server.ts';
 import { describeWithDatabase } from '../support/servers/databases.ts';
 
-/** The machine may be busy. */
-const PATIENT = { timeout: 30_000 };
-
 const EVENTS = `subscription ($after: Cursor) { adapterEvents(after: $after) {
   ... on AdapterReady { cursor adapter { version } } } }`;
 const RECORDS = '{ viewer { records { edges { node { data } } } } }';
@@ -55,7 +52,7 @@ describeWithDatabase('a client', (database) => {
     await publish(api, client, 'first');
     const { socket, say, heard } = await openSocket(client);
     say('events', { query: EVENTS });
-    await expect.poll(() => heard.events, PATIENT).toHaveLength(1);
+    await expect.poll(() => heard.events).toHaveLength(1);
     socket.pause();
     for (let n = 0; n < 30; n += 1) say(`large-${n}`, { query: RECORDS });
     const versions: number[] = [];
@@ -63,17 +60,14 @@ describeWithDatabase('a client', (database) => {
       versions.push((await publish(api, client, content)).version);
     }
     const closed = once(socket, 'close');
-    await expect.poll(() => api.countSockets(), PATIENT).toBe(0);
+    await expect.poll(() => api.countSockets()).toBe(0);
     socket.resume();
     expect((await closed)[0]).toBe(1006);
     const seen = heard.events ?? [];
     const again = await openSocket(client);
     again.say('events', { query: EVENTS, variables: { after: seen.at(-1)?.cursor } });
     await expect
-      .poll(
-        () => [...seen, ...(again.heard.events ?? [])].map(({ adapter }) => adapter.version),
-        PATIENT,
-      )
+      .poll(() => [...seen, ...(again.heard.events ?? [])].map(({ adapter }) => adapter.version))
       .toEqual([1, ...versions]);
     again.socket.close();
   });
@@ -99,9 +93,9 @@ describeWithDatabase('a client', (database) => {
     for (let n = 0; n < 40 && other.countSockets() > 0; n += 1) {
       socket.write(some);
       const isTaken = () => socket.writableLength === 0 || other.countSockets() === 0;
-      await expect.poll(isTaken, PATIENT).toBe(true);
+      await expect.poll(isTaken).toBe(true);
     }
-    await expect.poll(() => other.countSockets(), PATIENT).toBe(0);
+    await expect.poll(() => other.countSockets()).toBe(0);
     socket.destroy();
     await other.close();
   });
@@ -113,7 +107,7 @@ describeWithDatabase('a client', (database) => {
     await publish(api, other, 'of another');
     const { heard, say, socket: quick } = await openSocket(other);
     say('events', { query: EVENTS });
-    await expect.poll(() => heard.events, PATIENT).toHaveLength(1);
+    await expect.poll(() => heard.events).toHaveLength(1);
     quick.close();
     socket.terminate();
   });

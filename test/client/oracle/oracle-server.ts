@@ -1,6 +1,8 @@
 // The server of docs/protocol.md for one user, in memory and without time: what devices are tested against. Its `fetch`
-// takes the next fault with every request, one of `fileFaults` first where a file is asked for.
+// takes the next fault with every request, one of `fileFaults` first where a file is asked for, and gives way as a network
+// does: a device that asks for ever is ended by the test's limit.
 
+import { setImmediate as giveWay } from 'node:timers/promises';
 import type { Json } from '../../../src/lib/canonical-json.ts';
 import { must } from '../../../src/lib/errors.ts';
 import { sha256 } from '../../../src/lib/sha256.ts';
@@ -69,7 +71,7 @@ export class OracleServer {
   #late: (() => unknown)[] = [];
 
   readonly fetch: typeof fetch = async (url, init = {}) => {
-    await Promise.resolve();
+    await giveWay();
     init.signal?.throwIfAborted();
     const isFile = String(url).includes('/f/');
     const fault = (isFile ? this.fileFaults.shift() : undefined) ?? this.faults.shift() ?? 'none';

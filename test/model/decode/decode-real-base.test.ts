@@ -33,7 +33,7 @@ describe.skipIf(realBase === null)('the decode graph of the default base', () =>
     floats = await openDecodeSession(base, floatDecodeWeights(base));
     integers = await openDecodeSession(base, await int8DecodeWeights(base, 'i8'));
     // the 8-bit weights are made here on the first run
-  }, 180_000);
+  });
   afterAll(async () => {
     await floats.close();
     await integers.close();

@@ -14,8 +14,8 @@ const FOLLOW = `subscription ($after: Cursor) { adapterEvents(after: $after) { _
 
 const ASK = `mutation ($input: CompleteInput!) { complete(input: $input) { text } }`;
 
-/** A server that does not answer for so long is given up, as a phone does. */
-const PATIENCE_MS = 20_000;
+/** A server that does not answer for so long is given up, as a phone does; not one that is slow. */
+const PATIENCE_MS = 40_000;
 /** Between a connection that broke and the next one. */
 const PAUSE_MS = 100;
 

@@ -31,7 +31,7 @@ export async function startPostgres({
     ...account,
     cwd: folder,
     stdio: 'pipe',
-    timeout: 60_000,
+    timeout: 180_000,
   });
   const settings = [
     `port=${port}`,

@@ -26,7 +26,7 @@ declare module 'vitest' {
 
 /** Starts what test files ask for; returns what stops it all. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  await promisify(execFile)(process.execPath, [BUILD]);
+  await promisify(execFile)(process.execPath, [BUILD], { timeout: 180_000 });
   const shared = new Map<string, Promise<ServerProcess>>();
   const once = (name: string, start: () => Promise<ServerProcess>) => {
     const server = shared.get(name) ?? start();
