@@ -8,12 +8,12 @@ import { must } from '../../src/lib/errors.ts';
 import { AttuneProcess } from '../../test/support/servers/attune-process.ts';
 import { type Figure, median } from '../decode/figure.ts';
 import { openConnection } from '../surface/connection.ts';
+import { BATCH, type Content, changesOf, contact, mail, type Side, USERS } from './ingest-side.ts';
+import { insertSide } from './plain-inserts.ts';
 import { familyProcessorMs, processorMs } from './processor-time.ts';
 import type { Servers } from './servers.ts';
 
-const USERS = 8;
 const BATCHES = 40;
-const BATCH = 100;
 /** Turns that are not counted: what is compiled while they run. */
 const WARM_UP = 2;
 const TURNS = 7;
@@ -27,15 +27,6 @@ interface Ingest {
   readonly serverUs: number;
   readonly databaseUs: number;
   readonly clientUs: number;
-}
-
-/** Somebody who takes batches of changes. */
-interface Side {
-  /** Writes out a batch; what it gives sends it. */
-  prepare(user: number, batch: number): () => Promise<unknown>;
-  /** Processor time so far, in milliseconds. */
-  serverMs(): Promise<number>;
-  close(): Promise<unknown>;
 }
 
 /** Both on one database, turn by turn. */
@@ -155,31 +146,6 @@ async function apiSide(
   };
 }
 
-/** Inserts the same rows into a table like ours, with its indexes, a statement a batch. */
-async function insertSide(databaseUrl: string): Promise<Side> {
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: USERS });
-  await pool.query('create table plain_records (like records including all)');
-  const { rows: users } = await pool.query<{ id: string }>('select id from users order by subject');
-  const columns = ['user_id', 'source', 'record_id', 'data', 'change_seq', 'occurred_at'];
-  const places = Array.from({ length: BATCH }, (_, row) => {
-    const own = columns.map((_column, at) => `$${row * columns.length + at + 1}`);
-    return `(${own},false)`;
-  });
-  const text = `insert into plain_records (${columns}, deleted) values ${places}`;
-  return {
-    prepare: (user, batch) => {
-      const id = must(users[user], 'the users are registered').id;
-      const values = changesOf(mail, batch).flatMap(({ source, recordId, data, occurredAt }, i) => [
-        ...[id, source, recordId, Buffer.from(JSON.stringify(data)), batch * BATCH + i + 1],
-        occurredAt,
-      ]);
-      return () => pool.query(text, values);
-    },
-    serverMs: () => Promise.resolve(0),
-    close: () => pool.end(),
-  };
-}
-
 /** Reads the processor time of the database's server. */
 async function databaseClock(databaseUrl: string): Promise<() => Promise<number>> {
   const client = new pg.Client(databaseUrl);
@@ -248,30 +214,4 @@ function summary(all: readonly Turn[]): Ingest {
     databaseUs: middle('databaseUs'),
     clientUs: middle('clientUs'),
   };
-}
-
-/** A source, and what its records hold: mails ask for a run, contacts, which no enabled mode learns from, for none. */
-type Content = (place: string) => { readonly source: string; readonly data: object };
-
-const mail: Content = (place) => ({
-  source: 'mail.sent',
-  data: {
-    to: [],
-    subject: `Boat ${place}`,
-    body: 'It is out of the water and dry. Bring brushes!',
-  },
-});
-
-const contact: Content = (place) => ({
-  source: 'contacts',
-  data: { name: `Person ${place}`, email: `person-${place}@example.org` },
-});
-
-function changesOf(content: Content, batch: number) {
-  return Array.from({ length: BATCH }, (_, i) => ({
-    ...content(`${batch}-${i}`),
-    recordId: `record-${batch}-${i}`,
-    kind: 'UPSERT' as const,
-    occurredAt: '2026-01-01T00:00:00Z',
-  }));
 }
