@@ -16,11 +16,18 @@ export class UnsealError extends Error {
   override readonly name = 'UnsealError';
 }
 
-/** `nonce || ciphertext || tag`. Random nonces of 96 bits are safe for 2^32 values under one key (NIST SP 800-38D, 8.3). */
-export function sealBytes(key: Uint8Array, place: string, plain: Uint8Array): Buffer {
+/** `header || nonce || ciphertext || tag`. Random nonces of 96 bits are safe for 2^32 values under one key (NIST SP 800-38D,
+ *  8.3). The header, none by default, is not authenticated. */
+export function sealBytes(
+  key: Uint8Array,
+  place: string,
+  plain: Uint8Array,
+  header: Uint8Array = new Uint8Array(),
+): Buffer {
   const nonce = drawNonce();
   const cipher = createCipheriv(CIPHER, key, nonce).setAAD(Buffer.from(place));
-  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+  const text = cipher.update(plain);
+  return Buffer.concat([header, nonce, text, cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Random bytes that no nonce has had yet: drawing twelve at a time takes a fifth as long as all the rest of sealing. */

@@ -57,8 +57,7 @@ export function userKeys(
     generation: newest.generation,
     seal: (place, value) => {
       const plain = Buffer.from(JSON.stringify(value));
-      const sealed = sealBytes(of(newest.generation).value, placeOf(place), plain);
-      return Buffer.concat([header, sealed]);
+      return sealBytes(of(newest.generation).value, placeOf(place), plain, header);
     },
     open: (place, sealed) => {
       const { value } = of(generationOfValue(sealed));
