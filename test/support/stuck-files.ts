@@ -20,6 +20,8 @@ const PATIENCE_MS = 3_000;
 export class StuckFiles implements Reporter {
   /** When each running file last began or ended a test, and which one it is at. */
   readonly #running = new Map<string, { at: number; test: string }>();
+  /** What a file's last test gave may be heard after the file's end. */
+  readonly #ended = new Set<string>();
   /** When anything was last heard. */
   #heardAt = Date.now();
   #timer: NodeJS.Timeout | undefined;
@@ -44,6 +46,7 @@ export class StuckFiles implements Reporter {
 
   onTestModuleEnd({ moduleId }: TestModule): void {
     this.#running.delete(moduleId);
+    this.#ended.add(moduleId);
     this.#heardAt = Date.now();
   }
 
@@ -53,7 +56,7 @@ export class StuckFiles implements Reporter {
 
   #note(moduleId: string, test: string): void {
     this.#heardAt = Date.now();
-    this.#running.set(moduleId, { at: this.#heardAt, test });
+    if (!this.#ended.has(moduleId)) this.#running.set(moduleId, { at: this.#heardAt, test });
   }
 
   #look(): void {
@@ -74,12 +77,21 @@ export class StuckFiles implements Reporter {
     for (const pid of await workers()) {
       say(`Process ${pid}: ${await stackOf(pid).catch(String)}`);
       // Vitest fails the files of processes that end, and goes on to its end
-      process.kill(pid, 'SIGKILL');
+      end(pid);
     }
   }
 }
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
+
+/** Kills a process, if it has not ended by itself. */
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
 
 /** The processes of test files; none where there is no /proc. */
 async function workers(): Promise<readonly number[]> {
