@@ -101,12 +101,17 @@ describe.skipIf(!shouldRunWith('chromium'))('in Chromium', () => {
       await publish(user, 'two');
       await start(page, user);
       await expect.poll(() => installed(page)).toEqual([2, 'two']);
-      const { viewer } = await (await api.client(user)).ask(
-        '{ viewer { devices { platform lastMutationId held { adapter { version } } } } }',
-      );
-      expect(viewer.devices).toEqual([
-        { platform: 'web', lastMutationId: 1, held: [{ adapter: { version: 2 } }] },
-      ]);
+      const asUser = await api.client(user);
+      const devices = async () => {
+        const { viewer } = await asUser.ask(
+          '{ viewer { devices { platform lastMutationId held { adapter { version } } } } }',
+        );
+        return viewer.devices;
+      };
+      // the device says so once it has installed it
+      await expect
+        .poll(devices)
+        .toEqual([{ platform: 'web', lastMutationId: 1, held: [{ adapter: { version: 2 } }] }]);
       await page.close();
     });
   });
