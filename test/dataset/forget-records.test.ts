@@ -178,7 +178,7 @@ describeEachDatabase('forgetRecords', (database: () => Database) => {
     await world.user.push(sampleContact('c1', 'ann@example.org'));
     const context = await contextOf(world.db, world.user.id, catalog.mode('reply'), input);
     await world.user.push({ source: 'contacts', recordId: 'c1' });
-    const { id } = await world.answer('reply', input, 'late', context);
+    const { id } = await world.answer('reply', input, 'late', { context });
     await expect(world.rate(id, 'better')).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 

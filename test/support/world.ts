@@ -89,11 +89,18 @@ export class World {
     return new Map(rows.map(({ id, status }) => [id, status]));
   }
 
-  async answer(mode: string, input: Json, text: string, shown?: PromptContext) {
+  /** By default it shows what the mode looks up, and the bare base gave it. */
+  async answer(
+    mode: string,
+    input: Json,
+    text: string,
+    given: { readonly context?: PromptContext; readonly adapter?: AdapterRow | null } = {},
+  ) {
+    const { adapter = null } = given;
     const definition = this.#catalog.mode(mode);
-    const context = shown ?? (await contextOf(this.db, this.user.id, definition, input));
+    const context = given.context ?? (await contextOf(this.db, this.user.id, definition, input));
     return storeCompletion(this.db, this.user.id, {
-      ...{ clientId: null, mode, input, text, context, adapter: null, finishReason: 'STOP' },
+      ...{ clientId: null, mode, input, text, context, adapter, finishReason: 'STOP' },
       ...{ promptTokens: 1, completionTokens: 1, createdAt: NOW },
     });
   }

@@ -80,9 +80,14 @@ export function randomCheckpoint(config: LlamaConfig, seed = 1): LlamaCheckpoint
   };
 }
 
-/** An adapter of random numbers, large enough to change every answer. */
-export function randomAdapter(config: LlamaConfig, shape: LoraShape, seed: number): LoraAdapter {
-  const flat = randomFloats(loraSize(config, shape), 0.2, randomNumbers(seed));
+/** An adapter of random numbers, by default large enough to change every answer. */
+export function randomAdapter(
+  config: LlamaConfig,
+  shape: LoraShape,
+  seed: number,
+  size = 0.2,
+): LoraAdapter {
+  const flat = randomFloats(loraSize(config, shape), size, randomNumbers(seed));
   return unflattenLora(config, shape, flat);
 }
 
