@@ -130,6 +130,26 @@ describeEachDatabase('forgetRecords', (database: () => Database) => {
     await expect(world.rate(made.id, 'again')).rejects.toMatchObject({ code: 'CONFLICT' });
   });
 
+  it('erases the ratings of an input that another record makes as well, and none of other inputs', async () => {
+    const world = await World.open(database(), catalog);
+    const subject = catalog.mode('subject');
+    const mails = ['one', 'one', 'other'].map((text, i) => sampleMail(`m${i}`, text));
+    await world.user.push(...mails);
+    const adapter = await world.train(subject);
+    for (const { data } of mails.slice(1)) {
+      const { body } = data as { body: string };
+      const { id } = await world.answer('subject', { body }, `Re: ${body}`, { adapter });
+      await world.rate(id, 'bright');
+    }
+    await world.user.push({ source: 'mail.sent', recordId: 'm0' });
+    const loaded = await loadDataset(world.db, subject, await world.fold(subject));
+    expect(loaded?.examples.map(({ target }) => target).sort()).toEqual(['one', 'other']);
+    expect(loaded?.preferences).toMatchObject([
+      { rejected: expect.stringContaining('other'), adapterId: adapter.id },
+    ]);
+    expect((await world.statuses()).get(adapter.id)).toBe('REVOKED');
+  });
+
   it('erases the preferences about prompts that showed the record', async () => {
     const world = await World.open(database(), catalog);
     const input = { from: 'ann@example.org', subject: 's', body: 'b' };

@@ -1,9 +1,15 @@
 // Every query, mutation and subscription once as an app would use it; the stages behind them have tests of their own.
 
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { must } from '../../src/lib/errors.ts';
+import { fromGlobalId } from '../../src/lib/global-id.ts';
+import { runsTopic } from '../../src/lib/wakeups.ts';
+import { claimRun, endRun, reportProgress } from '../../src/runs/run.ts';
 import type { ApiClient } from '../support/api/api-client.ts';
 import { type Api, FAKE_BASE, startApi } from '../support/api/api-server.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
+import { NOW } from '../support/test-user.ts';
+import { progressAt } from '../support/training/pretend-trainer.ts';
 import { COMPLETE, input, mail, PUSH, phone, publish, REGISTER } from './fixture.ts';
 
 describeEachDatabase('the API', (database) => {
@@ -193,6 +199,54 @@ describeEachDatabase('the API', (database) => {
       '{ viewer { mode(key: "subject") { runs(last: 1) { edges { node { id } } } } } }',
     );
     expect(viewer.mode.runs.edges).toEqual([{ node: { id: retrain.id } }]);
+  });
+
+  it('tells every step of a run, and why it ended', async () => {
+    const { db, wakeups } = api.services;
+    const socket = client.socket();
+    const runs = socket.iterate({
+      query: `subscription { trainingRuns(mode: "subject") { status progress step totalSteps loss losses
+        learningRate tokensPerSecond secondsLeft reason adapter { id } startedAt finishedAt } }`,
+    });
+    const { viewer } = await client.ask('{ viewer { id } }');
+    const userId = fromGlobalId(viewer.id)?.id ?? '';
+    const states: unknown[] = [];
+    const look = async () => {
+      wakeups.wake(runsTopic(userId));
+      states.push((await runs.next()).value?.data?.trainingRuns);
+    };
+    await client.ask('mutation { retrain(mode: "subject") { id } }');
+    await look();
+    const claim = must(await claimRun(db, { userId, mode: 'subject' }, NOW), 'a run is due');
+    await look();
+    await reportProgress(db, claim, { ...progressAt(1, 4), losses: [2.5] });
+    await look();
+    const newest = { learningRate: 0.25, tokensPerSecond: 640, secondsLeft: 1.5 };
+    await reportProgress(db, claim, { ...progressAt(2, 4), losses: [2.5, 1.5], ...newest });
+    await look();
+    await endRun(db, claim, { status: 'FAILED', reason: 'the loss exploded', now: NOW });
+    await look();
+    await runs.return?.();
+    await socket.dispose();
+    const unknown = { loss: null, learningRate: null, tokensPerSecond: null, secondsLeft: null };
+    const none = { progress: 0, step: 0, totalSteps: 0, losses: [], ...unknown };
+    const open = { reason: null, adapter: null, finishedAt: null };
+    const startedAt = NOW.toISOString();
+    const losses = [2.5, 1.5];
+    const second = { progress: 0.5, step: 2, totalSteps: 4, loss: 1.5, losses, ...newest };
+    expect(states).toEqual([
+      { status: 'QUEUED', ...none, ...open, startedAt: null },
+      { status: 'RUNNING', ...none, ...open, startedAt },
+      {
+        ...{ status: 'RUNNING', progress: 0.25, step: 1, totalSteps: 4, loss: 2.5, losses: [2.5] },
+        ...{ learningRate: 0.001, tokensPerSecond: 50, secondsLeft: 6, ...open, startedAt },
+      },
+      { status: 'RUNNING', ...second, ...open, startedAt },
+      {
+        ...{ status: 'FAILED', ...second, ...open, startedAt, finishedAt: startedAt },
+        ...{ secondsLeft: null, reason: 'the loss exploded' },
+      },
+    ]);
   });
 
   it('finds every object again by its id', async () => {

@@ -10,7 +10,8 @@ export interface TokenPair {
   readonly rejected: TokenExample;
 }
 
-/** How much a thumb counts, before the rarer kind is weighed up. */
+/** What the loss of a thumb up and that of a thumb down are multiplied by before the mean over a batch is taken. Those that are
+ *  matched to each other (matchThumbs) are learnt as pairs and weigh what pairs do. */
 export interface ThumbWeights {
   readonly up: number;
   readonly down: number;
@@ -22,7 +23,7 @@ export interface DpoOptions {
   readonly beta: number;
   /** How much of the loss of writing the chosen answers is added, so that they do not become less likely as well. */
   readonly sftWeight: number;
-  /** How much lone thumbs count. */
+  /** Of lone thumbs that have no match. */
   readonly thumbWeights: ThumbWeights;
 }
 
@@ -35,7 +36,7 @@ export interface PreferenceBatch extends Batch {
   readonly reference: Float32Array;
   /** Each pair's share of the loss, 1 / N; 0 for a thumb: f32[N] */
   readonly pairWeights: Float32Array;
-  /** Each thumb's share of the loss; 0 for a pair: f32[N] */
+  /** Each thumb's share of the loss, its weight / N; 0 for a pair: f32[N] */
   readonly thumbWeights: Float32Array;
 }
 
