@@ -107,7 +107,7 @@ async function queueOn<B extends IQueueBackend, C>(
         connection,
         concurrency: workOptions.concurrency,
         lockDuration: leaseMs,
-        stalledInterval: leaseMs / CHECKS_PER_LEASE,
+        stalledInterval: Math.ceil(leaseMs / CHECKS_PER_LEASE),
       });
       worker.on('error', workOptions.onError);
       worker.on('failed', (_, error) => workOptions.onFailed?.(error));

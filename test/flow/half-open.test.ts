@@ -24,6 +24,7 @@ import { fastClock } from '../support/clocks/fast-clock.ts';
 import { deferred } from '../support/deferred.ts';
 import { type FaultProxy, startFaultProxy } from '../support/faults/fault-proxy.ts';
 import { canLayCables, layCable } from '../support/faults/network-namespace.ts';
+import { QUEUE_PATIENCE } from '../support/faults/queue-patience.ts';
 import { newPostgresUrl, redisUrl } from '../support/servers/databases.ts';
 import { shouldRunWith } from '../support/servers/programs.ts';
 import { S3_ACCESS, startS3Server } from '../support/servers/s3-server.ts';
@@ -182,8 +183,7 @@ describe.skipIf(!shouldRunWith('redis-server'))('Redis behind a silent network',
   });
 
   it('gives a trainer its jobs', async () => {
-    // longer than the queue's blocking commands
-    const { far, near } = await openOn(await redisUrl(), { pingMs: 500, silenceMs: 6_000 });
+    const { far, near } = await openOn(await redisUrl(), QUEUE_PATIENCE);
     await trainsLater({ queue: near, trainer: far });
   });
 });

@@ -20,6 +20,6 @@ export interface Damage {
 export interface DeploymentOptions {
   /** An empty folder for adapters and trainers, which is removed in the end (standard: one of its own). */
   readonly folder?: string;
-  /** How long a run stays with a trainer that is silent. */
+  /** How long a run stays with a trainer that is silent (standard: a few seconds). */
   readonly leaseMs?: number;
 }

@@ -30,14 +30,15 @@ import { quickCatalog } from '../training/quick-catalog.ts';
 import { untilDone } from '../until-done.ts';
 import type { Damage, DeploymentOptions, ServerUrls } from './damage.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { QUEUE_PATIENCE } from './queue-patience.ts';
 
 const MODE = 'subject';
 /** A minute of the relay's sweeps takes a second. */
 const TIMES = 60;
+/** How long a run stays with a trainer that is silent, unless a test says otherwise. */
+const LEASE_MS = 5_000;
 /** Half a minute without an answer from PostgreSQL takes three seconds. */
 const PATIENCE_TIMES = 10;
-/** Of Redis; longer than the queue's blocking commands. */
-const PATIENCE = { pingMs: 500, silenceMs: 6_000 };
 const DEVICE = 'phone';
 
 /** One process of the deployment. */
@@ -66,14 +67,14 @@ export class FaultDeployment {
   whileTraining: () => Promise<void> = () => Promise.resolve();
   readonly #urls: ServerUrls;
   readonly folder: string;
-  readonly #leaseMs: number | undefined;
+  readonly #leaseMs: number;
   readonly nodes: Node[] = [];
   #hasStopped = false;
 
   private constructor(
     catalog: ModeCatalog,
     proxies: { postgres: FaultProxy; redis: FaultProxy },
-    place: { folder: string; urls: ServerUrls; leaseMs: number | undefined },
+    place: { folder: string; urls: ServerUrls; leaseMs: number },
   ) {
     this.catalog = catalog;
     this.postgres = proxies.postgres;
@@ -93,7 +94,7 @@ export class FaultDeployment {
       redis: await startFaultProxy(urls.redis),
     };
     const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'attune-faults-')));
-    const place = { folder, urls, leaseMs: options.leaseMs };
+    const place = { folder, urls, leaseMs: options.leaseMs ?? LEASE_MS };
     const deployment = new FaultDeployment(await quickCatalog(MODE), proxies, place);
     for (let i = 0; i < nodeCount; i += 1) deployment.nodes.push(await deployment.#startNode(i));
     return deployment;
@@ -270,7 +271,7 @@ export class FaultDeployment {
       databaseUrl: this.postgres.url,
       clock: fastClock(PATIENCE_TIMES),
     });
-    const wakeups = await openRedisWakeups(this.redis.url, () => undefined, PATIENCE);
+    const wakeups = await openRedisWakeups(this.redis.url, () => undefined, QUEUE_PATIENCE);
     const workDir = join(this.folder, `work-${i}`);
     // as a start does: Node says that a folder is missing where it cannot make one on a disk that can only be read
     await removeScratch(workDir);
@@ -284,7 +285,7 @@ export class FaultDeployment {
     };
     const jobs = await startJobs({
       ...{ database, redisUrl: this.redis.url, relays: true, trains: true, concurrency: 1 },
-      ...{ onError: () => undefined, patience: PATIENCE, run },
+      ...{ onError: () => undefined, patience: QUEUE_PATIENCE, run },
       ...{ leaseMs: this.#leaseMs, onFailed: (error) => this.failures.push(error) },
     });
     return { database, wakeups, jobs, run };
