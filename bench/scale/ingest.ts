@@ -106,11 +106,9 @@ async function apiSide(
 ): Promise<Side> {
   const role = 'DATABASE_URL' in env ? 'serve' : 'all';
   const flags = ['--port', '0', '--data', dataDir, '--model', 'tiny', '--modes', 'subject'];
-  const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], {
-    ...env,
-    // as in the image
-    NODE_ENV: 'production',
-  });
+  // as in the image, with no flags of Node
+  const given = { ...env, NODE_ENV: 'production' };
+  const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], given, []);
   const url = await server.printed(/running at (\S+)/);
   const phones = await Promise.all(
     Array.from({ length: USERS }, async (_, i) => {

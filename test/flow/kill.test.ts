@@ -6,22 +6,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readMailbox, type SampleMail } from '../../demo/mailbox.ts';
-import { Phone } from '../../demo/phone.ts';
-import { type ServerProcess, startServerProcess } from '../../demo/server.ts';
+import { type Account, Phone } from '../../demo/phone.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { must } from '../../src/lib/errors.ts';
 import { announceSeed, randomFrom } from '../support/seed.ts';
+import { AttuneProcess } from '../support/servers/attune-process.ts';
+import { copyDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 
 const MODE = 'subject';
-const KILLS = soakRuns(20);
+const KILLS = soakRuns(8);
 const MAILS_PER_ROUND = 3;
 /** Long enough for some kills to meet the trainer, the gate or the publication. */
 const LONGEST_LIFE_MS = 2_500;
+const LENGTHS = 8;
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'attune-kill-'));
+  await copyDatabase(join(folder, 'data'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -32,7 +35,8 @@ test(`${KILLS} kills lose no acknowledged change, and the adapter arrives`, {
   const rounds = chunksOf(readMailbox(), MAILS_PER_ROUND);
   const acknowledged: SampleMail[] = [];
   for (let round = 0; round < KILLS; round += 1) {
-    const lifeMs = random() * LONGEST_LIFE_MS;
+    // a few lives, too, are of every length
+    const lifeMs = (((round % LENGTHS) + random()) / LENGTHS) * LONGEST_LIFE_MS;
     const mails = must(rounds[round % rounds.length], 'the mailbox has mails');
     acknowledged.push(...(await liveAndDie(mails, lifeMs)));
   }
@@ -45,27 +49,26 @@ test(`${KILLS} kills lose no acknowledged change, and the adapter arrives`, {
   if (missing.length > 0) await phone.push(missing.map((mail) => ({ ...mail, kind: 'UPSERT' })));
   await expect.poll(() => isUpToDate(phone), { interval: 250 }).toBe(true);
   await phone.close();
-  await server.close();
+  server.node.kill('SIGINT');
+  expect(await server.node.exit()).toBe(0);
 });
 
-function start(): Promise<ServerProcess> {
-  return startServerProcess({
-    dataDir: join(folder, 'data'),
-    flags: [
-      '--modes',
-      MODE,
-      '--model',
-      'tiny',
-      '--cache',
-      join(folder, 'cache'),
-      '--log-level',
-      'silent',
-    ],
-  });
+/** A server, and where its user's devices reach it. */
+interface Server {
+  readonly node: AttuneProcess;
+  readonly account: Account;
 }
 
-async function register(server: ServerProcess): Promise<Phone> {
-  const phone = new Phone(server.account, 'phone');
+async function start(): Promise<Server> {
+  const folders = ['--data', join(folder, 'data'), '--cache', join(folder, 'cache')];
+  const flags = ['--port', '0', '--modes', MODE, '--model', 'tiny', '--log-level', 'silent'];
+  const node = new AttuneProcess(['all', ...folders, ...flags]);
+  const url = await node.printed(/running at (\S+)/);
+  return { node, account: { url, token: await node.printed(/Token of the user demo:\n(\S+)/) } };
+}
+
+async function register({ account }: Server): Promise<Phone> {
+  const phone = new Phone(account, 'phone');
   await phone.register('Phone');
   return phone;
 }
@@ -85,8 +88,14 @@ async function liveAndDie(
     }
   })();
   // the kill cuts the connection: whatever was not acknowledged by then counts as not sent
-  await Promise.all([pushing.catch(() => undefined), systemClock.sleep(lifeMs).then(server.kill)]);
+  await Promise.all([pushing.catch(() => undefined), kill(server, lifeMs)]);
   return acknowledged;
+}
+
+async function kill({ node }: Server, afterMs: number): Promise<void> {
+  await systemClock.sleep(afterMs);
+  node.kill('SIGKILL');
+  await node.exit();
 }
 
 async function readState(phone: Phone) {

@@ -14,6 +14,7 @@ import { splitOfInput } from '../../src/dataset/core/split.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { inputKey } from '../../src/modes/prompt.ts';
 import { type App, startApp } from '../../src/start/app.ts';
+import { copyDatabase } from '../support/servers/databases.ts';
 
 const SOURCES = fileURLToPath(new URL('../../modes/sources', import.meta.url));
 
@@ -31,7 +32,7 @@ prompt:
 examples: {}
 lora: { rank: 8, alpha: 16, targets: all }
 training: { learningRate: 0.02, epochs: 3, batchSize: 4, maxTokens: 64 }
-trigger: { debounceMs: 500 }
+trigger: { debounceMs: 3000 }
 gate: { marginNats: 0, minHoldout: 4, probeMarginNats: 100 }
 decode: { maxTokens: 6, stop: [] }
 `;
@@ -50,6 +51,7 @@ beforeAll(async () => {
   await writeFile(join(modesDir, 'short.yaml'), MODE);
   const folders = { dataDir: join(folder, 'data'), cacheDir: join(folder, 'cache'), modesDir };
   const config = readConfig({ ...folders, model: 'tiny', port: '0' }, {});
+  await copyDatabase(config.dataDir);
   app = await startApp(config, {
     ...{ logger: pino({ level: 'silent' }), trains: true },
     signal: new AbortController().signal,
@@ -89,11 +91,13 @@ async function answer(text: string): Promise<Answer> {
 async function teach(about: string, rating: Readonly<Record<string, string>>) {
   const texts = [...textsIn('train', 16, about), ...textsIn('holdout', 4, about)];
   const answers = await Promise.all(texts.map(answer));
-  for (const { id } of answers)
-    await phone.query(
+  const rate = ({ id }: Answer) =>
+    phone.query(
       'mutation ($input: RateCompletionInput!) { rateCompletion(input: $input) { id } }',
       { input: { completionId: id, ...rating } },
     );
+  // all of them before the run that the first one asks for begins
+  await Promise.all(answers.map(rate));
   const { value } = await events.next();
   return { answers: answers.map(({ text }) => text), adapter: await adapterOf(value) };
 }

@@ -11,6 +11,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import { installBase } from '../../../src/model/base/base-install.ts';
 import { type App, startApp } from '../../../src/start/app.ts';
 import { writeDeviceModes } from '../devices/device-modes.ts';
+import { copyDatabase } from '../servers/databases.ts';
 
 /** A server, and what its devices need. */
 export interface TinyApp {
@@ -36,6 +37,7 @@ export async function startTinyApp(
   const modes = write === undefined ? {} : { modesDir, modes: (await write(modesDir)).join(',') };
   const config = readConfig({ ...folders, ...modes, model: 'tiny', port: '0' }, {});
   const base = await installBase({ model: 'tiny', cacheDir: folders.cacheDir });
+  await copyDatabase(config.dataDir);
   await seedUsers(config.dataDir, base, { mode: 'subject', users });
   const app = await startApp(config, {
     logger: pino({ level: 'silent' }),

@@ -6,7 +6,7 @@ export async function enginePids(): Promise<number[]> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,args=']);
   return stdout
     .split('\n')
-    .filter((line) => line.includes('engine-process.ts'))
+    .filter((line) => /engine-process\.[jt]s/.test(line))
     .map((line) => line.trim().split(/ +/, 2).map(Number))
     .filter(([, parent]) => parent === process.pid)
     .map(([pid]) => pid ?? Number.NaN);

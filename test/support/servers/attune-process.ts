@@ -7,6 +7,9 @@ import { must } from '../../../src/lib/errors.ts';
 /** Made before the first test: servers.ts. */
 const MAIN = fileURLToPath(new URL('../../../dist/server/src/main.js', import.meta.url));
 
+/** PGlite's WebAssembly is not worth a second, optimising compilation in processes that live for seconds. */
+export const BRIEF_LIFE = ['--liftoff-only'];
+
 /** What any program needs of our environment: none of our settings. */
 export function bareEnvironment(): NodeJS.ProcessEnv {
   return { PATH: process.env.PATH, HOME: process.env.HOME };
@@ -19,8 +22,12 @@ export class AttuneProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<number | null>;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(process.execPath, [MAIN, ...args], {
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+    flagsOfNode: readonly string[] = BRIEF_LIFE,
+  ) {
+    this.#child = spawn(process.execPath, [...flagsOfNode, MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...bareEnvironment(), ...env },
     });

@@ -1,6 +1,8 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, inject } from 'vitest';
 import { type Database, openDatabase } from '../../../src/db/database.ts';
 import { shouldRunWith } from './programs.ts';
@@ -46,8 +48,15 @@ function opened(kind: Database['kind']): () => Database {
 /** A data folder with a migrated PGlite in it, not open. The caller removes it. */
 export async function newDataFolder(): Promise<string> {
   const folder = await newFolder();
-  await cp(join(await ask('/pglite'), 'pg'), join(folder, 'pg'), { recursive: true });
+  await copyDatabase(folder);
   return folder;
+}
+
+/** Puts a migrated PGlite into a data folder that has none: a server's first start there is spared what takes it longest. */
+export async function copyDatabase(dataDir: string): Promise<void> {
+  await mkdir(dataDir, { recursive: true });
+  // takes a tenth of the processor time that Node's own copy of so many files takes
+  await promisify(execFile)('cp', ['-R', join(await ask('/pglite'), 'pg'), dataDir]);
 }
 
 const newFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'attune-data-'));
