@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { splitOf } from '../src/dataset/core/split.ts';
 import { readMailbox, type SampleMail } from './mailbox.ts';
+import { type Notice, notices } from './notices.ts';
 import { type Account, type AdapterSignal, type AdapterView, Phone } from './phone.ts';
 import { startServerProcess } from './server.ts';
 import { openTrainingBar, say, showTable } from './show.ts';
 
 const MODE = 'subject';
 const BATCH = 20;
-const RATINGS = 24;
+const RATINGS = 12;
 /** Longest cell of the table, in characters. */
 const CELL = 44;
 
@@ -93,7 +94,7 @@ async function play(phone: Phone, tablet: Phone): Promise<void> {
   await showHeldOut(phone, mails);
   showLosses(adapter);
   await showForgetting(phone, phoneEvents, tabletEvents, mails);
-  await showRatings(phone, phoneEvents, mails);
+  await showRatings(phone, phoneEvents);
 }
 
 async function pushMails(phone: Phone, mails: readonly SampleMail[]): Promise<void> {
@@ -202,19 +203,19 @@ async function showForgetting(
   showLosses(adapter);
 }
 
-/** The user corrects answers; the next version is asked about mails that it has not seen. */
-async function showRatings(
-  phone: Phone,
-  events: AsyncIterator<AdapterSignal>,
-  mails: readonly SampleMail[],
-): Promise<void> {
-  say(`\n6. The user would rather have small letters, and says so of ${RATINGS} answers.`);
-  const ask = ({ data }: SampleMail) => phone.complete({ mode: MODE, input: { body: data.body } });
-  // what is said of the mails of the holdout measures what the others teach
-  const rated = mails.slice(0, RATINGS);
-  const answers = await Promise.all(rated.map(ask));
+/** The user corrects answers about mails of a kind that she has not written so far; the next version is asked about others of it. */
+async function showRatings(phone: Phone, events: AsyncIterator<AdapterSignal>): Promise<void> {
+  say('\n6. She begins to write to customers, which her mailbox says nothing of.');
+  say(
+    `   Of the subjects of ${notices.length} such mails she corrects ${RATINGS}; the others are shown below.`,
+  );
+  const ask = ({ body }: Notice) => phone.complete({ mode: MODE, input: { body } });
+  const before = await Promise.all(
+    notices.map(async (notice) => [notice, await ask(notice)] as const),
+  );
   const trained = watchTraining(phone);
-  for (const answer of answers) await phone.rate(answer, { better: answer.text.toLowerCase() });
+  for (const [{ subject }, answer] of before.slice(0, RATINGS))
+    await phone.rate(answer, { better: subject });
   await trained;
   const { version, onPolicyShare, evaluation } = await nextReady(events);
   const accuracy = evaluation?.preferenceAccuracy;
@@ -222,14 +223,10 @@ async function showRatings(
     `   Version ${version} learnt from them: ${percent(onPolicyShare)} of them are about answers of`,
   );
   say(`   the version before; it gets ${percent(accuracy)} of the held-out ones right.\n`);
-  const isHeldOut = (mail: SampleMail) => splitOf(mail.source, mail.recordId) === 'holdout';
-  const unseen = mails.slice(RATINGS).filter(isHeldOut).slice(0, 4);
   const rows: string[][] = [];
-  for (const mail of unseen) {
-    const { body, subject } = mail.data;
-    rows.push([body.replaceAll('\n', ' '), subject, (await ask(mail)).text].map(cut));
-  }
-  showTable(['body', 'true subject', `version ${version}`], rows);
+  for (const [notice, { text }] of before.slice(RATINGS))
+    rows.push([notice.subject, text, (await ask(notice)).text].map(cut));
+  showTable(['as she would', `version ${version - 1}`, `version ${version}`], rows);
 }
 
 function percent(share: number | null | undefined): string {

@@ -20,9 +20,11 @@ export function openTrainingBar() {
     update(run: { step: number; totalSteps: number; losses: readonly number[] }) {
       if (run.totalSteps === 0) return;
       const loss = run.losses.at(-1)?.toFixed(3) ?? '-';
-      if (isStarted) bar.update(run.step, { loss });
-      else bar.start(run.totalSteps, run.step, { loss });
+      if (!isStarted) bar.start(run.totalSteps, run.step, { loss });
       isStarted = true;
+      // a run that begins anew has other steps
+      bar.setTotal(run.totalSteps);
+      bar.update(run.step, { loss });
     },
     stop: () => bar.stop(),
   };
