@@ -22,6 +22,7 @@ import { feedTopic } from '../lib/wakeups.ts';
 import type { Base } from '../model/base/base-package.ts';
 import type { Mode } from '../modes/mode.ts';
 import type { PrivateFolder } from '../sealing/private-folder.ts';
+import { isBelow } from '../training/core/compare-losses.ts';
 import { type ProbeMeasure, probeObjection } from '../training/core/gate.ts';
 import { type Recipe, recipeOf } from '../training/core/recipe.ts';
 import type { ProbeJob } from '../training/probe-adapter.ts';
@@ -111,7 +112,7 @@ function checkClaims({ base }: PublishUploadDeps, mode: Mode, training: Uploaded
     [baseSha256 !== base.sha256, `the base is ${base.sha256}, not ${baseSha256}`],
     [!isOwnOrder, 'dataThrough belongs to modes whose records are sent, and to no others'],
     [holdoutExamples < gate.minHoldout, `the gate needs ${gate.minHoldout} held-out examples`],
-    [!(loss < baseLoss), `held-out loss ${loss} is not below the base model's ${baseLoss}`],
+    [!isBelow(loss, baseLoss), `held-out loss ${loss} is not below the base model's ${baseLoss}`],
   ];
   const flaw = flaws.find(([isFlawed]) => isFlawed);
   if (flaw !== undefined) throw new AppError('BAD_INPUT', `It cannot be published: ${flaw[1]}.`);

@@ -1,6 +1,7 @@
 // The gate: whether a trained adapter may answer for its user. Measures in, a verdict with its reason out.
 
 import { must } from '../../lib/errors.ts';
+import { isBelow } from './compare-losses.ts';
 
 /** One held-out example: its target tokens, and the negative log-likelihood (nats, summed over them) under each. */
 export interface HoldoutMeasure {
@@ -65,7 +66,7 @@ export interface GateVerdict {
   readonly reason: string;
 }
 
-/** Passes an adapter whose held-out loss is below the base's and is not above the live adapter's by more than
+/** Passes an adapter whose held-out loss is below the base's (by more than the noise of floats) and is not above the live adapter's by more than
  *  the larger of the margin and one standard error of the difference, paired by example, and which does not turn the
  *  user's preferences round: of the held-out pairs, no fewer than half less one standard error of guessing are right, and
  *  no fewer than the live adapter gets right less two standard errors of the difference, paired by pair.
@@ -122,7 +123,7 @@ function objectionToProbe(
   if (probe === undefined || margin === undefined) return null;
   if (probeLoss === null || baseProbeLoss === null)
     return 'the loss on the general probe is not a number';
-  if (probeLoss - baseProbeLoss <= margin) return null;
+  if (!isBelow(baseProbeLoss + margin, probeLoss)) return null;
   return (
     `the adapter unlearns: its loss on the general probe ${nats(probeLoss)} is worse than ` +
     `the base model's ${nats(baseProbeLoss)} by more than ${nats(margin)}`
@@ -135,8 +136,9 @@ function accuracyOf(pairs: readonly PreferenceMeasure[]): number | null {
 
 /** 1 where the chosen answer became likelier beside the rejected one than it is for the base, one half for a tie. */
 function pointsOf(margin: number, { base }: PreferenceMeasure): number {
-  // a margin that is no number is no success: the comparison is false, and it is no tie
-  return margin === base ? 0.5 : Number(margin > base);
+  if (isBelow(base, margin)) return 1;
+  // beside what is no number there is no success, and no tie
+  return isBelow(margin, base) || Number.isNaN(margin - base) ? 0 : 0.5;
 }
 
 function average(values: readonly number[]): number {
@@ -187,7 +189,7 @@ function objectionToLoss(
   if (loss === null || baseLoss === null) return 'a held-out loss is not a number';
   const worseThan = (name: string, otherLoss: number, other: Peer) => {
     const allowance = Math.max(gate.marginNats, standardError(examples, other));
-    if (loss - otherLoss <= allowance) return null;
+    if (!isBelow(otherLoss + allowance, loss)) return null;
     return (
       `held-out loss ${nats(loss)} is worse than ${name} ${nats(otherLoss)} ` +
       `by more than ${nats(allowance)}`
@@ -206,7 +208,7 @@ function objectionToLoss(
 type Peer = (example: HoldoutMeasure) => number;
 
 function notBelow(loss: number, baseLoss: number): string | null {
-  if (loss < baseLoss) return null;
+  if (isBelow(loss, baseLoss)) return null;
   return `held-out loss ${nats(loss)} is not below the base model's ${nats(baseLoss)}`;
 }
 

@@ -2,6 +2,7 @@
 
 import { type AdamWState, clipGradient, newAdamW, stepAdamW } from './adamw.ts';
 import type { Batch } from './batch.ts';
+import { lowest } from './compare-losses.ts';
 import type { LossAndGradient } from './learner.ts';
 import type { Random } from './random.ts';
 import { learningRateAt } from './schedule.ts';
@@ -46,7 +47,7 @@ export interface StepReport {
 
 /** What the loop found. */
 export interface LoopResult {
-  /** The adapter with the lowest validation loss; the start counts as one. */
+  /** The adapter with the lowest validation loss, the earliest of equals; the start counts as one. */
   readonly theta: Float32Array;
   readonly losses: readonly number[];
   /** Validation loss at the start and after each epoch; empty without a validation part. */
@@ -179,10 +180,10 @@ async function validate<B extends Batch>(lesson: Lesson<B>, state: LoopState): P
     state.best = state.theta;
     return;
   }
-  if (loss < Math.min(...state.validationLosses)) state.best = state.theta.slice();
   state.validationLosses.push(loss);
+  if (epochsSinceBest(state) === 0) state.best = state.theta.slice();
 }
 
 function epochsSinceBest({ validationLosses }: LoopState): number {
-  return validationLosses.length - 1 - validationLosses.indexOf(Math.min(...validationLosses));
+  return validationLosses.length - 1 - lowest(validationLosses);
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isBelow } from '../../../src/training/core/compare-losses.ts';
 import { decideGate, type HoldoutMeasure } from '../../../src/training/core/gate.ts';
 
 const GATE = { marginNats: 0.01, minHoldout: 4 };
@@ -151,6 +152,29 @@ describe('decideGate', () => {
     expect(decideGate(slightlyWorse, dpo).passed).toBe(false);
   });
 
+  it('says the same of losses and margins that only the last digits of floats tell apart', () => {
+    const noise = [-1e-7, 0, 1e-7];
+    const verdicts = (one: { candidate: number; base: number; live?: number }) =>
+      noise.map((d) => {
+        const shifted = { ...one, candidate: one.candidate + d };
+        const preferences = [{ ...LIKED, sha256: 'p', candidate: 1 + d }];
+        const probe = { tokens: 10, candidate: 35 + 10 * d, base: 30 };
+        const measured = { ...repeated(5, shifted), preferences, probe };
+        const gate = { ...GATE, probeMarginNats: 0.5 };
+        const { passed, preferenceAccuracy, reason } = decideGate(measured, gate);
+        return [passed, preferenceAccuracy, reason];
+      });
+    for (const one of [
+      { candidate: 3, base: 3 },
+      { candidate: 2.9999, base: 3 },
+      { candidate: 2.01, base: 3, live: 2 },
+    ]) {
+      const [first, ...others] = verdicts(one);
+      expect(others).toEqual([first, first]);
+    }
+    expect(verdicts({ candidate: 2.9999, base: 3 })[0]?.slice(0, 2)).toEqual([true, 0.5]);
+  });
+
   const example = fc.record({
     sha256: fc.string(),
     tokens: fc.integer({ min: 1, max: 50 }),
@@ -169,8 +193,8 @@ describe('decideGate', () => {
         );
         const [l, b, p] = [Number(loss), Number(baseLoss), Number(previousLoss)];
         if (passed) expect(l).toBeLessThan(b);
-        if (l < b && l <= p + marginNats) expect(passed).toBe(true);
-        if (l >= b) expect(passed).toBe(false);
+        if (isBelow(l, b) && l <= p + marginNats) expect(passed).toBe(true);
+        if (!isBelow(l, b)) expect(passed).toBe(false);
       }),
     );
   });

@@ -89,6 +89,31 @@ describe('the training loop', () => {
     expect(((theta[0] ?? 0) - 0.3) ** 2).toBeCloseTo(best, 6);
   });
 
+  it('keeps the same epoch where the last digits of the validation losses are others', async () => {
+    const options = { patience: 99, epochs: 4 };
+    const measured = (losses: readonly number[]) => {
+      let epoch = 0;
+      const scorer: Pick<Learner, 'logProbs'> = {
+        logProbs: () => {
+          epoch += 1;
+          return Promise.resolve(Float32Array.of(-(losses[epoch - 1] ?? 0)));
+        },
+      };
+      const judge = { scorer, asPublished: (theta: Float32Array) => theta };
+      const parts = { train: examplesOf([10, 10]), validation: examplesOf([10]) };
+      return train(writingLesson(bowl(), parts, OPTIONS.batchSize, judge), {
+        ...{ ...OPTIONS, ...options, theta: Float32Array.of(0) },
+        random: seededRandom('0123456789abcdef0123456789abcdef'),
+      });
+    };
+    const here = await measured([0.9, 0.5, 0.6, 0.5, 0.7]);
+    const there = await measured([0.9, 0.5000001, 0.6, 0.4999999, 0.7]);
+    const lower = await measured([0.9, 0.5, 0.6, 0.4999, 0.7]);
+    expect(there.validationLosses).not.toEqual(here.validationLosses);
+    expect(there.theta).toEqual(here.theta);
+    expect(lower.theta).not.toEqual(here.theta);
+  });
+
   it('keeps the start when nothing it learns helps on the validation part', async () => {
     const { theta } = await run(bowl(), { train: [10, 10], validation: [-10] });
     expect(theta[0]).toBe(0);
