@@ -1,6 +1,7 @@
 // Changes per second through the API, by users who push at once, against plain INSERTs of the same rows: in turns on one
 // PostgreSQL that keeps what it has committed. What either side sends is written out before its clock starts.
 
+import { availableParallelism } from 'node:os';
 import pg from 'pg';
 import { issueToken } from '../../src/auth/tokens.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -18,6 +19,12 @@ const BATCHES = 40;
 const WARM_UP = 2;
 const TURNS = 7;
 
+/** A server that takes pushes. */
+interface Node {
+  readonly server: AttuneProcess;
+  readonly url: string;
+}
+
 /** How fast changes were taken: the medians of the turns. */
 interface Ingest {
   readonly perS: number;
@@ -32,34 +39,35 @@ interface Ingest {
 /** Both on one database, turn by turn. */
 export async function postgresFigures(folder: string, servers: Servers): Promise<Figure[]> {
   const databaseUrl = await servers.newDatabase();
-  const api = await apiSide(
-    folder,
-    { DATABASE_URL: databaseUrl, REDIS_URL: servers.redisUrl },
-    mail,
-  );
-  const inserts = await insertSide(databaseUrl);
+  const env = { DATABASE_URL: databaseUrl, REDIS_URL: servers.redisUrl };
+  // PostgreSQL and plain INSERTs have every core, and so has a deployment: a node takes one
+  const nodes = await startNodes(folder, env, availableParallelism());
+  const sides = {
+    all: await apiSide(nodes, folder, { content: mail, users: 'all' }),
+    one: await apiSide(nodes.slice(0, 1), folder, { content: mail, users: 'one' }),
+    inserts: await insertSide(databaseUrl),
+  };
   const databaseMs = await databaseClock(databaseUrl);
-  const turns: { api: Turn; inserts: Turn }[] = [];
+  const turns: Record<keyof typeof sides, Turn>[] = [];
   try {
     for (let turn = 0; turn < WARM_UP + TURNS; turn += 1)
       turns.push({
-        api: await timeTurn(api, turn, databaseMs),
-        inserts: await timeTurn(inserts, turn, databaseMs),
+        all: await timeTurn(sides.all, turn, databaseMs),
+        inserts: await timeTurn(sides.inserts, turn, databaseMs),
+        one: await timeTurn(sides.one, turn, databaseMs),
       });
   } finally {
-    await Promise.all([api.close(), inserts.close()]);
+    await Promise.all([sides.all.close(), sides.one.close(), sides.inserts.close()]);
+    await stopNodes(nodes);
   }
-  const ours = summary(turns.map((turn) => turn.api));
+  const ours = summary(turns.map((turn) => turn.all));
+  const single = summary(turns.map((turn) => turn.one));
   const theirs = summary(turns.map((turn) => turn.inserts));
-  const ratio = ours.perS / theirs.perS;
+  const how = `changes through the API, ${USERS} users, ${BATCH} at once`;
   return [
-    figure('ingest_vs_pg', ratio, 'at least 0.5', 'the next by the one after it'),
-    figure(
-      'ingest_per_s',
-      ours.perS,
-      '',
-      `changes through the API, ${USERS} users, ${BATCH} at once`,
-    ),
+    figure('ingest_vs_pg', ours.perS / theirs.perS, 'at least 0.5', 'the next by pg_per_s'),
+    figure('ingest_per_s', ours.perS, '', `${how}, ${nodes.length} nodes`),
+    figure('ingest_one_node_per_s', single.perS, '', `${how}, one node`),
     figure('pg_per_s', theirs.perS, '', 'the same rows by plain INSERTs'),
     figure('ingest_p99_ms', ours.p99Ms, '', 'of a push'),
     figure('ingest_server_us', ours.serverUs, '', 'processor time of a change in the server'),
@@ -73,13 +81,15 @@ export async function postgresFigures(folder: string, servers: Servers): Promise
 /** The API alone on the built-in database. */
 export async function pgliteFigures(folder: string): Promise<Figure[]> {
   // a run would begin here and take the processor
-  const api = await apiSide(folder, {}, contact);
+  const nodes = await startNodes(folder, {}, 1);
+  const api = await apiSide(nodes, folder, { content: contact, users: 'user' });
   const turns: Turn[] = [];
   try {
     for (let turn = 0; turn < WARM_UP + TURNS; turn += 1)
       turns.push(await timeTurn(api, turn, () => Promise.resolve(0)));
   } finally {
     await api.close();
+    await stopNodes(nodes);
   }
   const { perS, p99Ms, serverUs } = summary(turns);
   return [
@@ -98,21 +108,39 @@ const PUSH = `mutation ($input: PushChangesInput!) { pushChanges(input: $input) 
   ... on PushGap { expectedMutationId } } }`;
 const REGISTER = `mutation ($input: RegisterDeviceInput!) { registerDevice(input: $input) { lastMutationId } }`;
 
-/** A server that is started for it. */
-async function apiSide(
+/** Servers that share what is there; without a database to share, one that has its own. */
+async function startNodes(
   dataDir: string,
   env: Readonly<Record<string, string>>,
-  content: Content,
-): Promise<Side> {
+  count: number,
+): Promise<readonly Node[]> {
   const role = 'DATABASE_URL' in env ? 'serve' : 'all';
   const flags = ['--port', '0', '--data', dataDir, '--model', 'tiny', '--modes', 'subject'];
   // as in the image, with no flags of Node
   const given = { ...env, NODE_ENV: 'production' };
-  const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], given, []);
-  const url = await server.printed(/running at (\S+)/);
+  const nodes: Node[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const server = new AttuneProcess([role, ...flags, '--log-level', 'error'], given, []);
+    nodes.push({ server, url: await server.printed(/running at (\S+)/) });
+  }
+  return nodes;
+}
+
+async function stopNodes(nodes: readonly Node[]): Promise<void> {
+  for (const { server } of nodes) server.kill('SIGTERM');
+  await Promise.all(nodes.map(({ server }) => server.exit()));
+}
+
+/** Phones of users of their own, each at one of the servers. */
+async function apiSide(
+  nodes: readonly Node[],
+  dataDir: string,
+  { content, users }: { content: Content; users: string },
+): Promise<Side> {
   const phones = await Promise.all(
     Array.from({ length: USERS }, async (_, i) => {
-      const token = await issueToken(dataDir, `user-${i}`, systemClock);
+      const token = await issueToken(dataDir, `${users}-${i}`, systemClock);
+      const { url } = must(nodes[i % nodes.length], 'there are servers');
       const phone = await openConnection({ url, token });
       const input = { deviceId: 'phone', name: 'Phone', platform: 'bench' };
       await phone.ask(JSON.stringify({ query: REGISTER, variables: { input } }));
@@ -135,11 +163,13 @@ async function apiSide(
         if (!isWhole || answer.includes('REJECTED')) throw new Error(answer.slice(0, 500));
       };
     },
-    serverMs: () => processorMs(server.pid),
-    close: async () => {
+    serverMs: async () => {
+      const each = await Promise.all(nodes.map(({ server }) => processorMs(server.pid)));
+      return each.reduce((sum, ms) => sum + ms, 0);
+    },
+    close: () => {
       for (const phone of phones) phone.close();
-      server.kill('SIGTERM');
-      await server.exit();
+      return Promise.resolve();
     },
   };
 }
