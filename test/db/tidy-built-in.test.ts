@@ -2,13 +2,16 @@ import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { tidyBuiltIn } from '../../src/db/tidy-built-in.ts';
+import { copyDatabase } from '../support/servers/databases.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { loadShippedModes, newTestUser } from '../support/test-user.ts';
 
 const folder = useTemporaryFolder();
 
 it('lets the built-in database know how many records a user has, so that it finds one by its name', async () => {
-  const database = await openDatabase({ dataDir: folder() });
+  const dataDir = folder('data');
+  await copyDatabase(dataDir);
+  const database = await openDatabase({ dataDir });
   try {
     const user = await newTestUser(database.kysely, await loadShippedModes());
     const mails = Array.from({ length: 1_000 }, (_, i) => ({

@@ -97,7 +97,7 @@ describe.runIf(realBase !== null)('on the default base', () => {
   test('rewritten mails are those without guesses', async () => {
     const base = must(realBase, 'the default base');
     const tokenizer = await loadTokenizer(base);
-    const requests = mailBodies(8).map((body) => {
+    const requests = mailBodies(4).map((body) => {
       const content = `Rewrite this mail so that it is friendlier.\n\n${body}`;
       const promptIds = tokenizer.encodeChat([{ role: 'user', content }], {
         addGenerationPrompt: true,
