@@ -1,33 +1,28 @@
 // Uploads in a bucket, behind the folders of several servers: whichever of them gets a device's next bytes finds those before.
-// An object has everything up to its length, sealed; it is named by that length, so that the longest one is the newest,
-// and bytes that two servers took at once do no harm: they are the same.
+// An object is a piece, as it lies sealed in the folder, or what the upload is to be. Pieces that two servers took at once do no
+// harm: what they have in common is the same.
 
 import { randomUUID } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Blobs } from '../blobs/blobs.ts';
 import { writeFileAtomically } from '../lib/atomic-file.ts';
-import type { Json } from '../lib/canonical-json.ts';
+import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { UnsealError } from '../sealing/seal.ts';
 import type { Vault } from '../sealing/vault.ts';
 import { folderOfUser } from './store.ts';
-import { readUploadFile, writeUploadFile } from './upload-file.ts';
+import { type Piece, pieceOf, type UploadPieces } from './upload-pieces.ts';
 
-/** Where an upload is: in the bucket by user and id, here in two files. */
+/** Where an upload is: in the bucket by user and id, here in a file and a folder. */
 export interface UploadPlace {
   readonly userId: string;
   readonly id: string;
-  readonly path: string;
+  readonly planPath: string;
+  readonly pieces: UploadPieces;
 }
 
-/** What is kept of an upload, as it lies in its two files. */
-interface State {
-  readonly plan: string;
-  /** base64 */
-  readonly bytes: string;
-}
-
-/** A published upload has no bytes any more; its name sorts behind all lengths. */
-const PUBLISHED = 'published';
+/** The objects with what it is to be: a published upload has no bytes any more. */
+type PlanName = 'plan' | 'published';
 
 export class UploadMirror {
   readonly #blobs: Blobs;
@@ -40,45 +35,53 @@ export class UploadMirror {
     this.#scratch = scratch;
   }
 
-  /** Brings what other servers have of the upload into the files, unless as much is there. */
+  /** Brings what other servers have of the upload and is not here. */
   async bring(place: UploadPlace, has: { readonly bytes: number | null }): Promise<void> {
-    const newest = (await this.#blobs.list(prefixOf(place))).at(-1);
-    if (newest === undefined) return;
-    const isPublished = basename(newest) === PUBLISHED;
-    if (!isPublished && has.bytes !== null && Number(basename(newest)) <= has.bytes) return;
-    const state = await this.#fetch(place, newest);
-    // removed meanwhile
-    if (state === null) return;
-    if (isPublished) await rm(place.path, { force: true });
-    else
-      await writeUploadFile(
-        place.path,
-        await this.#vault.keysOf(place.userId),
-        Buffer.from(state.bytes, 'base64'),
-      );
-    await writeFileAtomically(`${place.path}.json`, state.plan);
+    const { pieces, planPath } = place;
+    const names = await this.#namesOf(place);
+    if (names.includes('published')) {
+      await pieces.remove();
+      return this.#bringPlan(place, 'published');
+    }
+    const here = (await readdir(pieces.dir).catch(nullIfMissing)) ?? [];
+    const isMissing = (piece: Piece) =>
+      piece.end > (has.bytes ?? 0) && !here.includes(piece.name) && pieces.opens(piece);
+    for (const { name } of piecesIn(names).filter(isMissing)) {
+      await mkdir(pieces.dir, { recursive: true });
+      // put together with the next one meanwhile, or removed
+      if (!(await this.#blobs.fetch(prefixOf(place) + name, join(pieces.dir, name))))
+        return this.bring(place, has);
+    }
+    const plan = await readFile(planPath).catch(nullIfMissing);
+    if (plan === null && names.includes('plan')) await this.#bringPlan(place, 'plan');
   }
 
-  /** Hands on what the files have; `isPublished`: the plan alone. */
+  /** Hands on what is here and not in the bucket; `isPublished`: the plan alone. */
   async send(place: UploadPlace, { isPublished }: { isPublished: boolean }): Promise<void> {
-    const before = await this.#blobs.list(prefixOf(place));
-    const plan = await readFile(`${place.path}.json`, 'utf8');
-    const keys = await this.#vault.keysOf(place.userId);
-    const bytes = isPublished ? Buffer.of() : await readUploadFile(place.path, keys);
-    const name = isPublished ? PUBLISHED : String(bytes.length).padStart(12, '0');
-    const state = { plan, bytes: bytes.toString('base64') };
-    const file = join(this.#scratch, `${randomUUID()}.sending`);
-    try {
-      await writeFileAtomically(file, keys.seal(sealOf(place), state as unknown as Json));
-      await this.#blobs.put(prefixOf(place) + name, file);
-    } finally {
-      await rm(file, { force: true });
+    const before = await this.#namesOf(place);
+    if (isPublished) {
+      await this.#sendPlan(place, 'published');
+      return this.#removeOf(
+        place,
+        before.filter((name) => name !== 'published'),
+      );
     }
-    for (const old of before) if (basename(old) < name) await this.#blobs.remove(old);
+    const { dir } = place.pieces;
+    const here = await place.pieces.list();
+    for (const { name } of here)
+      if (!before.includes(name)) await this.#blobs.put(prefixOf(place) + name, join(dir, name));
+    if (!before.includes('plan')) await this.#sendPlan(place, 'plan');
+    const isInAnother = ({ name, start, end }: Piece) =>
+      here.some((one) => one.name !== name && one.start <= start && end <= one.end);
+    const outgrown = piecesIn(before).filter(isInAnother);
+    await this.#removeOf(
+      place,
+      outgrown.map(({ name }) => name),
+    );
   }
 
   async remove(place: Pick<UploadPlace, 'userId' | 'id'>): Promise<void> {
-    for (const name of await this.#blobs.list(prefixOf(place))) await this.#blobs.remove(name);
+    await this.#removeOf(place, await this.#namesOf(place));
   }
 
   async removeAll(userId: string): Promise<void> {
@@ -86,16 +89,49 @@ export class UploadMirror {
     for (const name of await this.#blobs.list(all)) await this.#blobs.remove(name);
   }
 
-  async #fetch(place: UploadPlace, name: string): Promise<State | null> {
-    const file = join(this.#scratch, `${randomUUID()}.coming`);
+  async #namesOf(place: Pick<UploadPlace, 'userId' | 'id'>): Promise<readonly string[]> {
+    return (await this.#blobs.list(prefixOf(place))).map((name) => basename(name));
+  }
+
+  async #removeOf(
+    place: Pick<UploadPlace, 'userId' | 'id'>,
+    names: readonly string[],
+  ): Promise<void> {
+    for (const name of names) await this.#blobs.remove(prefixOf(place) + name);
+  }
+
+  async #sendPlan(place: UploadPlace, name: PlanName): Promise<void> {
+    const keys = await this.#vault.keysOf(place.userId);
+    const plan = await readFile(place.planPath, 'utf8');
+    const file = join(this.#scratch, `${randomUUID()}.sending`);
     try {
-      if (!(await this.#blobs.fetch(name, file))) return null;
-      const keys = await this.#vault.keysOf(place.userId);
-      return keys.open(sealOf(place), await readFile(file)) as unknown as State;
+      await writeFileAtomically(file, keys.seal(sealOf(place), { plan }));
+      await this.#blobs.put(prefixOf(place) + name, file);
     } finally {
       await rm(file, { force: true });
     }
   }
+
+  async #bringPlan(place: UploadPlace, name: PlanName): Promise<void> {
+    const file = join(this.#scratch, `${randomUUID()}.coming`);
+    try {
+      // false: removed meanwhile
+      if (!(await this.#blobs.fetch(prefixOf(place) + name, file))) return;
+      const keys = await this.#vault.keysOf(place.userId);
+      const { plan } = keys.open(sealOf(place), await readFile(file)) as { readonly plan: string };
+      await writeFileAtomically(place.planPath, plan);
+    } catch (error) {
+      if (!(error instanceof UnsealError)) throw error;
+      // its key is gone, as its pieces' is: the device begins again
+      await this.#removeOf(place, [name]);
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+}
+
+function piecesIn(names: readonly string[]): readonly Piece[] {
+  return names.flatMap((name) => pieceOf(name) ?? []);
 }
 
 function prefixOf({ userId, id }: Pick<UploadPlace, 'userId' | 'id'>): string {

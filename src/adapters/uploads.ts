@@ -1,4 +1,4 @@
-// Adapters on their way from devices: a file per upload, which grows until it is whole. Its id follows from what is
+// Adapters on their way from devices: a file with what each is to be, and a folder of the pieces that have come. Its id follows from what is
 // uploaded, so that a device that begins again, or has forgotten that it began, finds what is there. Who may read or write
 // an upload is its user alone: the files of a user lie in a folder of that user's, sealed, for at most a day.
 
@@ -9,16 +9,16 @@ import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { sha256 } from '../lib/sha256.ts';
-import { nullIfUnread } from '../sealing/private-folder.ts';
 import type { Vault } from '../sealing/vault.ts';
-import { readUploadFile, sizeOfUploadFile, writeUploadFile } from './upload-file.ts';
-import type { UploadMirror } from './upload-mirror.ts';
+import type { UploadMirror, UploadPlace } from './upload-mirror.ts';
+import { UploadPieces } from './upload-pieces.ts';
 
 /** Nobody goes on after this long; the device begins again. */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000;
 /** More at a time is no device of ours: each is megabytes. */
 const MAX_UPLOADS = 8;
 const ID = /^[0-9a-f]{64}$/;
+const ID_LENGTH = 64;
 
 /** What is to be uploaded. */
 export interface UploadPlan {
@@ -73,8 +73,6 @@ export class Uploads {
     }
     const kept: Kept = { deviceId, mode, sizeBytes, sha256: plan.sha256, adapterId: null };
     await this.#write(userId, id, kept);
-    const keys = await this.#vault.keysOf(userId);
-    await writeUploadFile(this.#pathOf(userId, id), keys, Buffer.of());
     await this.share(userId, id);
     return { ...kept, id, receivedBytes: 0 };
   }
@@ -86,35 +84,37 @@ export class Uploads {
     if (this.#mirror === null || (here !== null && here.adapterId !== null)) return here;
     await mkdir(this.#folder(userId), { recursive: true });
     const has = { bytes: here?.receivedBytes ?? null };
-    await this.#mirror.bring({ userId, id, path: this.#pathOf(userId, id) }, has);
+    await this.#mirror.bring(await this.#placeOf(userId, id), has);
     return this.#findHere(userId, id);
   }
 
   /** Lets other servers have what is here. */
   async share(userId: string, id: string, isPublished = false): Promise<void> {
-    const place = { userId, id, path: this.#pathOf(userId, id) };
-    await this.#mirror?.send(place, { isPublished });
+    await this.#mirror?.send(await this.#placeOf(userId, id), { isPublished });
   }
 
   async #findHere(userId: string, id: string): Promise<Upload | null> {
-    const path = this.#pathOf(userId, id);
-    const kept = await readFile(`${path}.json`, 'utf8').catch(nullIfMissing);
+    const kept = await readFile(this.#planPathOf(userId, id), 'utf8').catch(nullIfMissing);
     if (kept === null) return null;
-    const size = await sizeOfUploadFile(path, await this.#vault.keysOf(userId));
-    return { ...(JSON.parse(kept) as Kept), id, receivedBytes: size ?? 0 };
+    const { pieces } = await this.#placeOf(userId, id);
+    return { ...(JSON.parse(kept) as Kept), id, receivedBytes: await pieces.size() };
   }
 
   /** Adds what a device has sent behind what is there. Two at once must not do so. */
   async append(userId: string, id: string, bytes: Uint8Array): Promise<void> {
-    const path = this.#pathOf(userId, id);
-    const keys = await this.#vault.keysOf(userId);
-    const before = await readUploadFile(path, keys).catch(nullIfUnread);
-    await writeUploadFile(path, keys, Buffer.concat([before ?? Buffer.of(), bytes]));
+    const { pieces } = await this.#placeOf(userId, id);
+    await pieces.append(bytes);
     await this.share(userId, id);
   }
 
-  #pathOf(userId: string, id: string): string {
-    return join(this.#folder(userId), id);
+  async #placeOf(userId: string, id: string): Promise<UploadPlace> {
+    const dir = join(this.#folder(userId), `${id}.pieces`);
+    const pieces = new UploadPieces(dir, await this.#vault.keysOf(userId));
+    return { userId, id, pieces, planPath: this.#planPathOf(userId, id) };
+  }
+
+  #planPathOf(userId: string, id: string): string {
+    return join(this.#folder(userId), `${id}.json`);
   }
 
   /** The bytes of an upload that is whole. Throws BAD_INPUT where it is not, or is another file than it was to be: then it
@@ -123,8 +123,8 @@ export class Uploads {
     const { id, receivedBytes, sizeBytes } = upload;
     if (receivedBytes < sizeBytes)
       throw sendAgain(`The upload has ${receivedBytes} of ${sizeBytes} bytes.`);
-    const keys = await this.#vault.keysOf(userId);
-    const bytes = await readUploadFile(this.#pathOf(userId, id), keys);
+    const { pieces } = await this.#placeOf(userId, id);
+    const bytes = await pieces.read();
     if (bytes.length === sizeBytes && sha256(bytes) === upload.sha256) return bytes;
     await this.remove(userId, id);
     throw sendAgain(`The upload is not the file ${upload.sha256}: begin again.`);
@@ -135,7 +135,7 @@ export class Uploads {
     const { id, receivedBytes: _, ...kept } = upload;
     await this.#write(userId, id, { ...kept, adapterId });
     await this.share(userId, id, true);
-    await rm(this.#pathOf(userId, id), { force: true });
+    await (await this.#placeOf(userId, id)).pieces.remove();
   }
 
   /** Removes what nobody goes on with, of all users: most who leave an upload behind never begin another. */
@@ -155,13 +155,14 @@ export class Uploads {
   }
 
   async remove(userId: string, id: string): Promise<void> {
-    await rm(`${this.#pathOf(userId, id)}.json`, { force: true });
-    await rm(this.#pathOf(userId, id), { force: true });
+    for (const name of await this.#namesOf(userId))
+      if (idOf(name) === id)
+        await rm(join(this.#folder(userId), name), { recursive: true, force: true });
     await this.#mirror?.remove({ userId, id });
   }
 
   async #write(userId: string, id: string, kept: Kept): Promise<void> {
-    await writeFileAtomically(`${this.#pathOf(userId, id)}.json`, JSON.stringify(kept));
+    await writeFileAtomically(this.#planPathOf(userId, id), JSON.stringify(kept));
   }
 
   #folder(userId: string): string {
@@ -170,19 +171,28 @@ export class Uploads {
 
   /** Removes what nobody goes on with; returns how many uploads are left. */
   async #clear(userId: string): Promise<number> {
-    const names = (await readdir(this.#folder(userId)).catch(nullIfMissing)) ?? [];
     let left = 0;
-    for (const id of new Set(names.map((name) => name.replace(/\.json$/, '')))) {
-      const path = this.#pathOf(userId, id);
-      const kept = await stat(`${path}.json`).catch(nullIfMissing);
+    const names = await this.#namesOf(userId);
+    for (const id of new Set(names.map(idOf))) {
       // bytes alone are about to get their plan, or their server died before it wrote it
-      const begun = kept ?? (await stat(path).catch(nullIfMissing));
+      const plan = names.find((name) => name === `${id}.json`);
+      const first = plan ?? names.find((name) => idOf(name) === id) ?? id;
+      const begun = await stat(join(this.#folder(userId), first)).catch(nullIfMissing);
       const isOld = begun !== null && this.#clock.now() - begun.mtimeMs > MAX_AGE_MS;
       if (isOld) await this.remove(userId, id);
       else if ((await this.#findHere(userId, id))?.adapterId === null) left += 1;
     }
     return left;
   }
+
+  async #namesOf(userId: string): Promise<readonly string[]> {
+    return (await readdir(this.#folder(userId)).catch(nullIfMissing)) ?? [];
+  }
+}
+
+/** Whose file or folder it is: every name begins with the id. */
+function idOf(name: string): string {
+  return name.slice(0, ID_LENGTH);
 }
 
 /** The error for an upload that is not there as it was sent. */

@@ -2,12 +2,13 @@
 
 import { beforeEach, expect, it } from 'vitest';
 import { UploadMirror } from '../../src/adapters/upload-mirror.ts';
+import { LEAST_PIECE_BYTES } from '../../src/adapters/upload-pieces.ts';
 import { Uploads } from '../../src/adapters/uploads.ts';
 import type { Blobs } from '../../src/blobs/blobs.ts';
 import { openBlobs } from '../../src/blobs/open-blobs.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
-import { folderVault } from '../../src/sealing/vault.ts';
+import { folderVault, type Vault } from '../../src/sealing/vault.ts';
 import { useS3Server } from '../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 import { STOPPED } from '../support/test-user.ts';
@@ -21,10 +22,11 @@ const PLAN = {
 
 const server = useS3Server();
 let blobs: Blobs;
+let vault: Vault;
 let one: Uploads;
 let two: Uploads;
 beforeEach(async () => {
-  const vault = folderVault(inFolder('keys'));
+  vault = folderVault(inFolder('keys'));
   await vault.create(ANN);
   blobs = must(await openBlobs(server().url), 'a bucket');
   const uploadsIn = (name: string) =>
@@ -56,11 +58,34 @@ it('goes on at whichever server the next bytes come to, and is published once fo
   expect([...server().objects.keys()].map((key) => key.split('/').at(-1))).toEqual(['published']);
 });
 
+it('is sent to the bucket piece by piece, each once', async () => {
+  const bytes = Buffer.alloc(6 * LEAST_PIECE_BYTES, 'numbers');
+  const plan = { ...PLAN, sizeBytes: bytes.length, sha256: sha256(bytes) };
+  const { id } = await one.begin(ANN, plan);
+  const requests = server().requests.length;
+  for (let i = 0; i < 6; i += 1) {
+    const uploads = i % 2 === 0 ? one : two;
+    const start = i * LEAST_PIECE_BYTES;
+    expect(await uploads.find(ANN, id)).toMatchObject({ receivedBytes: start });
+    await uploads.append(ANN, id, bytes.subarray(start, start + LEAST_PIECE_BYTES));
+  }
+  const asked = server().requests.slice(requests);
+  const count = (method: string) => asked.filter((request) => request.startsWith(method)).length;
+  expect(count('PUT')).toBe(6);
+  const { objects } = server();
+  const stored = [...objects.values()].reduce((sum, object) => sum + object.bytes.length, 0);
+  expect(stored).toBeLessThan(1.01 * bytes.length);
+  const whole = must(await one.find(ANN, id), 'the upload');
+  expect((await one.read(ANN, whole)).equals(bytes)).toBe(true);
+});
+
 it('lies in the bucket sealed, and goes with its user', async () => {
   const { id } = await one.begin(ANN, PLAN);
-  await receive(one, id, 0, CONTENT.length);
+  await receive(one, id, 0, 10);
+  await receive(one, id, 10, CONTENT.length);
   const objects = [...server().objects.values()].map(({ bytes }) => bytes);
-  expect(objects).toHaveLength(1);
+  // the bytes, and what they are to be
+  expect(objects).toHaveLength(2);
   for (const bytes of objects) {
     expect(bytes.includes(CONTENT)).toBe(false);
     expect(bytes.includes(CONTENT.toString('base64'))).toBe(false);
@@ -79,6 +104,39 @@ it('is harmed by nobody who took the same bytes at once', async () => {
   await two.share(ANN, id);
   const here = must(await two.find(ANN, id), 'the upload');
   expect(here.receivedBytes).toBe(12);
-  await receive(two, id, 12, CONTENT.length);
+  await alone('one').append(ANN, id, CONTENT.subarray(12, 14));
+  await receive(two, id, 12, 20);
+  await one.share(ANN, id);
+  await receive(one, id, 20, CONTENT.length);
   expect(await one.read(ANN, must(await one.find(ANN, id), 'the upload'))).toEqual(CONTENT);
+});
+
+it('puts pieces together that overlap', async () => {
+  const bytes = Buffer.from(Array.from({ length: LEAST_PIECE_BYTES + 300 }, (_, i) => i % 251));
+  const { id } = await one.begin(ANN, { ...PLAN, sizeBytes: bytes.length, sha256: sha256(bytes) });
+  await two.find(ANN, id);
+  await alone('one').append(ANN, id, bytes.subarray(0, LEAST_PIECE_BYTES));
+  await alone('one').append(ANN, id, bytes.subarray(LEAST_PIECE_BYTES, LEAST_PIECE_BYTES + 200));
+  await alone('two').append(ANN, id, bytes.subarray(0, LEAST_PIECE_BYTES + 100));
+  await one.share(ANN, id);
+  await two.share(ANN, id);
+  expect(await two.find(ANN, id)).toMatchObject({ receivedBytes: LEAST_PIECE_BYTES + 200 });
+  await two.append(ANN, id, bytes.subarray(LEAST_PIECE_BYTES + 200));
+  for (const uploads of [one, two]) {
+    const whole = must(await uploads.find(ANN, id), 'the upload');
+    expect((await uploads.read(ANN, whole)).equals(bytes)).toBe(true);
+  }
+});
+
+it('begins again where the key is gone, at every server', async () => {
+  const { id } = await one.begin(ANN, PLAN);
+  await receive(one, id, 0, 10);
+  await vault.addGeneration(ANN, Date.now());
+  await vault.useNewest(ANN);
+  await vault.dropOldGenerations(ANN);
+  expect(await two.begin(ANN, PLAN)).toMatchObject({ id, receivedBytes: 0 });
+  await receive(two, id, 0, 5);
+  await receive(one, id, 5, CONTENT.length);
+  const whole = must(await two.find(ANN, id), 'the upload');
+  expect(await two.read(ANN, whole)).toEqual(CONTENT);
 });
