@@ -1,7 +1,7 @@
 // Takes training steps when it is told to, and answers with the milliseconds of each.
 
 import { openBase } from '../../src/model/base/base-package.ts';
-import { clipGradient, newAdamW, stepAdamW } from '../../src/training/core/adamw.ts';
+import { clipping, newAdamW, stepAdamW } from '../../src/training/core/adamw.ts';
 import { collate } from '../../src/training/core/batch.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
@@ -34,8 +34,8 @@ async function prepare({ baseDir, recipe, rows, threads }: StepRequest) {
   return async () => {
     const startedAt = performance.now();
     const { gradient } = await learner.step(collate(rows), theta);
-    clipGradient(gradient, recipe.clipNorm);
-    stepAdamW(theta, gradient, state, recipe);
+    const { scale } = clipping(gradient, recipe.clipNorm);
+    stepAdamW(theta, gradient, state, { ...recipe, gradientScale: scale });
     return performance.now() - startedAt;
   };
 }

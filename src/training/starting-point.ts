@@ -29,9 +29,9 @@ export async function openStart(job: TrainingJob, base: Base, random: Random): P
       adapter === null ? covered : coveringShape(config, covered, adapter.shape),
     recipe.lora,
   );
-  const fresh = freshLora(config, shape, random);
+  const fresh = () => freshLora(config, shape, random);
   const first = adapters.warm ?? adapters.shipped;
-  const theta = first === null ? fresh : laidOver(fresh, first, { config, shape });
+  const theta = first === null ? fresh() : laidOver(first, { config, shape }, fresh);
   return { shape, theta, reference: referenceOf() };
 
   function referenceOf(): Float32Array {

@@ -189,6 +189,10 @@ export function flattenLora(
       'the shape has every layer of the adapter',
     );
     flat.set(a, place.aOffset);
+    if (rank === shape.rank && rescale === 1) {
+      flat.set(b, place.bOffset);
+      continue;
+    }
     for (let row = 0; row < place.out; row += 1) {
       const values = b.subarray(row * rank, (row + 1) * rank).map((value) => value * rescale);
       flat.set(values, place.bOffset + row * shape.rank);

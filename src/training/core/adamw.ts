@@ -9,6 +9,8 @@ export interface AdamWState {
 export interface AdamWOptions {
   readonly learningRate: number;
   readonly weightDecay: number;
+  /** The gradient is multiplied by this first, and rounded to float32 (default 1). */
+  readonly gradientScale?: number;
 }
 
 // the values of the paper, which PyTorch and PEFT's examples keep too
@@ -32,12 +34,13 @@ export function stepAdamW(
   options: AdamWOptions,
 ): void {
   const { mean, square } = state;
+  const { gradientScale = 1 } = options;
   state.steps += 1;
   const keep = 1 - options.learningRate * options.weightDecay;
   const stepSize = options.learningRate / (1 - BETA1 ** state.steps);
   const squareScale = 1 / (1 - BETA2 ** state.steps);
   for (let i = 0; i < theta.length; i += 1) {
-    const g = gradient[i] as number;
+    const g = Math.fround(gradientScale * (gradient[i] as number));
     const m = BETA1 * (mean[i] as number) + (1 - BETA1) * g;
     const v = BETA2 * (square[i] as number) + (1 - BETA2) * g * g;
     mean[i] = m;
@@ -47,14 +50,13 @@ export function stepAdamW(
   }
 }
 
-/** Scales the gradient in place to at most `maxNorm` in Euclidean length; returns the length it had. */
-export function clipGradient(gradient: Float32Array, maxNorm: number): number {
+/** The Euclidean length of a gradient, and what it is multiplied by to be no longer than `maxNorm`. */
+export function clipping(
+  gradient: Float32Array,
+  maxNorm: number,
+): { readonly norm: number; readonly scale: number } {
   let sum = 0;
   for (let i = 0; i < gradient.length; i += 1) sum += (gradient[i] as number) ** 2;
   const norm = Math.sqrt(sum);
-  if (norm > maxNorm) {
-    const scale = maxNorm / norm;
-    for (let i = 0; i < gradient.length; i += 1) gradient[i] = (gradient[i] as number) * scale;
-  }
-  return norm;
+  return { norm, scale: norm > maxNorm ? maxNorm / norm : 1 };
 }

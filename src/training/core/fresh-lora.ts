@@ -20,19 +20,22 @@ export function freshLora(config: LlamaConfig, shape: LoraShape, random: Random)
   return theta;
 }
 
-/** The adapter in the shape. Where it has no numbers of its own, A is that of a fresh LoRA: with zeros in both A and B
- *  nothing could ever be learnt there. */
+/** The adapter in the shape. Where it has no numbers of its own, A is that of a fresh LoRA, which is made only then: with zeros in
+ *  both A and B nothing could ever be learnt there. */
 export function laidOver(
-  fresh: Float32Array,
   adapter: LoraAdapter,
-  { config, shape }: { readonly config: LlamaConfig; readonly shape: LoraShape },
+  place: { readonly config: LlamaConfig; readonly shape: LoraShape },
+  newLora: () => Float32Array,
 ): Float32Array {
+  const { config, shape } = place;
   const theta = flattenLora(config, adapter, shape);
   const places = new Set(adapter.tensors.map(({ layer, module }) => `${layer}.${module}`));
-  for (const { layer, module, in: K, aOffset } of loraPlaces(config, shape)) {
+  const gaps = loraPlaces(config, shape).flatMap(({ layer, module, in: K, aOffset }) => {
     const ownRanks = places.has(`${layer}.${module}`) ? adapter.shape.rank : 0;
-    const [from, to] = [aOffset + ownRanks * K, aOffset + shape.rank * K];
-    theta.set(fresh.subarray(from, to), from);
-  }
+    return ownRanks < shape.rank ? [[aOffset + ownRanks * K, aOffset + shape.rank * K]] : [];
+  });
+  if (gaps.length === 0) return theta;
+  const fresh = newLora();
+  for (const [from, to] of gaps) theta.set(fresh.subarray(from, to), from);
   return theta;
 }

@@ -1,6 +1,6 @@
 // The training loop: batches in, the best adapter seen out. It knows no graph, file or process, and runs anywhere.
 
-import { type AdamWState, clipGradient, newAdamW, stepAdamW } from './adamw.ts';
+import { type AdamWState, clipping, newAdamW, stepAdamW } from './adamw.ts';
 import type { Batch } from './batch.ts';
 import { lowest } from './compare-losses.ts';
 import type { LossAndGradient } from './learner.ts';
@@ -137,7 +137,7 @@ async function step<B extends Batch>(
 ): Promise<StepReport> {
   const { loss, gradient } = await lesson.step(batch, state.theta);
   state.losses.push(loss);
-  const norm = clipGradient(gradient, options.clipNorm);
+  const { norm, scale } = clipping(gradient, options.clipNorm);
   checkConvergence(state.losses, norm, lesson.leastFirstLoss);
   const totalSteps = lesson.epochSteps * options.epochs;
   const learningRate = learningRateAt(state.optimiser.steps, {
@@ -145,7 +145,10 @@ async function step<B extends Batch>(
     warmupShare: options.warmupShare,
     peak: options.learningRate,
   });
-  stepAdamW(state.theta, gradient, state.optimiser, { ...options, learningRate });
+  stepAdamW(state.theta, gradient, state.optimiser, {
+    ...{ learningRate, gradientScale: scale },
+    weightDecay: options.weightDecay,
+  });
   return {
     step: state.losses.length,
     totalSteps,

@@ -141,10 +141,10 @@ export async function trainOnDevice(
           random: randomOf('replay'),
         });
   const parts = tokeniseParts({ recipe, examples, preferences: [] }, tokenizer);
-  const fresh = freshLora(config, recipe.lora, randomOf('weights'));
+  const fresh = () => freshLora(config, recipe.lora, randomOf('weights'));
   const first = read(warmStart?.adapter ?? job.shipped);
   if (warmStart !== null) must(first, 'a warm start fits into the graphs');
-  const start = first === null ? fresh : laidOver(fresh, first, { config, shape: recipe.lora });
+  const start = first === null ? fresh() : laidOver(first, { config, shape: recipe.lora }, fresh);
   const given = warmStart === null ? 'shipped' : 'earlier';
   const kind = first === null ? 'fresh' : given;
   const onnx = openLearner(ort, job.base, { config, recipe, threads });
