@@ -93,13 +93,21 @@ describeWithDatabase('a run', (database) => {
     expect(trainings).toBe(1);
   });
 
-  test('fails at once with the reason when the data cannot be learnt', async () => {
+  test('fails at once with the reason when the data cannot be learnt, and keeps the live adapter', async () => {
     const reason = 'the loss is not a number';
-    const { run, lastRun } = await setUp({
-      train: () => Promise.reject(new UntrainableError(reason)),
+    let canLearn = true;
+    const { world, run, live, lastRun } = await setUp({
+      train: (job) =>
+        canLearn ? pretendToTrain(job) : Promise.reject(new UntrainableError(reason)),
     });
     await run();
+    const before = await live();
+    canLearn = false;
+    await world.user.push(sampleMail('one-more', 'one more'));
+    await run();
     expect(await lastRun()).toMatchObject({ status: 'FAILED', reason });
+    expect(await live()).toEqual(before);
+    expect(before).toMatchObject({ version: 1, status: 'LIVE' });
   });
 
   test('is tried again when the trainer dies, and fails after the last try', async () => {
