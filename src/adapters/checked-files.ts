@@ -4,13 +4,14 @@ import { nullIfMissing } from '../lib/null-if-missing.ts';
 /** Files whose last check is remembered, about 200 bytes each. */
 const MAX_REMEMBERED = 10_000;
 
-/** Files that were found to have a hash, by their time and size. */
+/** Files that were found to be what they are to be, by their time and size. `what` says what that is: a hash, and whatever else
+ *  the finding rests on. */
 export class CheckedFiles {
   readonly #whole = new Map<string, string>();
 
-  /** Whether the file has the hash, which `isIntact` is asked once for every time and size of it; null: there is no such file. */
-  async ask(path: string, hash: string, isIntact: () => Promise<boolean>): Promise<boolean | null> {
-    const state = await stateOf(path, hash);
+  /** Whether it is, which `isIntact` is asked once for every time and size of it; null: there is no such file. */
+  async ask(path: string, what: string, isIntact: () => Promise<boolean>): Promise<boolean | null> {
+    const state = await stateOf(path, what);
     if (state === null) return null;
     if (this.#whole.get(path) === state) return true;
     if (!(await isIntact())) return false;
@@ -18,9 +19,9 @@ export class CheckedFiles {
     return true;
   }
 
-  /** The file, as it is now, has been found to have the hash. */
-  async note(path: string, hash: string): Promise<void> {
-    const state = await stateOf(path, hash);
+  /** The file, as it is now, has been found to be so. */
+  async note(path: string, what: string): Promise<void> {
+    const state = await stateOf(path, what);
     if (state !== null) this.#remember(path, state);
   }
 
@@ -31,7 +32,7 @@ export class CheckedFiles {
   }
 }
 
-async function stateOf(path: string, hash: string): Promise<string | null> {
+async function stateOf(path: string, what: string): Promise<string | null> {
   const file = await stat(path).catch(nullIfMissing);
-  return file && `${hash} ${file.size} ${file.mtimeMs}`;
+  return file && `${what} ${file.size} ${file.mtimeMs}`;
 }

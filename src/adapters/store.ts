@@ -100,18 +100,19 @@ export async function openAdapterStore(
   const isIntact = async (name: AdapterName) =>
     (await hashOf(await folderOf(name), TENSORS_FILE)) === name.sha256;
   const checked = new CheckedFiles();
+  const isSame = async (name: AdapterName, file: NamedFile) => {
+    const folder = await folderOf(name);
+    const hash = () => hashOf(folder, file.name);
+    return checked.ask(...checkOf(folder, file), async () => (await hash()) === file.sha256);
+  };
   const remove = (name: AdapterName) => rm(pathOf(name), { recursive: true, force: true });
   return {
     pathOf,
     folderOf,
     isIntact,
     isServable: async (name) =>
-      (await checked.ask(join(pathOf(name), TENSORS_FILE), name.sha256, () => isIntact(name))) ===
-      true,
-    isWhole: async (name, file) => {
-      const isSame = async () => (await hashOf(await folderOf(name), file.name)) === file.sha256;
-      return (await checked.ask(join(pathOf(name), file.name), file.sha256, isSame)) !== false;
-    },
+      (await isSame(name, { name: TENSORS_FILE, sha256: name.sha256 })) === true,
+    isWhole: async (name, file) => (await isSame(name, file)) !== false,
     put: async (peftFolder, userId) => {
       const unfinished = join(root, `${UNFINISHED}${randomUUID()}`);
       try {
@@ -122,8 +123,7 @@ export async function openAdapterStore(
         await writePeftFolder(files, copy, write);
         const stored = await adopt(copy, target, name.sha256);
         // they have just been read back: the first device to ask for them need not wait until they are read again
-        for (const { name: file, sha256: hash } of stored.files)
-          await checked.note(join(target.dir, file), hash);
+        for (const file of stored.files) await checked.note(...checkOf(target, file));
         return stored;
       } catch (error) {
         await rm(unfinished, { recursive: true, force: true });
@@ -149,6 +149,15 @@ export async function openAdapterStore(
     },
     plainNames: async () => (await readdir(root)).filter((name) => SHA256.test(name)),
   };
+}
+
+type NamedFile = Pick<StoredFile, 'name' | 'sha256'>;
+
+/** Where a file is, and what it is to be. A check holds no longer than the keys that it was made with: a copy here that another
+ *  process's rotation of keys has passed by does not open any more. */
+function checkOf({ dir, seal }: PrivateFolder, file: NamedFile): [path: string, state: string] {
+  const generations = (seal?.keys ?? []).map(({ generation }) => generation);
+  return [join(dir, file.name), `${file.sha256} ${generations}`];
 }
 
 /** The folder of a name below the store's. */

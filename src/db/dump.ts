@@ -92,7 +92,12 @@ async function dumpTable(
 /** Puts rows back in the order in which they were dumped, all of them or none. Feeds begin anew: devices may have heard of what came
  *  after the dump, and events that come now would have the numbers of those. Throws when there are users already, and
  *  StartError on rows of an older or a newer Attune's tables. Returns how many there are. */
-export function restoreRows(db: Db, rows: AsyncIterable<DumpedRow>): Promise<number> {
+export function restoreRows(
+  db: Db,
+  rows: AsyncIterable<DumpedRow>,
+  /** Looks at what was put back; what it throws takes all of it back. */
+  check: (tx: Tx) => Promise<void>,
+): Promise<number> {
   return db.transaction().execute(async (tx) => {
     const user = await tx.selectFrom('users').select('id').limit(1).executeTakeFirst();
     if (user !== undefined) throw new Error('the database is not empty: it has users');
@@ -109,6 +114,7 @@ export function restoreRows(db: Db, rows: AsyncIterable<DumpedRow>): Promise<num
     await insert(tx, batch);
     for (const table of NUMBERED) await continueNumbers(tx, table);
     await sql`update users set feed_epoch = gen_random_uuid()::text`.execute(tx);
+    await check(tx);
     return count;
   });
 }

@@ -9,11 +9,14 @@ import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import type { AdapterName, AdapterStore } from '../adapters/store.ts';
-import type { Db } from '../db/database.ts';
+import type { Db, Tx } from '../db/database.ts';
 import { type DumpedRow, dumpRows, restoreRows } from '../db/dump.ts';
+import { vaultOf } from '../db/sealed-columns.ts';
+import { keysInUse } from '../db/sealed-generations.ts';
 import { eraseAgain } from '../erasure/erase-user.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { StartError } from '../lib/start-error.ts';
 
 const ROWS_FILE = 'rows.gz';
 const ADAPTERS_FOLDER = 'adapters';
@@ -50,12 +53,13 @@ export async function backUp({ db, store }: Deployment, folder: string): Promise
 }
 
 /** Reads a copy into an empty deployment with the keys of the one that it is of. Users who were erased since are erased
- *  again. Throws when it is not empty, and when an adapter is not what its name says. */
+ *  again. Throws when it is not empty, when a data key was destroyed since (then it stays empty), and when an adapter is not what
+ *  its name says. */
 export async function restore(
   { db, store, clock = systemClock }: Deployment & { readonly clock?: Clock },
   folder: string,
 ): Promise<Copied> {
-  const rows = await restoreRows(db, readRows(join(folder, ROWS_FILE)));
+  const rows = await restoreRows(db, readRows(join(folder, ROWS_FILE)), requireTheirKeys);
   const erased = await eraseAgain(db, new Date(clock.now()));
   let adapters = 0;
   for (const name of await publishedAdapters(db)) {
@@ -68,6 +72,21 @@ export async function restore(
     adapters += 1;
   }
   return { rows, adapters, erased, damaged: [] };
+}
+
+/** Throws StartError where a user has keys, and none of them opens what lies sealed. */
+async function requireTheirKeys(tx: Tx): Promise<void> {
+  const vault = vaultOf(tx);
+  const withKeys = new Set(await vault.userIds());
+  for (const { userId, generation } of await keysInUse(tx)) {
+    if (!withKeys.has(userId)) continue;
+    const { fileKeys } = await vault.keysOf(userId);
+    if (fileKeys.some((key) => key.generation === generation)) continue;
+    const remedy = 'Restore one that was made since, or bring back the keys folder of that time';
+    throw new StartError(
+      `Data key ${generation} of user ${userId}, which sealed this backup, was destroyed by a rotation. ${remedy}.`,
+    );
+  }
 }
 
 function copyOf(folder: string, { userId, sha256 }: AdapterName): string {

@@ -1,20 +1,10 @@
 // Where the users' wrapped data keys lie: a file per user in the keys folder, not in the database, so that a copy of the
 // database, made at any time, is worth nothing once the file is gone.
 
-import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { makeFileAtomically, sync } from '../lib/atomic-file.ts';
+import { createFileAtomically, leftoversOf, makeFileAtomically, sync } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
@@ -71,9 +61,10 @@ export function keyFiles(keysDir: string): KeyStore {
       const text = await readFile(pathOf(userId), 'utf8').catch(nullIfMissing);
       return text === null ? null : (JSON.parse(text) as KeyRing);
     },
-    create: (userId, ring) => create(pathOf(userId), ring),
-    replace: (userId, ring) =>
-      makeFileAtomically(pathOf(userId), (path) => writeFile(path, JSON.stringify(ring), OWN)),
+    create: async (userId, ring) => {
+      await createFileAtomically(pathOf(userId), JSON.stringify(ring), OWN);
+    },
+    replace: (userId, ring) => replace(pathOf(userId), ring),
     destroy: (userId) => destroy(pathOf(userId)),
     userIds: () => listIds(root),
     isEmpty: () => isEmpty(root),
@@ -91,37 +82,34 @@ export function keyFiles(keysDir: string): KeyStore {
 /** Nobody else's to read. */
 const OWN = { mode: 0o600 };
 
-async function create(path: string, ring: KeyRing): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporaryPath = `${path}.${randomUUID()}.tmp`;
-  await writeFile(temporaryPath, JSON.stringify(ring), OWN);
-  try {
-    await sync(temporaryPath);
-    await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-    await sync(dirname(path));
-  } finally {
-    await rm(temporaryPath);
-  }
+/** Whatever was left of it goes: the older keys are in there too. */
+async function replace(path: string, ring: KeyRing): Promise<void> {
+  await makeFileAtomically(path, (temporaryPath) =>
+    writeFile(temporaryPath, JSON.stringify(ring), OWN),
+  );
+  for (const left of await leftoversOf(path)) await rm(left, { force: true });
 }
 
 /** Overwritten first, as far as the file system lets one: copying ones and solid-state disks may keep old blocks. Under
- *  another name, so that nobody reads half of it; what a killed process has left under that name goes as well. */
+ *  another name, so that nobody reads half of it; what killed processes have left goes as well. */
 async function destroy(path: string): Promise<void> {
   const doomed = `${path}.doomed`;
   await rename(path, doomed).catch(nullIfMissing);
-  const file = await stat(doomed).catch(nullIfMissing);
+  for (const one of [doomed, ...(await leftoversOf(path))]) await overwrite(one);
+  await sync(dirname(path)).catch(nullIfMissing);
+}
+
+async function overwrite(path: string): Promise<void> {
+  const file = await stat(path).catch(nullIfMissing);
   if (file === null) return;
-  const handle = await open(doomed, 'r+');
+  const handle = await open(path, 'r+');
   try {
     await handle.write(randomBytes(file.size), 0, file.size, 0);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rm(doomed);
-  await sync(dirname(path));
+  await rm(path);
 }
 
 async function isEmpty(root: string): Promise<boolean> {

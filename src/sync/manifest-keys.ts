@@ -1,22 +1,31 @@
 // The keys that sign manifests, in a file of the keys folder: the first one signs, the others were it before and are
 // still shown, for manifests that are on their way. Read anew for each use, so a rotation needs no restart.
 
-import { createHash, createPrivateKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash, createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeFileAtomically } from '../lib/atomic-file.ts';
+import { createFileAtomically, leftoversOf, makeFileAtomically } from '../lib/atomic-file.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
+import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { type Envelope, PAYLOAD_TYPE, type PublicKey, signedBytes } from './protocol-manifest.ts';
 
 const KEY_FILE = 'manifest-keys.json';
+const LOCK_FILE = 'manifest-keys.lock';
+/** Nobody else's to read. */
+const OWN = { mode: 0o600 };
 
-/** The one in use and two before it. */
-const MAX_KEYS = 3;
+/** The one in use and two before it stay in any case. */
+const LEAST_KEYS = 3;
+/** A manifest that a key signed may be on its way for so long (SIGN-4). */
+const SHOWN_MS = 24 * 60 * 60 * 1000;
 
 /** A key as it is kept. */
 export interface PrivateKey extends PublicKey {
   readonly d: string;
+  /** When it signed for the last time, milliseconds since the Unix epoch; absent: it signs, or is from before this was noted. */
+  readonly retiredAt?: number;
 }
 
 /** Signs with the newest key and shows all public ones. */
@@ -32,28 +41,43 @@ export async function openManifestKeys(keysDir: string): Promise<ManifestKeys> {
   return {
     sign: async (statement, payloadType = PAYLOAD_TYPE) =>
       signStatement(must((await readKeys(keysDir))[0], 'a key'), statement, payloadType),
-    publicKeys: async () => (await readKeys(keysDir)).map(({ d: _private, ...key }) => key),
+    publicKeys: async () =>
+      (await readKeys(keysDir)).map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid })),
   };
 }
 
-/** Signs with a new key from now on; returns its id. */
-export async function rotateManifestKeys(keysDir: string): Promise<string> {
-  const key = makeManifestKey();
-  const keys = [key, ...(await readKeys(keysDir))].slice(0, MAX_KEYS);
-  await makeFileAtomically(join(keysDir, KEY_FILE), (temporaryPath) =>
-    writeFile(temporaryPath, JSON.stringify(keys), { mode: 0o600 }),
-  );
-  return key.kid;
+/** Signs with a new key from now on; returns its id. Of two at once the second waits for the first. */
+export async function rotateManifestKeys(
+  keysDir: string,
+  clock: Clock = systemClock,
+): Promise<string> {
+  const lock = await waitForFileLock(join(keysDir, LOCK_FILE), systemClock);
+  try {
+    const [current, ...older] = await readKeys(keysDir);
+    const now = clock.now();
+    const key = makeManifestKey();
+    const keys = [key, { ...must(current, 'a key'), retiredAt: now }, ...older].filter(
+      ({ retiredAt = 0 }, i) => i < LEAST_KEYS || retiredAt > now - SHOWN_MS,
+    );
+    const path = join(keysDir, KEY_FILE);
+    await makeFileAtomically(path, (temporaryPath) =>
+      writeFile(temporaryPath, JSON.stringify(keys), OWN),
+    );
+    for (const left of await leftoversOf(path)) await rm(left, { force: true });
+    return key.kid;
+  } finally {
+    await lock.release();
+  }
 }
 
 /** The statement in an envelope with the key's signature. */
 export function signStatement(
-  { kid: keyid, ...jwk }: PrivateKey,
+  { kid: keyid, kty, crv, x, d }: PrivateKey,
   statement: object,
   payloadType: string = PAYLOAD_TYPE,
 ): Envelope {
   const payload = Buffer.from(JSON.stringify(statement));
-  const key = createPrivateKey({ key: { ...jwk }, format: 'jwk' });
+  const key = createPrivateKey({ key: { kty, crv, x, d }, format: 'jwk' });
   const sig = sign(null, signedBytes(payloadType, payload), key).toString('base64');
   return {
     payloadType,
@@ -66,27 +90,13 @@ async function readKeys(keysDir: string): Promise<readonly PrivateKey[]> {
   const path = join(keysDir, KEY_FILE);
   const text = await readFile(path, 'utf8').catch(nullIfMissing);
   if (text === null) {
-    await makeFirstKey(keysDir, path);
+    await createFileAtomically(path, JSON.stringify([makeManifestKey()]), OWN);
     return readKeys(keysDir);
   }
   try {
     return JSON.parse(text) as PrivateKey[];
   } catch (cause) {
     throw new Error(`${path} is damaged; remove it to get a new key`, { cause });
-  }
-}
-
-/** Of two processes that are both the first, the second keeps what the first one made. */
-async function makeFirstKey(keysDir: string, path: string): Promise<void> {
-  await mkdir(keysDir, { recursive: true });
-  const temporaryPath = `${path}.${randomUUID()}.tmp`;
-  await writeFile(temporaryPath, JSON.stringify([makeManifestKey()]), { mode: 0o600 });
-  try {
-    await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await rm(temporaryPath);
   }
 }
 

@@ -6,7 +6,7 @@ import type { AdapterName, AdapterStore } from '../../src/adapters/store.ts';
 import { must } from '../../src/lib/errors.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { readFileIn } from '../../src/sealing/private-folder.ts';
-import { folderVault } from '../../src/sealing/vault.ts';
+import { folderVault, type Vault } from '../../src/sealing/vault.ts';
 import { useS3Server } from '../support/servers/s3-server.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
 
@@ -17,10 +17,12 @@ const ANN = '00000000-0000-4000-8000-00000000000a';
 const server = useS3Server();
 
 describe('a store in front of a bucket', () => {
+  const tensors = { name: TENSORS, sha256: sha256('tensors'), sizeBytes: 7 };
+  let vault: Vault;
   let stores: AdapterStore[];
   let name: AdapterName;
   beforeEach(async () => {
-    const vault = folderVault(inFolder('keys'));
+    vault = folderVault(inFolder('keys'));
     await vault.create(ANN);
     const opened = await Promise.all(
       ['one', 'two'].map((folder) =>
@@ -59,6 +61,19 @@ describe('a store in front of a bucket', () => {
     await harm(tensorsIn(first()));
     expect(await first().isServable(name)).toBe(true);
     expect(await textIn(first())).toBe('tensors');
+  });
+
+  it('fetches again what it had checked, when the keys were changed by another process', async () => {
+    expect(await second().isServable(name)).toBe(true);
+    expect(await second().isWhole(name, tensors)).toBe(true);
+    await vault.addGeneration(ANN, Date.now() + 1);
+    await vault.useNewest(ANN);
+    await first().reseal(name);
+    expect(await second().isServable(name)).toBe(true);
+    await vault.dropOldGenerations(ANN);
+    expect(await second().isServable(name)).toBe(true);
+    expect(await textIn(second())).toBe('tensors');
+    expect(await second().isWhole(name, tensors)).toBe(true);
   });
 
   it('serves nothing that is damaged in both places, and keeps no copy of it', async () => {

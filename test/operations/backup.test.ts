@@ -144,4 +144,26 @@ describeEachDatabase('a backup', (database) => {
       damaged: [adapter.sha256],
     });
   });
+
+  it('is refused when keys that sealed it were destroyed by a rotation, and nothing is put back', async () => {
+    const db = database().kysely;
+    const backup = join(folder, 'before-rotation');
+    await backUp({ db, store }, backup);
+    const vault = vaultOf(db);
+    const userIds = await vault.userIds();
+    const dataDir = await newDataFolder();
+    const other = await openDatabase({ dataDir, vault });
+    const target = { db: other.kysely, store: await openAdapterStore(dataDir, vault) };
+    for (const userId of userIds) {
+      await vault.addGeneration(userId, Date.now() + 60_000);
+      await vault.useNewest(userId);
+      await vault.dropOldGenerations(userId);
+    }
+    await expect(restore(target, backup)).rejects.toThrow(
+      /^Data key 1 of user .* was destroyed by a rotation/,
+    );
+    expect(await other.kysely.selectFrom('users').selectAll().execute()).toEqual([]);
+    await other.close();
+    await rm(dataDir, { recursive: true });
+  });
 });

@@ -1,13 +1,16 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { publishAdapter } from '../../src/adapters/publish.ts';
 import { type AdapterStore, openAdapterStore } from '../../src/adapters/store.ts';
 import type { Database } from '../../src/db/database.ts';
 import { SEALED_TABLES, vaultOf } from '../../src/db/sealed-columns.ts';
+import { TENSORS_FILE } from '../../src/model/lora/lora-wire.ts';
 import { rotateDataKeys } from '../../src/operations/rotate-keys.ts';
+import { type OpenFile, openFileIn } from '../../src/sealing/private-folder.ts';
 import { folderVault, KEY_MEMORY_MS, type Vault } from '../../src/sealing/vault.ts';
 import { candidateOf } from '../adapters/fixture.ts';
 import { instantClock } from '../support/clocks/instant-clock.ts';
@@ -95,6 +98,41 @@ describeEachDatabase('rotating data keys', (database) => {
     const texts = JSON.parse(before).flat() as { data?: unknown }[];
     expect(await world.dump()).toContain(JSON.stringify(texts[0]?.data));
     expect(await readdir(keysDir)).not.toContain('data-key-rotation.json');
+  });
+
+  it('is refused while another one goes on, which would seal with keys that not all know yet', async () => {
+    const vault = vaultOf(world.db);
+    const deps = { db: world.db, store, vault, keysDir: folder, clock: instantClock() };
+    const second: string[] = [];
+    const first: Vault = {
+      ...vault,
+      useNewest: async (user) => {
+        await rotateDataKeys(deps).catch((error: unknown) => second.push(String(error)));
+        return vault.useNewest(user);
+      },
+    };
+    await rotateDataKeys({ ...deps, vault: first });
+    expect(second.length).toBeGreaterThan(0);
+    for (const error of second) expect(error).toContain('Another rotation');
+    await rotateDataKeys(deps);
+  });
+
+  it('lets a download that broke off before it go on where it was', async () => {
+    const { id: userId } = world.user;
+    const vault = vaultOf(world.db);
+    const name = await adapter();
+    const read = (file: OpenFile, start: number, end: number) => text(file.read({ start, end }));
+    const before = await openFileIn(await store.folderOf(name), TENSORS_FILE);
+    const head = await read(before, 0, 4);
+    await vault.addGeneration(userId, Date.now() + 60_000);
+    await vault.useNewest(userId);
+    await store.reseal(name);
+    await vault.dropOldGenerations(userId);
+    const after = await openFileIn(await store.folderOf(name), TENSORS_FILE);
+    expect(head + (await read(after, 4, after.plainBytes))).toBe('the tensors');
+    // and one that goes on all the while
+    expect(head + (await read(before, 4, before.plainBytes))).toBe('the tensors');
+    for (const file of [before, after]) await file.close();
   });
 });
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, link, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { rotateMasterKeys } from '../../src/operations/rotate-keys.ts';
@@ -144,6 +144,53 @@ describe('rotating master keys in the keys folder', () => {
     expect(third.users).toBe(3);
     expect(await ids()).toEqual([third.masterKeyId, second]);
     for (const user of users) expect(await carries(vault, folderVault(keysDir), user)).toBe(true);
+  });
+
+  it('is refused while another one goes on, which would lose the key that it wraps with', async () => {
+    const keysDir = folder('rotated twice');
+    const vault = folderVault(keysDir);
+    const users = [randomUUID(), randomUUID()];
+    for (const user of users) await vault.create(user);
+    const masterKeys = masterKeysOf({ keysDir });
+    const second: unknown[] = [];
+    const first: Vault = {
+      ...vault,
+      masterKeysInUse: async () => {
+        const inUse = await vault.masterKeysInUse();
+        await rotateMasterKeys({ vault, masterKeys }, keysDir).catch((error: unknown) =>
+          second.push(error),
+        );
+        return inUse;
+      },
+    };
+    await rotateMasterKeys({ vault: first, masterKeys }, keysDir);
+    for (const user of users) expect(await carries(vault, folderVault(keysDir), user)).toBe(true);
+    expect(String(second)).toContain('Another rotation');
+    await rotateMasterKeys({ vault, masterKeys }, keysDir);
+  });
+
+  it('leaves no older key behind that a kill had left', async () => {
+    const keysDir = folder('left');
+    const vault = folderVault(keysDir);
+    const [kept, erased] = [randomUUID(), randomUUID()] as const;
+    for (const user of [kept, erased]) await vault.create(user);
+    const ringOf = (user: string) => join(keysDir, 'data-keys', user.slice(0, 2), `${user}.json`);
+    const masterFile = join(keysDir, 'master-keys.json');
+    // killed before the new file had its name, and between the two names of a first one
+    for (const path of [ringOf(kept), masterFile]) await copyFile(path, `${path}.5e8a.tmp`);
+    await link(ringOf(erased), `${ringOf(erased)}.5e8a.tmp`);
+    await rotateMasterKeys({ vault, masterKeys: masterKeysOf({ keysDir }) }, keysDir);
+    await copyFile(ringOf(erased), `${ringOf(erased)}.5e8b.tmp`);
+    await vault.destroy(erased);
+    const names = (await readdir(keysDir, { recursive: true })).filter((name) =>
+      name.includes('.'),
+    );
+    expect(names.sort()).toEqual([
+      'data-keys.lock',
+      ringOf(kept).slice(keysDir.length + 1),
+      ...['master-keys.json', 'rotation.lock'],
+    ]);
+    expect(await carries(vault, folderVault(keysDir), kept)).toBe(true);
   });
 
   it('never brings back what was destroyed meanwhile', async () => {

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { createPublicKey, randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
 import { toGlobalId } from '../../src/lib/global-id.ts';
 import { sha256 } from '../../src/lib/sha256.ts';
 import { openManifestKeys, rotateManifestKeys } from '../../src/sync/manifest-keys.ts';
@@ -125,9 +126,38 @@ describe('the keys of manifests', () => {
     expect((await keys.publicKeys()).map((key) => key.kid)).toEqual([kid, first?.kid]);
     const statement = { predicateType: 'x' } as AdapterStatement;
     expect((await keys.sign(statement)).signatures[0]?.keyid).toBe(kid);
-    for (let n = 0; n < 3; n += 1) await rotateManifestKeys(temporary());
-    expect(await keys.publicKeys()).toHaveLength(3);
     expect((await stat(temporary('manifest-keys.json'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('are shown for a day after they signed, however often they are changed; two before always are (SIGN-4)', async () => {
+    const keys = await openManifestKeys(temporary());
+    const HOUR_MS = 60 * 60 * 1000;
+    const rotateAfter = (hours: number) =>
+      rotateManifestKeys(temporary(), { ...systemClock, now: () => hours * HOUR_MS });
+    const [first] = (await keys.publicKeys()).map(({ kid }) => kid);
+    const kids: string[] = [];
+    for (const hours of [0, 1, 2, 3]) kids.unshift(await rotateAfter(hours));
+    const shown = async () => (await keys.publicKeys()).map(({ kid }) => kid);
+    expect(await shown()).toEqual([...kids, first]);
+    for (const key of await keys.publicKeys())
+      expect(Object.keys(key).sort()).toEqual(['crv', 'kid', 'kty', 'x']);
+    // those of the hours 2 and 3 signed within the last day
+    kids.unshift(await rotateAfter(26));
+    expect(await shown()).toEqual(kids.slice(0, 3));
+    kids.unshift(await rotateAfter(99));
+    expect(await shown()).toEqual(kids.slice(0, 3));
+  });
+
+  it('are all kept when they are changed twice at once, and what a kill has left goes', async () => {
+    const keys = await openManifestKeys(temporary());
+    await writeFile(temporary('manifest-keys.json.5e8a.tmp'), 'half of a file with secrets');
+    const kids = await Promise.all([1, 2].map(() => rotateManifestKeys(temporary())));
+    const shown = (await keys.publicKeys()).map(({ kid }) => kid);
+    expect(shown).toEqual(expect.arrayContaining(kids));
+    expect(shown).toHaveLength(3);
+    expect((await readdir(temporary())).sort()).toEqual([
+      ...['manifest-keys.json', 'manifest-keys.lock'],
+    ]);
   });
 
   it('are not replaced when their file is damaged', async () => {
