@@ -7,6 +7,7 @@ import { pageRecords } from '../../src/changes/records.ts';
 import type { Db } from '../../src/db/database.ts';
 import type { RecordRow } from '../../src/db/schema.ts';
 import type { ModeCatalog } from '../../src/modes/mode.ts';
+import { countingRows } from '../support/rows-read.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
 import { soakRuns } from '../support/soak.ts';
 import { loadShippedModes, newTestUser } from '../support/test-user.ts';
@@ -88,6 +89,18 @@ describeEachDatabase('a connection under concurrent writes', (database) => {
       expect(places).toEqual([...new Set(places)].sort((a, b) => a - b));
     });
     await fc.assert(holds, { numRuns: soakRuns(12) });
+  });
+
+  it('reads no more rows than a page has, and one to know whether there are others', async () => {
+    const user = await newTestUser(database().kysely, catalog);
+    await user.push(...[0, 1, 2, 3, 4].map((record) => contact(record, 'same')));
+    const { db, counts } = countingRows(database().kysely);
+    for (const direction of ['forward', 'backward'] as const) {
+      const { nodes, next } = await readPage(db, user.id, { direction, size: 2, cursor: null });
+      expect(nodes).toHaveLength(2);
+      expect(next).not.toBeNull();
+    }
+    expect(counts).toEqual([3, 3]);
   });
 
   it('ends behind a cursor that is larger than any number of its column', async () => {
