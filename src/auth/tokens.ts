@@ -1,12 +1,12 @@
 // Who is asking: signed tokens (JWT, EdDSA) whose `sub` is the user. The key lives in the data folder, in a file of its
 // own, so that a token can be made while a server holds the database.
 
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
+import { createSecretFile } from '../lib/secret-file.ts';
 import {
   type Authenticator,
   bearerAuthenticator,
@@ -86,7 +86,7 @@ async function readSigningKey(dataDir: string): Promise<JWK> {
     throw new Error(`cannot read the signing key ${path}`, { cause: error });
   });
   if (text === null) {
-    await makeSigningKey(dataDir, path);
+    await makeSigningKey(path);
     return readSigningKey(dataDir);
   }
   try {
@@ -97,21 +97,8 @@ async function readSigningKey(dataDir: string): Promise<JWK> {
   }
 }
 
-/** Two processes may both be the first: the file is written whole under another name and linked into place, and the
- *  one that comes second keeps what the first one made. */
-async function makeSigningKey(dataDir: string, path: string): Promise<void> {
+/** Of two processes that are both the first, the second keeps what the first one made. */
+async function makeSigningKey(path: string): Promise<void> {
   const { privateKey } = await generateKeyPair(ALGORITHM, { crv: 'Ed25519', extractable: true });
-  await mkdir(dataDir, { recursive: true });
-  const temporaryPath = `${path}.${randomUUID()}.tmp`;
-  const file = await open(temporaryPath, 'wx', 0o600);
-  try {
-    await file.writeFile(JSON.stringify(await exportJWK(privateKey)));
-    await file.sync();
-    await file.close();
-    await link(temporaryPath, path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  } finally {
-    await rm(temporaryPath, { force: true });
-  }
+  await createSecretFile(path, JSON.stringify(await exportJWK(privateKey)));
 }

@@ -1,7 +1,7 @@
 // Files that are either there and whole, or not there: written beside their place, synced, then renamed into it.
 
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { nullIfMissing } from './null-if-missing.ts';
 
@@ -30,30 +30,7 @@ export function writeFileAtomically(path: string, content: string | Uint8Array):
   return makeFileAtomically(path, (temporaryPath) => writeFile(temporaryPath, content));
 }
 
-/** Makes a file with these bytes unless there is one; returns whether it did. Of two processes that do so at once the second
- *  keeps what the first one made. */
-export async function createFileAtomically(
-  path: string,
-  content: string,
-  options: { readonly mode: number },
-): Promise<boolean> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporaryPath = temporaryPathOf(path);
-  await writeFile(temporaryPath, content, options);
-  try {
-    await sync(temporaryPath);
-    await link(temporaryPath, path);
-    await sync(dirname(path));
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  } finally {
-    await rm(temporaryPath, { force: true });
-  }
-}
-
-/** What writers of the file who were killed have left beside it: secrets, where the file has some. */
+/** What writers of the file who were killed have left beside it. */
 export async function leftoversOf(path: string): Promise<readonly string[]> {
   const names = (await readdir(dirname(path)).catch(nullIfMissing)) ?? [];
   const isLeft = (name: string) =>
@@ -61,7 +38,8 @@ export async function leftoversOf(path: string): Promise<readonly string[]> {
   return names.filter(isLeft).map((name) => join(dirname(path), name));
 }
 
-function temporaryPathOf(path: string): string {
+/** Where a file is written before it is put in its place. */
+export function temporaryPathOf(path: string): string {
   return `${path}.${randomUUID()}${TEMPORARY}`;
 }
 

@@ -2,12 +2,13 @@
 // database, made at any time, is worth nothing once the file is gone.
 
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createFileAtomically, leftoversOf, makeFileAtomically, sync } from '../lib/atomic-file.ts';
+import { leftoversOf, sync } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { createSecretFile, replaceSecretFile } from '../lib/secret-file.ts';
 import type { WrappedKey } from './master-keys.ts';
 
 const FOLDER = 'data-keys';
@@ -61,10 +62,8 @@ export function keyFiles(keysDir: string): KeyStore {
       const text = await readFile(pathOf(userId), 'utf8').catch(nullIfMissing);
       return text === null ? null : (JSON.parse(text) as KeyRing);
     },
-    create: async (userId, ring) => {
-      await createFileAtomically(pathOf(userId), JSON.stringify(ring), OWN);
-    },
-    replace: (userId, ring) => replace(pathOf(userId), ring),
+    create: (userId, ring) => createSecretFile(pathOf(userId), JSON.stringify(ring)),
+    replace: (userId, ring) => replaceSecretFile(pathOf(userId), JSON.stringify(ring)),
     destroy: (userId) => destroy(pathOf(userId)),
     userIds: () => listIds(root),
     isEmpty: () => isEmpty(root),
@@ -77,17 +76,6 @@ export function keyFiles(keysDir: string): KeyStore {
       }
     },
   };
-}
-
-/** Nobody else's to read. */
-const OWN = { mode: 0o600 };
-
-/** Whatever was left of it goes: the older keys are in there too. */
-async function replace(path: string, ring: KeyRing): Promise<void> {
-  await makeFileAtomically(path, (temporaryPath) =>
-    writeFile(temporaryPath, JSON.stringify(ring), OWN),
-  );
-  for (const left of await leftoversOf(path)) await rm(left, { force: true });
 }
 
 /** Overwritten first, as far as the file system lets one: copying ones and solid-state disks may keep old blocks. Under

@@ -1,16 +1,14 @@
 // Master keys in a file of the keys folder, the newest first. Read anew for each use, so a rotation needs no restart.
 
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createFileAtomically, leftoversOf, makeFileAtomically } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { createSecretFile, replaceSecretFile } from '../lib/secret-file.ts';
 import { StartError } from '../lib/start-error.ts';
 import { listedMasterKeys, type MasterKey, type MasterKeys, makeMasterKey } from './master-keys.ts';
 
 const KEY_FILE = 'master-keys.json';
-/** Nobody else's to read. */
-const OWN = { mode: 0o600 };
 
 /** The master keys of a folder; the first one is made when it is first asked for and `mayStart` finds that nothing was
  *  wrapped yet. */
@@ -32,13 +30,9 @@ export async function addMasterKey(
   keysDir: string,
   isInUse: (id: string) => boolean,
 ): Promise<string> {
-  const path = join(keysDir, KEY_FILE);
   const key = makeMasterKey(new Date(systemClock.now()));
   const keys = [key, ...(await readKeys(keysDir)).filter(({ id }) => isInUse(id))];
-  await makeFileAtomically(path, (temporaryPath) =>
-    writeFile(temporaryPath, JSON.stringify(keys), OWN),
-  );
-  for (const left of await leftoversOf(path)) await rm(left, { force: true });
+  await replaceSecretFile(join(keysDir, KEY_FILE), JSON.stringify(keys));
   return key.id;
 }
 
@@ -52,7 +46,7 @@ async function makeFirstKey(keysDir: string, mayStart: () => Promise<boolean>): 
     throw new StartError(`${path} is gone, and nothing of the users can be read. ${remedy}.`);
   }
   const keys = [makeMasterKey(new Date(systemClock.now()))];
-  await createFileAtomically(path, JSON.stringify(keys), OWN);
+  await createSecretFile(path, JSON.stringify(keys));
 }
 
 async function readKeys(keysDir: string): Promise<readonly MasterKey[]> {

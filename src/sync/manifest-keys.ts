@@ -2,19 +2,17 @@
 // still shown, for manifests that are on their way. Read anew for each use, so a rotation needs no restart.
 
 import { createHash, createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createFileAtomically, leftoversOf, makeFileAtomically } from '../lib/atomic-file.ts';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
 import { waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
+import { createSecretFile, replaceSecretFile } from '../lib/secret-file.ts';
 import { type Envelope, PAYLOAD_TYPE, type PublicKey, signedBytes } from './protocol-manifest.ts';
 
 const KEY_FILE = 'manifest-keys.json';
 const LOCK_FILE = 'manifest-keys.lock';
-/** Nobody else's to read. */
-const OWN = { mode: 0o600 };
 
 /** The one in use and two before it stay in any case. */
 const LEAST_KEYS = 3;
@@ -59,11 +57,7 @@ export async function rotateManifestKeys(
     const keys = [key, { ...must(current, 'a key'), retiredAt: now }, ...older].filter(
       ({ retiredAt = 0 }, i) => i < LEAST_KEYS || retiredAt > now - SHOWN_MS,
     );
-    const path = join(keysDir, KEY_FILE);
-    await makeFileAtomically(path, (temporaryPath) =>
-      writeFile(temporaryPath, JSON.stringify(keys), OWN),
-    );
-    for (const left of await leftoversOf(path)) await rm(left, { force: true });
+    await replaceSecretFile(join(keysDir, KEY_FILE), JSON.stringify(keys));
     return key.kid;
   } finally {
     await lock.release();
@@ -90,7 +84,7 @@ async function readKeys(keysDir: string): Promise<readonly PrivateKey[]> {
   const path = join(keysDir, KEY_FILE);
   const text = await readFile(path, 'utf8').catch(nullIfMissing);
   if (text === null) {
-    await createFileAtomically(path, JSON.stringify([makeManifestKey()]), OWN);
+    await createSecretFile(path, JSON.stringify([makeManifestKey()]));
     return readKeys(keysDir);
   }
   try {
