@@ -51,6 +51,11 @@ export class Ratings {
     await this.#storage.write([[RATINGS + clientId, kept as unknown as Json]]);
   }
 
+  /** How many wait. */
+  async size(): Promise<number> {
+    return (await this.#storage.list(RATINGS)).length;
+  }
+
   /** Hands every rating to `send`, and lets go of those that were sent or will never be taken. */
   async sendAll(send: (rating: RatingMessage) => Promise<void>): Promise<void> {
     for (const [key, value] of await this.#storage.list(RATINGS)) {

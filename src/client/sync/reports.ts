@@ -27,6 +27,11 @@ export class Reports {
     await this.#storage.write([[REPORTS + report.clientId, report as unknown as Json]]);
   }
 
+  /** How many wait. */
+  async size(): Promise<number> {
+    return (await this.#storage.list(REPORTS)).length;
+  }
+
   /** Whether the answer was given here, and the server has it or will. */
   async knows(clientId: string): Promise<boolean> {
     const isWaiting = (await this.#storage.get(REPORTS + clientId)) !== undefined;

@@ -6,6 +6,7 @@ import { ApiError } from '../api.ts';
 import { hasBytes, withdrawForgotten } from '../training/forget.ts';
 import { useOf } from '../training/local-records.ts';
 import { fetchAdapter, fetchChecked } from './fetch-adapter.ts';
+import type { NumberedChange } from './outbox.ts';
 import { belongTo } from './owner.ts';
 import { removeUnused } from './remove-unused.ts';
 import {
@@ -35,7 +36,7 @@ export async function syncOnce(parts: SyncParts, signal: AbortSignal): Promise<v
 }
 
 async function agree(parts: SyncParts, signal: AbortSignal): Promise<void> {
-  const { api, device, outbox, ratings, reports } = parts;
+  const { api, device, outbox } = parts;
   const { lastMutationId, held } = await api.register(device, signal);
   await belongTo(parts, await parts.modes.refresh(api, signal));
   await outbox.register(lastMutationId);
@@ -46,25 +47,21 @@ async function agree(parts: SyncParts, signal: AbortSignal): Promise<void> {
   const heldIds = held.map(({ adapter }) => adapter.id);
   await parts.shelf.update((now) => reconcile(now, heldIds));
   await sendWords(parts, signal);
-  await reports.sendAll((report) => api.report(device.deviceId, report, signal));
-  await ratings.sendAll((rating) => api.rate(rating, signal));
+  await sendAnswers(parts, signal);
   await installWanted(parts, signal);
   await installBase(parts, signal);
 }
 
 /** Pushes what is for the server, and takes what is not out of the outbox: it was pushed before this device knew. */
-async function pushAll(
-  { api, device, modes, outbox, records }: SyncParts,
-  registered: number,
-  signal: AbortSignal,
-): Promise<void> {
+async function pushAll(parts: SyncParts, registered: number, signal: AbortSignal): Promise<void> {
+  const { api, device, modes, outbox, records } = parts;
   const definitions = (await modes.definitions()) ?? [];
   const isForServer = ({ source }: ChangeMessage) => useOf(definitions, source) !== 'kept';
   let lastMutationId = registered;
   let gaps = 0;
   for (;;) {
     await outbox.sift(isForServer, (change) => records.writesOf(change), lastMutationId);
-    const changes = await outbox.batch(isForServer);
+    const changes = await upToDelete(parts, await outbox.batch(isForServer), signal);
     if (changes.length === 0) return;
     const answer = await api.push({ deviceId: device.deviceId, changes }, signal);
     if (answer.__typename === 'PushAccepted') {
@@ -80,6 +77,30 @@ async function pushAll(
       await outbox.continueFrom(answer.expectedMutationId);
     }
   }
+}
+
+/** What the server is told of answers before a delete goes with it, and what comes after it is new: so what was said here before the
+ *  delete is sent before it, and after the changes that were made earlier. Returns the changes to be pushed now. */
+async function upToDelete(
+  parts: SyncParts,
+  changes: readonly NumberedChange[],
+  signal: AbortSignal,
+): Promise<readonly NumberedChange[]> {
+  const place = changes.findIndex(({ kind }) => kind === 'DELETE');
+  if (place === -1) return changes;
+  if ((await parts.reports.size()) + (await parts.ratings.size()) === 0) return changes;
+  if (place > 0) return changes.slice(0, place);
+  await sendAnswers(parts, signal);
+  return changes;
+}
+
+/** Reports the answers that were given here, and sends what was thought of answers. */
+async function sendAnswers(
+  { api, device, ratings, reports }: SyncParts,
+  signal: AbortSignal,
+): Promise<void> {
+  await reports.sendAll((report) => api.report(device.deviceId, report, signal));
+  await ratings.sendAll((rating) => api.rate(rating, signal));
 }
 
 /** Reads the feed to its end, from null once if it has to. */

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { OracleServer } from '../oracle/oracle-server.ts';
-import { TestDevice } from '../test-device.ts';
+import { changeNamed, TestDevice } from '../test-device.ts';
 
 const report = (clientId: string) => ({
   ...{ clientId, mode: 'subject', input: { body: 'The oars are gone.' } },
@@ -67,4 +67,29 @@ it('lets go of what the server will never take, and refuses what it will never k
   expect([...phone.disk.state.keys()].filter((key) => key.startsWith('rating/'))).toEqual([]);
   const unknown = ratings.add({ clientId: 'kept here', id: null }, { verdict: 'UP' });
   await expect(unknown).rejects.toThrow('knows no answer kept here');
+});
+
+it('reports and rates what was answered before a delete before it pushes that (DEV-32)', async () => {
+  const { server, phone } = setUp();
+  const told: string[] = [];
+  server.onOperation = (name, { input }) => {
+    const { changes = [] } = (input ?? {}) as {
+      changes?: readonly { recordId: string; kind: string }[];
+    };
+    const names = changes.map(({ recordId, kind }) => `${kind} ${recordId}`);
+    if (['Push', 'Report', 'Rate'].includes(name)) told.push([name, ...names].join(' '));
+  };
+  const { outbox, reports, ratings } = phone.parts;
+  const gone = { source: 'notes', kind: 'DELETE' as const, occurredAt: '2026-01-01T00:00:00.000Z' };
+  const changes = [changeNamed('a'), changeNamed('b'), { ...gone, recordId: 'a' }];
+  await outbox.add([...changes, changeNamed('c'), { ...gone, recordId: 'b' }]);
+  await reports.add(report('of a'));
+  await ratings.add({ clientId: 'of a', id: null }, { verdict: 'UP' });
+  expect(await phone.sync()).toBe('done');
+  const rest = 'DELETE a UPSERT c DELETE b';
+  expect(told.splice(0)).toEqual(['Push UPSERT a UPSERT b', 'Report', 'Rate', `Push ${rest}`]);
+  // with nothing to tell, a push is not cut
+  await outbox.add([changeNamed('d'), { ...gone, recordId: 'd' }]);
+  await phone.sync();
+  expect(told).toEqual(['Push UPSERT d DELETE d']);
 });
