@@ -37,6 +37,8 @@ export interface Services {
   readonly manifestKeys: ManifestKeys;
   readonly revokedDevices: RevokedDevices;
   readonly clock: Clock;
+  /** Notes what the delete of a record that is written over will have to find. */
+  readonly onOverwrite: PushDeps['onOverwrite'];
   /** Withdraws what was learned from records that are being deleted. */
   readonly onDelete: PushDeps['onDelete'];
   /** Counts as the base's tokenizer does. */

@@ -8,6 +8,7 @@ import { columnOf, sqlArray } from '../db/sql-array.ts';
 import { currentTrace } from '../lib/trace.ts';
 import type { UserKeys } from '../sealing/user-keys.ts';
 import type { PreparedChange } from './change.ts';
+import { refName } from './core/record-ref.ts';
 
 /** A device by its user and its own name. */
 export interface DeviceName {
@@ -17,8 +18,10 @@ export interface DeviceName {
 
 /** What became of a push. */
 export interface Acceptance {
-  /** False: its first change is not the one that is next; nothing was done. */
+  /** False: its first change is not the one that is next, or it `replaces`; nothing was done. */
   readonly isApplied: boolean;
+  /** It is the next one, and would write over a record that is not deleted, which it may not. */
+  readonly replaces: boolean;
   /** The first of the places in the user's order that its changes were given. */
   readonly firstChangeSeq: number;
   /** The device's newest mutationId now. */
@@ -37,8 +40,15 @@ export async function acceptPush(
   {
     changes,
     modes,
+    mayReplace,
     now,
-  }: { changes: readonly PreparedChange[]; modes: readonly string[]; now: Date },
+  }: {
+    changes: readonly PreparedChange[];
+    modes: readonly string[];
+    /** Whether states of records that are not deleted may be replaced. */
+    mayReplace: boolean;
+    now: Date;
+  },
 ): Promise<Acceptance | null> {
   const firstMutationId = changes[0]?.mutationId ?? 0;
   const answers = { deviceId, firstMutationId, results: resultsOf(changes) };
@@ -50,7 +60,7 @@ export async function acceptPush(
     ${columnOf(records, 'source', 'text')}, ${columnOf(records, 'recordId', 'text')},
     ${columnOf(records, 'data', 'bytea')}, ${columnOf(records, 'occurredAt', 'timestamptz')},
     ${columnOf(records, 'place', 'integer')},
-    ${sqlArray('text', modes)}, ${currentTrace()})`.execute(db);
+    ${sqlArray('text', modes)}, ${currentTrace()}, ${mayReplace})`.execute(db);
   const [acceptance] = rows;
   return acceptance === undefined || acceptance.isApplied === null ? null : acceptance;
 }
@@ -72,6 +82,6 @@ type RecordChange = Pick<PreparedChange, 'source' | 'recordId' | 'data' | 'occur
 export function newestOf(changes: readonly PreparedChange[]): RecordChange[] {
   const newest = new Map<string, RecordChange>();
   for (const [place, { source, recordId, data, occurredAt }] of changes.entries())
-    newest.set(JSON.stringify([source, recordId]), { source, recordId, data, occurredAt, place });
+    newest.set(refName({ source, recordId }), { source, recordId, data, occurredAt, place });
   return [...newest.values()];
 }

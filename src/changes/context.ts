@@ -17,6 +17,7 @@ import {
   type PromptContext,
 } from './core/find-records.ts';
 import type { RecordRef } from './core/record-ref.ts';
+import { isOneOf } from './record-ref.ts';
 
 /** A finder over the user's records in the database; one query for each field that is looked at. */
 export async function findInDatabase(
@@ -51,7 +52,7 @@ export async function findInDatabase(
 }
 
 /** Rows of records that are not deleted. */
-export function openRecords(
+function openRecords(
   keys: UserKeys,
   rows: readonly (RecordRef & { readonly data: Uint8Array | null })[],
 ): LiveRecord[] {
@@ -59,6 +60,23 @@ export function openRecords(
     ...{ source, recordId },
     data: must(data, 'a record that is not deleted has data'),
   }));
+}
+
+/** Those of the records that are not deleted, as they are now. */
+export async function liveRecords(
+  db: Db,
+  userId: string,
+  refs: readonly RecordRef[],
+): Promise<readonly LiveRecord[]> {
+  if (refs.length === 0) return [];
+  const rows = await db
+    .selectFrom('records')
+    .select(['source', 'recordId', 'data'])
+    .where('userId', '=', userId)
+    .where('deleted', '=', false)
+    .where(isOneOf(refs))
+    .execute();
+  return openRecords(await keysOf(db, userId), rows);
 }
 
 /** What the mode's prompt shows besides this input for this user now. */

@@ -1,5 +1,6 @@
 // A device's changes go into the change log: each once, in the device's order, with a place in the user's order.
-// One transaction holds the changes, the stored answers, what a delete withdraws, and the runs that are now due.
+// One transaction holds the changes, the stored answers, what a delete withdraws, what is noted of states that are written
+// over, and the runs that are now due.
 
 import type { Db, Tx } from '../db/database.ts';
 import type { DeviceRow } from '../db/schema.ts';
@@ -16,7 +17,10 @@ import {
   prepareChanges,
   type SourceCatalog,
 } from './change.ts';
-import type { RecordRef } from './core/record-ref.ts';
+import { liveRecords } from './context.ts';
+import type { LiveRecord } from './core/find-records.ts';
+import { passingStates } from './core/passing-states.ts';
+import { type RecordRef, refName } from './core/record-ref.ts';
 import { findDevice } from './devices.ts';
 import { answersOf, type ChangeResult, repeatAnswers } from './stored-answers.ts';
 import { writeLookups } from './write-lookups.ts';
@@ -27,6 +31,9 @@ export interface PushDeps {
   readonly catalog: SourceCatalog;
   readonly wakeups: Wakeups;
   readonly clock: Clock;
+  /** Notes of states that another state replaces what the delete of their record will have to find, in the same
+   *  transaction. */
+  onOverwrite(tx: Tx, userId: string, states: readonly LiveRecord[]): Promise<void>;
   /** Withdraws what was learned from records that are being deleted, in the same transaction; their rows still hold the
    *  old data. */
   onDelete(tx: Tx, userId: string, records: readonly RecordRef[]): Promise<void>;
@@ -102,14 +109,8 @@ async function applyChanges(
   device: DeviceName,
   changes: readonly PreparedChange[],
 ): Promise<Acceptance> {
-  const needsMore = applicableOf(changes).some(
-    ({ source, data }) => data === null || deps.catalog.lookupFields(source).length > 0,
-  );
-  const accepting = needsMore
-    ? deps.db.transaction().execute((tx) => acceptWithMore(deps, tx, device, changes))
-    : deps.db.connection().execute((db) => accept(deps, db, device, changes));
   const requireDevice = () => deps.db.transaction().execute((tx) => findDeviceOf(tx, device));
-  const acceptance = await accepting.catch(async (error) => {
+  const acceptance = await acceptAll(deps, device, changes).catch(async (error) => {
     // who was erased has no keys: what is said of that is the user's to read
     await requireDevice();
     throw error;
@@ -120,21 +121,41 @@ async function applyChanges(
   return applyChanges(deps, device, changes);
 }
 
+/** Changes of records that are new are one call of the database. */
+async function acceptAll(
+  deps: PushDeps,
+  device: DeviceName,
+  changes: readonly PreparedChange[],
+): Promise<Acceptance | null> {
+  if (!needsMore(deps, applicableOf(changes))) {
+    const push = { changes, mayReplace: false };
+    const acceptance = await deps.db.connection().execute((db) => accept(deps, db, device, push));
+    if (!acceptance?.replaces) return acceptance;
+  }
+  return deps.db.transaction().execute((tx) => acceptWithMore(deps, tx, device, changes));
+}
+
+function needsMore({ catalog }: PushDeps, changes: readonly PreparedChange[]): boolean {
+  const isSimple = ({ source, data }: PreparedChange) =>
+    data !== null && catalog.lookupFields(source).length === 0;
+  return !changes.every(isSimple) || newestOf(changes).length < changes.length;
+}
+
 /** The keys are asked for when there is a connection, which may be waited for: they are believed for a while only. */
 async function accept(
   { catalog, clock }: PushDeps,
   db: Db,
   device: DeviceName,
-  changes: readonly PreparedChange[],
+  { changes, mayReplace }: { changes: readonly PreparedChange[]; mayReplace: boolean },
 ): Promise<Acceptance | null> {
   // no device has such a name, and the database cannot even be asked
   if (textFlaw(device.deviceId) !== null) return null;
   const keys = await keysOf(db, device.userId);
   const modes = modesChangedBy(catalog, changes);
-  return acceptPush(db, keys, device, { changes, modes, now: new Date(clock.now()) });
+  return acceptPush(db, keys, device, { changes, modes, mayReplace, now: new Date(clock.now()) });
 }
 
-/** With what a delete withdraws, and with what records are found by. */
+/** With what becomes of the states that are replaced, and with what records are found by. */
 async function acceptWithMore(
   deps: PushDeps,
   tx: Tx,
@@ -144,16 +165,31 @@ async function acceptWithMore(
   const { userId } = device;
   const { lastMutationId } = await findDeviceOf(tx, device);
   const applicable = applicableOf(changes);
-  const deleted = applicable.filter(({ data }) => data === null);
-  if (deleted.length > 0 && changes[0]?.mutationId === lastMutationId + 1)
-    await deps.onDelete(tx, userId, deleted);
-  const acceptance = await accept(deps, tx, device, changes);
+  if (changes[0]?.mutationId === lastMutationId + 1) await endStates(deps, tx, userId, applicable);
+  const acceptance = await accept(deps, tx, device, { changes, mayReplace: true });
   if (acceptance?.isApplied) {
     const { lookupFields } = deps.catalog;
     const states = newestOf(applicable);
     await writeLookups(tx, await keysOf(tx, userId), { userId, states, lookupFields });
   }
   return acceptance;
+}
+
+/** What a delete withdraws is all that came before it, also in the same push. */
+async function endStates(
+  deps: PushDeps,
+  tx: Tx,
+  userId: string,
+  changes: readonly PreparedChange[],
+): Promise<void> {
+  const deleted = changes.filter(({ data }) => data === null);
+  const names = new Set(deleted.map(refName));
+  const kept = changes.filter((change) => !names.has(refName(change)));
+  const { early, late } = passingStates(changes);
+  const overwritten = [...(await liveRecords(tx, userId, kept)), ...early];
+  if (overwritten.length > 0) await deps.onOverwrite(tx, userId, overwritten);
+  if (deleted.length > 0) await deps.onDelete(tx, userId, deleted);
+  if (late.length > 0) await deps.onOverwrite(tx, userId, late);
 }
 
 /** Throws UNAUTHENTICATED for an erased user, NOT_FOUND or FORBIDDEN for a device that is not registered or was revoked. */

@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { findInDatabase, openRecords } from '../changes/context.ts';
+import { findInDatabase, liveRecords } from '../changes/context.ts';
 import { keyOf, type LiveRecord } from '../changes/core/find-records.ts';
 import { distinctRefs, type RecordRef } from '../changes/core/record-ref.ts';
 import { isIdOf, isOneOf } from '../changes/record-ref.ts';
@@ -12,6 +12,7 @@ import { keysOf, sealRow } from '../db/sealed-columns.ts';
 import type { Mode } from '../modes/mode.ts';
 import { completeExample, draftsOf, type MadeExample } from './core/example.ts';
 import { dropAllBuckets, dropBuckets } from './example-buckets.ts';
+import { noteInputs } from './past-inputs.ts';
 
 /** A (user, mode) at one point of the user's order of changes, in a transaction that holds the user's lock. */
 export interface FoldPoint {
@@ -43,7 +44,7 @@ export async function remakeExamples(
   const affected = distinctRefs([...own, ...shownIn, ...askedBy]);
   if (affected.length === 0) return;
   const ended = await endVersions(point, affected);
-  const made = await makeExamples(point, await liveRecords(point, affected));
+  const made = await makeExamples(point, await liveRecords(point.tx, point.userId, affected));
   await insertVersions(point, made);
   await dropBuckets(point, [...ended, ...made.map(({ sha256 }) => sha256)]);
 }
@@ -125,8 +126,8 @@ async function recordsOf(
   return versions.filter((version) => version.mode === mode.key && version.untilSeq === null);
 }
 
-/** A version that no dataset contains leaves no trace; the others keep only the names of their records. Returns the hashes
- *  of all that it ends. */
+/** A version that no dataset contains goes, and of its input at most a note is left; the others keep only the names of their
+ *  records. Returns the hashes of all that it ends. */
 async function endVersions(
   { tx, userId, mode, seq }: FoldPoint,
   refs: readonly RecordRef[] | null,
@@ -145,8 +146,12 @@ async function endVersions(
     .where('untilSeq', 'is', null)
     .where('fromSeq', '>', newest.seq ?? 0)
     .where(isEnding)
-    .returning('sha256')
+    .returning(['sha256', 'mode', 'source', 'recordId', 'inputSha256'])
     .execute();
+  // the empty hash is that of what a delete erased
+  const lost = deleted.filter(({ inputSha256 }) => inputSha256 !== '');
+  // by other rules the same record makes other inputs
+  if (refs === null) await noteInputs(tx, userId, lost);
   const superseded = await tx
     .updateTable('examples')
     .set({ untilSeq: seq, messages: null, target: null })
@@ -157,20 +162,6 @@ async function endVersions(
     .returning('sha256')
     .execute();
   return [...deleted, ...superseded].map(({ sha256 }) => sha256);
-}
-
-async function liveRecords(
-  { tx, userId }: FoldPoint,
-  refs: readonly RecordRef[],
-): Promise<readonly LiveRecord[]> {
-  const rows = await tx
-    .selectFrom('records')
-    .select(['source', 'recordId', 'data'])
-    .where('userId', '=', userId)
-    .where('deleted', '=', false)
-    .where(isOneOf(refs))
-    .execute();
-  return openRecords(await keysOf(tx, userId), rows);
 }
 
 async function makeExamples(

@@ -1,33 +1,26 @@
 // What a delete takes with it. An adapter cannot unlearn one record, so every adapter that saw it is withdrawn at once;
-// the next dataset is made without it, and the rebuild starts from the base. Old states of the record count as well.
+// the next dataset is made without it, and the rebuild starts from the base. Old states of the record count as well, folded or
+// not.
 
 import { type Selectable, sql } from 'kysely';
 import { revokeAdapters } from '../adapters/revoke.ts';
-import { openRecords } from '../changes/context.ts';
-import type { RecordRef } from '../changes/core/record-ref.ts';
+import { liveRecords } from '../changes/context.ts';
+import { type RecordRef, refName } from '../changes/core/record-ref.ts';
 import { queueRuns } from '../changes/queue-run.ts';
 import { isIdOf, isOneOf } from '../changes/record-ref.ts';
 import type { Tx } from '../db/database.ts';
 import type { ExamplesTable } from '../db/dataset-tables.ts';
-import { keysOf } from '../db/sealed-columns.ts';
 import { countForgetting } from '../db/user-row.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { ModeCatalog } from '../modes/mode.ts';
-import { inputKey } from '../modes/prompt.ts';
-import { draftsOf } from './core/example.ts';
 import { dropAllBuckets } from './example-buckets.ts';
 import { versionsHolding } from './example-versions.ts';
+import { type InputRef, inputsMadeOf, takePastInputs } from './past-inputs.ts';
 
 /** What forgetting needs. */
 export interface ForgetDeps {
   readonly catalog: ModeCatalog;
   readonly clock: Clock;
-}
-
-/** A mode's input by the keyed hash of its `inputKey`. */
-interface InputRef {
-  readonly mode: string;
-  readonly inputSha256: string;
 }
 
 /** Withdraws all that was made from records that are being deleted: adapters, runs on their way, texts of examples,
@@ -44,7 +37,8 @@ export async function forgetRecords(
   await countForgetting(tx, userId);
   const versions = await findVersions(scope);
   const own = await currentInputs(deps, scope);
-  const inputs = [...own, ...madeFrom(refs, versions), ...(await inputsShowing(scope))];
+  const past = await takePastInputs(tx, userId, refs);
+  const inputs = [...own, ...past, ...madeFrom(refs, versions), ...(await inputsShowing(scope))];
   const pairs = await preferencesAbout(scope, inputs);
   const tainted = await adaptersHolding(deps, scope, [...versions, ...pairs]);
   const ids = tainted.map(({ id }) => id);
@@ -84,9 +78,8 @@ async function findVersions({ tx, userId, refs }: Scope): Promise<readonly Versi
 
 /** Those versions that were made from the records, the others just show them. */
 function madeFrom(refs: readonly RecordRef[], versions: readonly Version[]): readonly Version[] {
-  const nameOf = ({ source, recordId }: RecordRef) => JSON.stringify([source, recordId]);
-  const names = new Set(refs.map(nameOf));
-  return versions.filter((version) => names.has(nameOf(version)));
+  const names = new Set(refs.map(refName));
+  return versions.filter((version) => names.has(refName(version)));
 }
 
 /** All pairs that ratings of answers to these inputs ever made. */
@@ -141,25 +134,12 @@ async function adaptersHolding(
   return adapters.filter(({ id, status }) => holding.has(id) && status !== 'REVOKED');
 }
 
-/** The inputs of the examples that the records would give now, folded or not. */
+/** The inputs that the records make now, folded or not. */
 async function currentInputs(
   { catalog }: ForgetDeps,
   { tx, userId, refs }: Scope,
 ): Promise<readonly InputRef[]> {
-  const keys = await keysOf(tx, userId);
-  const rows = await tx
-    .selectFrom('records')
-    .select(['source', 'recordId', 'data'])
-    .where('userId', '=', userId)
-    .where('deleted', '=', false)
-    .where(isOneOf(refs))
-    .execute();
-  const records = openRecords(keys, rows);
-  return catalog.modes.flatMap((mode) =>
-    records
-      .flatMap((record) => draftsOf(mode, record))
-      .map(({ input }) => ({ mode: mode.key, inputSha256: keys.tag(inputKey(input)) })),
-  );
+  return inputsMadeOf(catalog, tx, userId, await liveRecords(tx, userId, refs));
 }
 
 /** Erases the completions of these inputs, and all preferences about them. */

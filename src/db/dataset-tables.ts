@@ -44,6 +44,17 @@ export interface ExampleLookupsTable {
   key: string;
 }
 
+/** An input that a record made in a state that was written over since, or under other rules of the mode: a delete of the
+ *  record takes the answers to it. */
+export interface PastInputsTable {
+  userId: string;
+  source: string;
+  recordId: string;
+  mode: string;
+  /** Keyed hash of its `inputKey`, as completions have it. */
+  inputSha256: string;
+}
+
 /** A bucket of a (user, mode)'s alive examples, kept while it holds: see dataset/example-buckets.ts. */
 export interface ExampleBucketsTable {
   userId: string;

@@ -26,6 +26,7 @@ const TABLES = Object.values({
   exampleRecords: 'example_records',
   exampleLookups: 'example_lookups',
   exampleBuckets: 'example_buckets',
+  pastInputs: 'past_inputs',
   runs: 'runs',
   adapters: 'adapters',
   feedEvents: 'feed_events',

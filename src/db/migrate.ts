@@ -8,6 +8,7 @@ import { sealed } from './migrations/0005-sealed.ts';
 import { trace } from './migrations/0006-trace.ts';
 import { pushes } from './migrations/0007-pushes.ts';
 import { datasetNames } from './migrations/0008-dataset-names.ts';
+import { pastInputs } from './migrations/0009-past-inputs.ts';
 import type { DatabaseSchema } from './schema.ts';
 
 /** Every migration under the name that the database remembers it by, in order. Never change one that was released. */
@@ -20,6 +21,7 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006-trace': trace,
   '0007-pushes': pushes,
   '0008-dataset-names': datasetNames,
+  '0009-past-inputs': pastInputs,
 };
 
 /** How far a migration is: `ms` is null when it begins, and what it took when it is done. */

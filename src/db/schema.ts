@@ -23,6 +23,7 @@ import type {
   ExampleLookupsTable,
   ExampleRecordsTable,
   ExamplesTable,
+  PastInputsTable,
 } from './dataset-tables.ts';
 
 import type { Lineage } from './lineage.ts';
@@ -205,6 +206,7 @@ export interface DatabaseSchema {
   exampleRecords: ExampleRecordsTable;
   exampleLookups: ExampleLookupsTable;
   exampleBuckets: ExampleBucketsTable;
+  pastInputs: PastInputsTable;
   datasets: DatasetsTable;
   modeStates: ModeStatesTable;
   runs: RunsTable;

@@ -139,6 +139,7 @@ const OWN_TABLES = [
     'exampleLookups',
     'examples',
     'exampleBuckets',
+    'pastInputs',
     'datasets',
     'modeStates',
     'runs',

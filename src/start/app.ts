@@ -9,6 +9,7 @@ import { openAuthenticator } from '../auth/tokens.ts';
 import { openRevokedDevices, type RevokedDevices } from '../changes/revoked-devices.ts';
 import { type Config, keysDirOf } from '../config.ts';
 import { forgetRecords } from '../dataset/forget-records.ts';
+import { noteStates } from '../dataset/past-inputs.ts';
 import type { AdapterRow } from '../db/schema.ts';
 import { vaultOf } from '../db/sealed-columns.ts';
 import { type Engine, startEngine } from '../inference/engine-client.ts';
@@ -160,6 +161,7 @@ async function servicesOf(
       ...{ engine, tokenizer, storesCompletions, baseSha256: base.sha256 },
     }),
     cursorSecret: await readCursorSecret(db),
+    onOverwrite: (tx, userId, states) => noteStates(catalog, tx, userId, states),
     onDelete: (tx, userId, records) => forgetRecords({ catalog, clock }, tx, userId, records),
     countTokens: (messages, text) => ({
       promptTokens: tokenizer.encodeChat(messages, { addGenerationPrompt: true }).length,

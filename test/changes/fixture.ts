@@ -6,6 +6,7 @@ import { ensureUser } from '../../src/changes/users.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { openLocalWakeups } from '../../src/lib/wakeups.ts';
+import { NO_FORGETTING } from '../support/test-user.ts';
 
 /** Notes need a text; `subject` learns from mail, `continue` from mail and notes, nothing from calendar. */
 export const catalog: SourceCatalog = {
@@ -26,7 +27,7 @@ export const pushDeps = (db: Db): PushDeps => ({
   catalog,
   wakeups: openLocalWakeups(),
   clock: systemClock,
-  onDelete: () => Promise.resolve(),
+  ...NO_FORGETTING,
 });
 
 /** A user with one registered device, and a shorthand to push from it. */

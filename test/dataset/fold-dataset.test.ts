@@ -4,20 +4,14 @@ import type { LiveRecord } from '../../src/changes/core/find-records.ts';
 import { datasetSha256 } from '../../src/dataset/core/dataset-name.ts';
 import { reduce } from '../../src/dataset/core/reduce.ts';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
-import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import { loadDataset } from '../../src/dataset/load-dataset.ts';
 import type { Database } from '../../src/db/database.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { anyChange, Mailbox, sampleMail, sampleReply } from '../support/mailbox.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
-import {
-  loadShippedModes,
-  NOW,
-  newTestUser,
-  STOPPED,
-  type TestChange,
-} from '../support/test-user.ts';
+import { loadShippedModes, NOW, newTestUser, type TestChange } from '../support/test-user.ts';
+import { forgettingWith } from '../support/world.ts';
 
 /** Pushes of some changes each; after each push the modes of these indices are folded. */
 const history = fc.array(
@@ -97,8 +91,7 @@ describeEachDatabase('foldDataset', (database: () => Database) => {
   });
 
   it('names a dataset whose buckets are kept as one that is read in full', async () => {
-    const forget = forgetRecords.bind(null, { catalog, clock: STOPPED });
-    const user = await newTestUser(database().kysely, catalog, forget);
+    const user = await newTestUser(database().kysely, catalog, forgettingWith(catalog));
     const subject = catalog.mode('subject');
     const mailbox = new Mailbox();
     const push = async (...changes: readonly TestChange[]) => {

@@ -4,13 +4,13 @@ import { createHash } from 'node:crypto';
 import { type Kysely, sql } from 'kysely';
 import { expect, it } from 'vitest';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
-import { forgetRecords } from '../../src/dataset/forget-records.ts';
 import type { Database, Db } from '../../src/db/database.ts';
 import { datasetNames } from '../../src/db/migrations/0008-dataset-names.ts';
 import type { Mode } from '../../src/modes/mode.ts';
 import { sampleMail } from '../support/mailbox.ts';
 import { describeEachDatabase } from '../support/servers/databases.ts';
-import { loadShippedModes, NOW, newTestUser, STOPPED } from '../support/test-user.ts';
+import { loadShippedModes, NOW, newTestUser } from '../support/test-user.ts';
+import { forgettingWith } from '../support/world.ts';
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -18,8 +18,7 @@ describeEachDatabase('datasets with their old names', (database: () => Database)
   it('are given new ones, but for those of which something was erased', async () => {
     const db = database().kysely;
     const catalog = await loadShippedModes();
-    const forget = forgetRecords.bind(null, { catalog, clock: STOPPED });
-    const user = await newTestUser(db, catalog, forget);
+    const user = await newTestUser(db, catalog, forgettingWith(catalog));
     // its fold counts preferences and does not open them, so that one without an input will do
     const mode: Mode = { ...catalog.mode('subject'), objective: 'SFT' };
     const fold = async () => (await foldDataset(db, user.id, mode, NOW)).id;

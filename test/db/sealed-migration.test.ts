@@ -24,7 +24,8 @@ import { inputKey } from '../../src/modes/prompt.ts';
 import { newPostgresUrl } from '../support/servers/databases.ts';
 import { shouldRunWith } from '../support/servers/programs.ts';
 import { useTemporaryFolder } from '../support/temporary-folder.ts';
-import { loadShippedModes, NOW, STOPPED } from '../support/test-user.ts';
+import { loadShippedModes, NO_FORGETTING, NOW, STOPPED } from '../support/test-user.ts';
+import { forgettingWith } from '../support/world.ts';
 
 /** In every text that the old database had. */
 const MARK = 'OPENTEXT';
@@ -124,7 +125,7 @@ async function checkUpgraded(
     // the same changes again are known
     const first = { source: 'contacts', recordId: 'ann', kind: 'UPSERT', data: CONTACT } as const;
     const second = { source: 'mail.sent', recordId: 'm1', kind: 'UPSERT', data: MAIL } as const;
-    const push = await pushChanges({ ...deps, onDelete: () => Promise.resolve() }, userId, {
+    const push = await pushChanges({ ...deps, ...NO_FORGETTING }, userId, {
       deviceId: 'phone',
       changes: [first, second, ...OLD_CHANGES].map((change, i) => ({
         ...change,
@@ -159,6 +160,15 @@ async function checkUpgraded(
     const row = await foldDataset(db, userId, catalog.mode('subject'), NOW);
     const loaded = await loadDataset(db, catalog.mode('subject'), row);
     expect(loaded?.examples.map(({ target }) => target)).toEqual([MAIL.subject]);
+    // a record from before is written over as any other
+    const data = { ...MAIL, body: 'other' };
+    const changes = [{ ...second, data, mutationId: 5, occurredAt: NOW }];
+    const push5 = { deviceId: 'phone', changes };
+    expect(await pushChanges({ ...deps, ...forgettingWith(catalog) }, userId, push5)).toMatchObject(
+      { results: [{ outcome: 'APPLIED' }] },
+    );
+    const past = await db.selectFrom('pastInputs').select(['recordId', 'mode']).execute();
+    expect(past).toContainEqual({ recordId: 'm1', mode: 'subject' });
   } finally {
     await database.close();
   }

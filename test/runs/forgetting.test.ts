@@ -132,7 +132,11 @@ describeWithDatabase('a user who deleted records', (database) => {
     ];
     const left = mails.filter((mail) => !gone.includes(mail));
     const ratings = [...gone, ...left.slice(0, 16)].map(ratingOf);
-    const deleter = await traineeWith(mails);
+    // states that no run sees, but for what was said of answers to them
+    const drafts = gone.map(({ recordId }) => sampleMail(recordId, `first words of ${recordId}`));
+    const deleter = await traineeWith(drafts);
+    await rate(deleter, null, drafts.map(ratingOf));
+    await deleter.world.user.push(...mails);
     const shipped = await ship(deleter);
     await deleter.run();
     const first = await deleter.live();

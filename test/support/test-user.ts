@@ -20,6 +20,15 @@ export const NOW = new Date('2026-01-02T03:04:05Z');
 /** A clock that stands at NOW. */
 export const STOPPED: Clock = { now: () => NOW.getTime(), sleep: () => systemClock.sleep(0) };
 
+/** What becomes of states that are replaced. */
+export type Forgetting = Pick<PushDeps, 'onOverwrite' | 'onDelete'>;
+
+/** For tests that look at nothing that was made of records. */
+export const NO_FORGETTING: Forgetting = {
+  onOverwrite: () => Promise.resolve(),
+  onDelete: () => Promise.resolve(),
+};
+
 /** An upsert, or without data a delete. */
 export interface TestChange {
   readonly source: string;
@@ -38,11 +47,17 @@ export interface TestUser {
 export async function newTestUser(
   db: Db,
   catalog: ModeCatalog,
-  onDelete: PushDeps['onDelete'] = () => Promise.resolve(),
+  forgetting: Forgetting = NO_FORGETTING,
 ): Promise<TestUser> {
   const { id } = await ensureUser(db, `user-${randomUUID()}`, NOW);
   const device = { deviceId: 'phone', name: 'Phone', platform: 'test' };
-  const deps: PushDeps = { db, catalog, wakeups: openLocalWakeups(), clock: STOPPED, onDelete };
+  const deps: PushDeps = {
+    db,
+    catalog,
+    wakeups: openLocalWakeups(),
+    clock: STOPPED,
+    ...forgetting,
+  };
   await registerDevice(deps, id, device);
   let mutationId = 0;
   const push = async (...changes: readonly TestChange[]): Promise<number> => {

@@ -6,6 +6,7 @@ import { contextOf } from '../../src/changes/context.ts';
 import type { PromptContext } from '../../src/changes/core/find-records.ts';
 import { foldDataset } from '../../src/dataset/fold-dataset.ts';
 import { forgetRecords } from '../../src/dataset/forget-records.ts';
+import { noteStates } from '../../src/dataset/past-inputs.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { AdapterRow, DatasetRow } from '../../src/db/schema.ts';
 import { openRows } from '../../src/db/sealed-columns.ts';
@@ -16,11 +17,19 @@ import { openLocalWakeups } from '../../src/lib/wakeups.ts';
 import type { Mode, ModeCatalog } from '../../src/modes/mode.ts';
 import { nameDataset } from '../../src/runs/run.ts';
 import { LINEAGE } from '../adapters/fixture.ts';
-import { NOW, newTestUser, STOPPED, type TestUser } from './test-user.ts';
+import { type Forgetting, NOW, newTestUser, STOPPED, type TestUser } from './test-user.ts';
 
 const wakeups = openLocalWakeups();
 /** Rolling back asks only whether the bytes are still there. */
 const store = { isIntact: () => Promise.resolve(true) } as unknown as AdapterStore;
+
+/** As a server forgets. */
+export function forgettingWith(catalog: ModeCatalog): Forgetting {
+  return {
+    onOverwrite: noteStates.bind(null, catalog),
+    onDelete: forgetRecords.bind(null, { catalog, clock: STOPPED }),
+  };
+}
 
 /** A user whose deletes forget, and what a worker would do for them. */
 export class World {
@@ -35,9 +44,7 @@ export class World {
   }
 
   static async open(database: Database, catalog: ModeCatalog): Promise<World> {
-    const user = await newTestUser(database.kysely, catalog, (tx, userId, records) =>
-      forgetRecords({ catalog, clock: STOPPED }, tx, userId, records),
-    );
+    const user = await newTestUser(database.kysely, catalog, forgettingWith(catalog));
     return new World(database, user, catalog);
   }
 

@@ -10,7 +10,7 @@ import { textSha256 } from '../../lib/text-sha256.ts';
 import type { ExampleMaker, ExampleRule } from '../../modes/mode.ts';
 import { asAnswer } from '../../modes/output.ts';
 import { inputKey, type Lookup, lookupsOf, renderPrompt } from '../../modes/prompt.ts';
-import { TemplateError } from '../../modes/template.ts';
+import { TemplateError, type Variables } from '../../modes/template.ts';
 import { cutTexts, isTarget, textsOf } from './clean.ts';
 import { splitOf } from './split.ts';
 
@@ -54,15 +54,36 @@ export function draftsOf(mode: ExampleMaker, record: LiveRecord): readonly Examp
   });
 }
 
+/** The inputs of which the mode can be asked about a record, whether or not there is an example to learn from yet. */
+export function inputsOf(mode: ExampleMaker, record: LiveRecord): readonly Json[] {
+  const rules = mode.examples.get(record.source) ?? [];
+  const inputs = rules.map((rule) =>
+    whereForeseen(() => inputOf(mode, rule, { record: record.data })),
+  );
+  return inputs.filter((input) => input !== null);
+}
+
 function applyRule(mode: ExampleMaker, rule: ExampleRule, data: Json) {
-  try {
-    const variables = { record: data };
+  const variables = { record: data };
+  return whereForeseen(() => {
     if (!rule.when(variables)) return null;
-    const fields = Object.entries(rule.input).map(([name, t]) => [name, t.render(variables)]);
-    const input: Json = Object.fromEntries(fields);
+    const input = inputOf(mode, rule, variables);
     const target = asAnswer(mode, rule.target.render(variables));
-    const isFit = mode.checkInput(input) === null && !textsOf(input).some(isBinary);
+    const isFit = input !== null && !textsOf(input).some(isBinary);
     return isFit && target !== null && isTarget(target) ? { input, target } : null;
+  });
+}
+
+/** Null where the mode does not take it. */
+function inputOf(mode: ExampleMaker, rule: ExampleRule, variables: Variables): Json {
+  const fields = Object.entries(rule.input).map(([name, t]) => [name, t.render(variables)]);
+  const input: Json = Object.fromEntries(fields);
+  return mode.checkInput(input) === null ? input : null;
+}
+
+function whereForeseen<T>(make: () => T): T | null {
+  try {
+    return make();
   } catch (error) {
     // A record of a shape that the rule does not foresee teaches nothing; it must not stop all others.
     if (error instanceof TemplateError) return null;

@@ -14,6 +14,7 @@ import type { Authenticator } from '../../../src/auth/token-claims.ts';
 import { issueToken, openAuthenticator, type TokenClaims } from '../../../src/auth/tokens.ts';
 import { openRevokedDevices } from '../../../src/changes/revoked-devices.ts';
 import { forgetRecords } from '../../../src/dataset/forget-records.ts';
+import { noteStates } from '../../../src/dataset/past-inputs.ts';
 import type { Database } from '../../../src/db/database.ts';
 import { vaultOf } from '../../../src/db/sealed-columns.ts';
 import { type Clock, systemClock } from '../../../src/lib/clock.ts';
@@ -178,6 +179,7 @@ async function servicesOf(
     ...parts,
     answers: openAnswers({ ...parts, storesCompletions: given.storesCompletions ?? true }),
     cursorSecret: await readCursorSecret(db),
+    onOverwrite: (tx, userId, states) => noteStates(parts.catalog, tx, userId, states),
     onDelete: (tx, userId, records) => forgetRecords(parts, tx, userId, records),
     countTokens: () => ({ promptTokens: 1, completionTokens: 1 }),
     uploads: new Uploads(join(given.dataDir, 'uploads'), given.clock, vaultOf(db)),

@@ -25,6 +25,7 @@ import { removeScratch } from '../../../src/runs/scratch.ts';
 import type { TrainingJob, TrainingResult } from '../../../src/training/training-job.ts';
 import { FAKE_BASE } from '../api/api-server.ts';
 import { fastClock } from '../clocks/fast-clock.ts';
+import { NO_FORGETTING } from '../test-user.ts';
 import { pretendToTrain } from '../training/pretend-trainer.ts';
 import { quickCatalog } from '../training/quick-catalog.ts';
 import { untilDone } from '../until-done.ts';
@@ -128,7 +129,7 @@ export class FaultDeployment {
         };
         const { wakeups } = this.nodes[mutationId % this.nodes.length] ?? { wakeups: undefined };
         if (wakeups === undefined) throw new Error('the deployment has nodes');
-        const deps = { db, catalog, wakeups, clock, onDelete: () => Promise.resolve() };
+        const deps = { db, catalog, wakeups, clock, ...NO_FORGETTING };
         await untilDone(
           () => pushChanges(deps, id, { deviceId: DEVICE, changes: [change] }),
           clock,
