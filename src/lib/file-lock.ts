@@ -29,6 +29,15 @@ export async function tryFileLock(path: string): Promise<FileLock | null> {
   return null;
 }
 
+/** Does the work and gives the lock back, however it ends. */
+export async function holding<T>(lock: FileLock, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
 /** Takes the exclusive lock of the file, waiting for its holder; rejects with the signal's reason. */
 export async function waitForFileLock(
   path: string,

@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '../lib/atomic-file.ts';
 import type { Clock } from '../lib/clock.ts';
-import { tryFileLock } from '../lib/file-lock.ts';
+import { holding, tryFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { StartError } from '../lib/start-error.ts';
 import { addMasterKey } from '../sealing/master-key-file.ts';
@@ -48,11 +48,7 @@ async function alone<T>(keysDir: string, work: () => Promise<T>): Promise<T> {
   const lock = await tryFileLock(join(keysDir, LOCK_FILE));
   if (lock === null)
     throw new StartError(`Another rotation of the keys in ${keysDir} is under way: wait for it.`);
-  try {
-    return await work();
-  } finally {
-    await lock.release();
-  }
+  return holding(lock, work);
 }
 
 /** What a rotation of data keys works with. */

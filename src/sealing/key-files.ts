@@ -6,7 +6,7 @@ import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { leftoversOf, sync } from '../lib/atomic-file.ts';
 import { systemClock } from '../lib/clock.ts';
-import { waitForFileLock } from '../lib/file-lock.ts';
+import { holding, waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { createSecretFile, replaceSecretFile } from '../lib/secret-file.ts';
 import type { WrappedKey } from './master-keys.ts';
@@ -67,14 +67,8 @@ export function keyFiles(keysDir: string): KeyStore {
     destroy: (userId) => destroy(pathOf(userId)),
     userIds: () => listIds(root),
     isEmpty: () => isEmpty(root),
-    exclusively: async (work) => {
-      const lock = await waitForFileLock(join(keysDir, LOCK_FILE), systemClock);
-      try {
-        return await work();
-      } finally {
-        await lock.release();
-      }
-    },
+    exclusively: async (work) =>
+      holding(await waitForFileLock(join(keysDir, LOCK_FILE), systemClock), work),
   };
 }
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, systemClock } from '../lib/clock.ts';
 import { must } from '../lib/errors.ts';
-import { waitForFileLock } from '../lib/file-lock.ts';
+import { holding, waitForFileLock } from '../lib/file-lock.ts';
 import { nullIfMissing } from '../lib/null-if-missing.ts';
 import { createSecretFile, replaceSecretFile } from '../lib/secret-file.ts';
 import { type Envelope, PAYLOAD_TYPE, type PublicKey, signedBytes } from './protocol-manifest.ts';
@@ -50,7 +50,7 @@ export async function rotateManifestKeys(
   clock: Clock = systemClock,
 ): Promise<string> {
   const lock = await waitForFileLock(join(keysDir, LOCK_FILE), systemClock);
-  try {
+  return holding(lock, async () => {
     const [current, ...older] = await readKeys(keysDir);
     const now = clock.now();
     const key = makeManifestKey();
@@ -59,9 +59,7 @@ export async function rotateManifestKeys(
     );
     await replaceSecretFile(join(keysDir, KEY_FILE), JSON.stringify(keys));
     return key.kid;
-  } finally {
-    await lock.release();
-  }
+  });
 }
 
 /** The statement in an envelope with the key's signature. */

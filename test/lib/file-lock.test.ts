@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/lib/clock.ts';
-import { tryFileLock, waitForFileLock } from '../../src/lib/file-lock.ts';
+import { holding, tryFileLock, waitForFileLock } from '../../src/lib/file-lock.ts';
 
 let folder: string;
 let path: string;
@@ -30,6 +30,16 @@ test('a waiting caller gets the lock when its holder lets go', async () => {
   const waiting = waitForFileLock(path, systemClock);
   await first?.release();
   await (await waiting).release();
+});
+
+test('a lock is given back when what was done under it fails', async () => {
+  const failing = holding(await waitForFileLock(path, systemClock), () =>
+    Promise.reject(new Error('no')),
+  );
+  await expect(failing).rejects.toThrow('no');
+  expect(
+    await holding(await waitForFileLock(path, systemClock), () => Promise.resolve('free')),
+  ).toBe('free');
 });
 
 test('waiting ends with the reason of the signal', async () => {

@@ -5,7 +5,7 @@ import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFileAtomically, writeFileAtomically } from '../../lib/atomic-file.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { waitForFileLock } from '../../lib/file-lock.ts';
+import { holding, waitForFileLock } from '../../lib/file-lock.ts';
 import { nullIfMissing } from '../../lib/null-if-missing.ts';
 import { sha256File } from '../../lib/sha256.ts';
 import type { Base, BaseFile } from './base-package.ts';
@@ -21,11 +21,9 @@ export async function derive(
   const path = join(base.dir, name);
   if ((await derivedFile(base, name)) !== null) return path;
   const lock = await waitForFileLock(`${path}.lock`, systemClock);
-  try {
+  await holding(lock, async () => {
     if ((await derivedFile(base, name)) === null) await makeDerived(path, make);
-  } finally {
-    await lock.release();
-  }
+  });
   return path;
 }
 

@@ -12,7 +12,7 @@ import type { Blobs } from '../../blobs/blobs.ts';
 import { sync, writeFileAtomically } from '../../lib/atomic-file.ts';
 import { canonicalJson } from '../../lib/canonical-json.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
-import { waitForFileLock } from '../../lib/file-lock.ts';
+import { holding, waitForFileLock } from '../../lib/file-lock.ts';
 import { nullIfMissing } from '../../lib/null-if-missing.ts';
 import { sha256 } from '../../lib/sha256.ts';
 import type { Hub } from '../download/hub.ts';
@@ -65,12 +65,8 @@ async function installHere(options: InstallOptions, install: Install): Promise<B
   if (installed !== null) return installed;
   const lockPath = join(options.cacheDir, 'install.lock');
   const lock = await waitForFileLock(lockPath, install.clock, options.signal);
-  try {
-    // another process may have installed it while we waited
-    return (await openInstalled(install)) ?? (await installAnew(install));
-  } finally {
-    await lock.release();
-  }
+  // another process may have installed it while we waited
+  return holding(lock, async () => (await openInstalled(install)) ?? (await installAnew(install)));
 }
 
 /** The base that installBase would give, if it is there already and whole; null otherwise. Fetches and writes nothing. */
