@@ -14,7 +14,7 @@ import { trainingWeights } from '../model/train/training-weights.ts';
 import { HostTensor, hostTensor } from '../runtime/host-tensor.ts';
 import type { Session } from '../runtime/ort-session.ts';
 import { openSession } from '../runtime/session.ts';
-import { OnnxLearner, type TrainGraphName } from './core/onnx-learner.ts';
+import { type LearnerLimits, OnnxLearner, type TrainGraphName } from './core/onnx-learner.ts';
 
 /** A learner with sessions to close. */
 export type LlamaLearner = OnnxLearner;
@@ -28,6 +28,7 @@ export interface LlamaLearnerOptions {
   readonly maxTokens: number;
   /** Threads of one product. More than one pays only while there are fewer jobs than cores. */
   readonly threads: number;
+  readonly limits?: LearnerLimits;
 }
 
 /** Opens a learner. Its sessions are opened when they are first needed: one for steps and scores, whose packed weights are most
@@ -42,10 +43,13 @@ export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<Ll
     );
     return learning;
   };
-  return new OnnxLearner(graphs, async (name) =>
-    name === 'prefix'
-      ? open(encodeOnnx(prefixGraph(graphs)), { prepacking: false })
-      : viewOf(name, await learningSession()),
+  return new OnnxLearner(
+    graphs,
+    async (name) =>
+      name === 'prefix'
+        ? open(encodeOnnx(prefixGraph(graphs)), { prepacking: false })
+        : viewOf(name, await learningSession()),
+    options.limits,
   );
 }
 

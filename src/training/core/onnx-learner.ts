@@ -6,6 +6,7 @@ import { type HostTensor, hostTensor } from '../../runtime/host-tensor.ts';
 import type { Session } from '../../runtime/ort-session.ts';
 import type { Batch } from './batch.ts';
 import type { Learner, LossAndGradient } from './learner.ts';
+import { microBatches } from './micro-batches.ts';
 import type { PreferenceBatch } from './preference-batch.ts';
 
 /** The graphs of llama-train.ts. */
@@ -16,9 +17,20 @@ export type OpenGraph = (name: TrainGraphName) => Promise<Session>;
 
 type Feeds = Record<string, HostTensor>;
 
+/** How much a learner holds. */
+export interface LearnerLimits {
+  /** Of what comes out of the frozen lower layers. */
+  readonly keptBytes?: number;
+  /** Tokens whose activations a step keeps at a time, with their padding; more only where one row or pair has more. */
+  readonly microBatchTokens?: number;
+}
+
 /** What comes out of the frozen lower layers is kept up to this: that of a thousand mails on the default base. Whoever has more pays
  *  with time, not with memory: of the others it is computed at each epoch. */
 const KEPT_HIDDEN_BYTES = 256 * 2 ** 20;
+
+/** Larger pieces are no faster: their activations leave the cache (docs/lab-log.md). */
+const MICRO_BATCH_TOKENS = 256;
 
 /** A learner over sessions that are opened when they are first needed. */
 export class OnnxLearner implements Learner {
@@ -31,27 +43,38 @@ export class OnnxLearner implements Learner {
   /** Bytes that are free for more of it. */
   #room: number;
   readonly #keptBytes: number;
+  readonly #microBatchTokens: number;
 
   /** `prefixLayers`: how many lower layers the graphs but for the prefix leave out. */
   constructor(
     { config, prefixLayers }: { readonly config: LlamaConfig; readonly prefixLayers: number },
     open: OpenGraph,
-    keptBytes: number = KEPT_HIDDEN_BYTES,
+    { keptBytes = KEPT_HIDDEN_BYTES, microBatchTokens = MICRO_BATCH_TOKENS }: LearnerLimits = {},
   ) {
     this.#keptBytes = keptBytes;
     this.#room = keptBytes;
+    this.#microBatchTokens = microBatchTokens;
     this.#config = config;
     this.#prefixLayers = prefixLayers;
     this.#open = open;
   }
 
-  async step(batch: Batch, theta: Float32Array): Promise<LossAndGradient> {
+  step(batch: Batch, theta: Float32Array): Promise<LossAndGradient> {
+    return addUp(microBatches(batch, this.#microBatchTokens), (piece) => this.#step(piece, theta));
+  }
+
+  preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
+    const pieces = microBatches(batch, this.#microBatchTokens);
+    return addUp(pieces, (piece) => this.#preferenceStep(piece, theta));
+  }
+
+  async #step(batch: Batch, theta: Float32Array): Promise<LossAndGradient> {
     const session = await this.#session('step');
     const feeds = await this.#feeds(batch, theta);
     return lossAndGradient(await session.run({ ...feeds, weights: column(batch.weights) }));
   }
 
-  async preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
+  async #preferenceStep(batch: PreferenceBatch, theta: Float32Array): Promise<LossAndGradient> {
     const session = await this.#session('preference');
     const { pairs, reference, pairWeights, thumbWeights, weights } = batch;
     const outputs = await session.run({
@@ -150,6 +173,25 @@ function causalMask(length: number, repeats: number): Float32Array {
 
 function column(values: Float32Array): HostTensor {
   return hostTensor(values, [values.length, 1]);
+}
+
+/** Takes the pieces one after the other, and sums what they give. */
+async function addUp<B>(
+  pieces: readonly B[],
+  take: (piece: B) => Promise<LossAndGradient>,
+): Promise<LossAndGradient> {
+  const [first, ...others] = pieces;
+  const start = await take(must(first, 'a batch has rows'));
+  if (others.length === 0) return start;
+  const gradient = start.gradient.slice();
+  let { loss } = start;
+  for (const piece of others) {
+    const more = await take(piece);
+    loss += more.loss;
+    for (let i = 0; i < gradient.length; i += 1)
+      (gradient[i] as number) += more.gradient[i] as number;
+  }
+  return { loss, gradient };
 }
 
 function lossAndGradient({ loss, gradient }: Readonly<Feeds>): LossAndGradient {

@@ -65,7 +65,11 @@ async function deviceLearner(
     };
     return { ...session, run, close: () => session.close() };
   };
-  return new OnnxLearner({ config: base.config, prefixLayers }, open, keptBytes);
+  return new OnnxLearner(
+    { config: base.config, prefixLayers },
+    open,
+    keptBytes === undefined ? {} : { keptBytes },
+  );
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
