@@ -57,6 +57,8 @@ export class OracleServer {
   forger: PrivateKey | null = null;
   /** Bytes of bodies that were sent, by file. */
   readonly sentBytes = new Map<string, number>();
+  /** Operations on which it fails. */
+  readonly broken = new Set<string>();
   /** Hears of every operation that arrives. */
   onOperation: (name: string, variables: Readonly<Record<string, unknown>>) => unknown = () => 0;
   /** What the feed's end says of what is live. */
@@ -201,7 +203,8 @@ export class OracleServer {
     };
     this.onOperation(operationName, variables);
     const operation = must(this.#operations[operationName], `operation ${operationName}`);
-    const answer = operation(variables.input ?? variables);
+    const isBroken = this.broken.has(operationName);
+    const answer = isBroken ? 'INTERNAL' : operation(variables.input ?? variables);
     if (typeof answer === 'string') {
       const [code, reason] = answer.split(' ');
       return Response.json({ errors: [{ message: answer, extensions: { code, reason } }] });

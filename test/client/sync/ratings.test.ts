@@ -93,3 +93,17 @@ it('reports and rates what was answered before a delete before it pushes that (D
   await phone.sync();
   expect(told).toEqual(['Push UPSERT d DELETE d']);
 });
+
+it('pushes a delete though the server fails on a report, which waits', async () => {
+  const { server, phone } = setUp();
+  const { outbox, reports } = phone.parts;
+  await outbox.add([{ ...changeNamed('a'), kind: 'DELETE' }]);
+  await reports.add(report('of a'));
+  server.broken.add('Report');
+  expect(await phone.sync()).toBe('failed');
+  expect(await outbox.batch()).toEqual([]);
+  server.broken.clear();
+  phone.start(null);
+  expect(await phone.sync()).toBe('done');
+  expect([...server.reports.keys()]).toEqual(['of a']);
+});
