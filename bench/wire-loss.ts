@@ -24,7 +24,7 @@ import { SMALL_RECIPE, trainingJob } from '../test/support/training/training-job
 const lora = { rank: 8, alpha: 16, modules: LORA_MODULES };
 const recipe = {
   ...SMALL_RECIPE,
-  ...{ lora, precision: 'int8-backward' as const, learningRate: 0.001 },
+  ...{ lora, precision: 'int8' as const, learningRate: 0.001 },
   ...{ epochs: 3, batchSize: 2, maxTokens: 256 },
 };
 

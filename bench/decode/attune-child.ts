@@ -4,13 +4,13 @@
 import { AdapterSlots } from '../../src/inference/adapter-slots.ts';
 import type { EngineLoop, EngineLoopOptions } from '../../src/inference/engine-loop.ts';
 import type { AdapterFolder, RequestEvent } from '../../src/inference/engine-protocol.ts';
-import { exactWeightSign } from '../../src/inference/integer-products.ts';
 import { adapterLoader } from '../../src/inference/load-adapter.ts';
 import { openEngine } from '../../src/inference/open-engine.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { must } from '../../src/lib/errors.ts';
 import { type Base, openBase } from '../../src/model/base/base-package.ts';
 import { decodePackage } from '../../src/model/decode/decode-package.ts';
+import { exactWeightSign } from '../../src/runtime/integer-products.ts';
 import { type BenchRow, type ContenderCommand, serveContender } from './contender.ts';
 
 const MIB = 2 ** 20;

@@ -77,8 +77,8 @@ async function fastest(
   return (1000 * SIZE ** 3) / Math.min(...times);
 }
 
-/** Counts the products of one writing step over the batch, its padding too, as the graph has them: forward, and for the gradient
- *  one product per frozen matrix, two per LoRA matrix and four in attention. What follows attention in the last layer is computed
+/** Counts the products of one writing step over the batch, its padding too, as the graph has them: forward, where a frozen matrix of
+ *  8-bit integers is multiplied twice, and for the gradient one product per frozen matrix, two per LoRA matrix and four in attention. What follows attention in the last layer is computed
  *  for the targets alone. */
 export function productsOfStep(config: LlamaConfig, recipe: Recipe, batch: Batch): StepProducts {
   const tokens = batch.examples.length * batch.length;
@@ -104,7 +104,7 @@ export function productsOfStep(config: LlamaConfig, recipe: Recipe, batch: Batch
   const floats = frozen + 2 * head + 3 * lora + 3 * attention;
   return recipe.precision === 'fp32'
     ? { fp32: floats + frozen, int8: 0 }
-    : { fp32: floats, int8: frozen };
+    : { fp32: floats - frozen, int8: 3 * frozen };
 }
 
 function sum(values: readonly number[]): number {

@@ -4,11 +4,11 @@ import { randomInt } from 'node:crypto';
 import { systemClock } from '../lib/clock.ts';
 import { loadTokenizer, openBase } from '../model/base/base-package.ts';
 import { decodePackage } from '../model/decode/decode-package.ts';
+import { exactWeightSign } from '../runtime/integer-products.ts';
 import { AdapterCache } from './adapter-cache.ts';
 import { engineLimits } from './engine-limits.ts';
 import { EngineLoop, type EngineLoopOptions } from './engine-loop.ts';
 import type { EngineSettings } from './engine-protocol.ts';
-import { exactWeightSign } from './integer-products.ts';
 import { adapterLoader } from './load-adapter.ts';
 import { openRunner } from './open-runner.ts';
 

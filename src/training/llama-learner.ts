@@ -10,8 +10,9 @@ import {
   scoreGraph,
   type TrainGraphOptions,
 } from '../model/train/llama-train.ts';
-import { trainingWeights } from '../model/train/training-weights.ts';
+import { floatTrainingWeights, int8TrainingWeights } from '../model/train/training-weights.ts';
 import { HostTensor, hostTensor } from '../runtime/host-tensor.ts';
+import { exactWeightSign } from '../runtime/integer-products.ts';
 import type { Session } from '../runtime/ort-session.ts';
 import { openSession } from '../runtime/session.ts';
 import { type LearnerLimits, OnnxLearner, type TrainGraphName } from './core/onnx-learner.ts';
@@ -39,7 +40,6 @@ export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<Ll
   const learningSession = () => {
     learning ??= open(
       encodeOnnx(learnGraph(graphs), { condition: 'learns', outputs: ['gradient'] }),
-      { prepacking: true },
     );
     return learning;
   };
@@ -47,31 +47,32 @@ export async function openLlamaLearner(options: LlamaLearnerOptions): Promise<Ll
     graphs,
     async (name) =>
       name === 'prefix'
-        ? open(encodeOnnx(prefixGraph(graphs)), { prepacking: false })
+        ? open(encodeOnnx(prefixGraph(graphs)))
         : viewOf(name, await learningSession()),
     options.limits,
   );
 }
 
-/** Opens a learner that can only score. It shares the mapped weight file with other processes, and holds little of its own. */
+/** Opens a learner that can only score: without what is kept for the way back. */
 export async function openLlamaScorer(options: LlamaLearnerOptions): Promise<LlamaLearner> {
   const { graphs, open } = await prepare(options);
   const builders = { prefix: prefixGraph, score: scoreGraph };
   return new OnnxLearner(graphs, (name) => {
     if (name !== 'prefix' && name !== 'score') throw new Error(`a scorer takes no ${name}`);
-    return open(encodeOnnx(builders[name](graphs)), { prepacking: false });
+    return open(encodeOnnx(builders[name](graphs)));
   });
 }
 
 async function prepare({ base, lora, precision, maxTokens, threads }: LlamaLearnerOptions) {
   const { config } = base;
-  const weights = await trainingWeights(base, precision);
+  const weights =
+    precision === 'fp32'
+      ? floatTrainingWeights(base)
+      : await int8TrainingWeights(base, await exactWeightSign());
   const prefixLayers = Math.min(...loraLayers(config, lora));
   const graphs: TrainGraphOptions = { config, weights, lora, maxTokens, prefixLayers };
   const fixed = { threads, arena: false, memoryPattern: false, externalDataFolder: base.dir };
-  const open = (model: Uint8Array, { prepacking }: { readonly prepacking: boolean }) =>
-    openSession(model, { ...fixed, prepacking });
-  return { graphs, open };
+  return { graphs, open: (model: Uint8Array) => openSession(model, fixed) };
 }
 
 const whether = (learns: boolean) => new HostTensor('bool', Uint8Array.of(Number(learns)), []);

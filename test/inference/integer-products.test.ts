@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { zeroImage } from '../../src/inference/core/adapter-image.ts';
 import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
-import { exactWeightSign } from '../../src/inference/integer-products.ts';
+import { exactWeightSign } from '../../src/runtime/integer-products.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { decodePackage } from '../../src/model/decode/decode-package.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/model/random-llama.ts';

@@ -23,13 +23,14 @@ export interface Int8Weights {
   readonly zeros: Tensor;
 }
 
-const ZERO_POINT = 128;
+/** What u8 values stand for when they stand for zero. */
+export const ZERO_POINT = 128;
 /** Zeros alone must not divide by zero. */
 const TINY = 1e-30;
 /** Coarse steps on either side of zero. */
 const STEPS = 127;
 /** A fine step in coarse ones: rounding leaves at most half a coarse step, which becomes at most 127 fine ones. */
-const FINE = 1 / 254;
+export const FINE = 1 / 254;
 
 /** What the linear layers over the same rows and positions share. */
 export interface RowConstants {

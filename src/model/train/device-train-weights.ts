@@ -24,7 +24,7 @@ export function int8TrainWeights(config: LlamaConfig, file: WeightFile): FrozenW
     scales: file(`${name}.scales`),
     zeros: file(`${name}.zeros`),
   });
-  const places = placesOf(config);
+  const places = sitePlaces(config);
   // the modules of a site read one input, and are one product
   const products = new Map<string, { readonly x: Tensor; readonly parts: readonly Tensor[] }>();
   return {
@@ -39,8 +39,17 @@ export function int8TrainWeights(config: LlamaConfig, file: WeightFile): FrozenW
   };
 }
 
-/** Where each linear layer is: the name of its site, its place in it, and the widths of all that lie there. */
-function placesOf(config: LlamaConfig) {
+/** Where a linear layer lies in a file of 8-bit weights. */
+export interface SitePlace {
+  /** What the file calls its site. */
+  readonly site: string;
+  readonly index: number;
+  /** Outputs of each of the layers that lie there, side by side. */
+  readonly sizes: readonly number[];
+}
+
+/** Where each linear layer is. */
+export function sitePlaces(config: LlamaConfig): ReadonlyMap<string, SitePlace> {
   const layers = Array.from({ length: config.layerCount }, (_, layer) => layer);
   const entries = layers.flatMap((layer) =>
     LORA_SITES.flatMap((site) => {

@@ -75,7 +75,7 @@ export interface RecipeChoices {
 
 // What modes leave to us; docs/lab-log.md has the measurements behind the numbers.
 const DEFAULTS = {
-  precision: 'int8-backward',
+  precision: 'int8',
   warmupShare: 0.1,
   weightDecay: 0,
   clipNorm: 1,

@@ -100,6 +100,21 @@ describe.each(CASES)("a device's training step on %s", (_, config, lora) => {
     await device.close();
     await floats.close();
   });
+
+  it('has the loss and the scores of the server, and nearly its gradient', async () => {
+    const device = await deviceLearner(base, lora);
+    const server = await openLlamaLearner({ base, lora, precision: 'int8', maxTokens, threads: 1 });
+    const [ours, theirs] = [await device.step(BATCH, theta), await server.step(BATCH, theta)];
+    // a head of its own is in 8 bits on the device
+    const digits = config.tiedEmbeddings ? 3 : 1;
+    expect(ours.loss).toBeCloseTo(theirs.loss, digits + 1);
+    expect(cosine(ours.gradient, theirs.gradient)).toBeGreaterThan(0.99);
+    const scores = await device.logProbs(BATCH, theta);
+    for (const [i, score] of (await server.logProbs(BATCH, theta)).entries())
+      expect(scores[i]).toBeCloseTo(score, digits);
+    await device.close();
+    await server.close();
+  });
 });
 
 test('the frozen layers are computed once for each example that there is room for, else each time, to the same bits', async () => {

@@ -114,15 +114,15 @@ function openLearner(base: Base, lora: LoraShape, precision: LinearPrecision) {
   return openLlamaLearner({ base, lora, precision, maxTokens: 32, threads: 1 });
 }
 
-describe('8-bit gradients', () => {
-  it('leave the loss as it is and keep the direction of the gradient', async () => {
+describe('8-bit products', () => {
+  it('leave the loss nearly as it is and keep the direction of the gradient', async () => {
     const { base, remove } = await temporaryBase(randomCheckpoint(SMALL_CONFIG));
     const theta = flattenLora(SMALL_CONFIG, randomAdapter(SMALL_CONFIG, ALL_LINEARS, 7));
     const exact = await openLearner(base, ALL_LINEARS, 'fp32');
-    const rounded = await openLearner(base, ALL_LINEARS, 'int8-backward');
+    const rounded = await openLearner(base, ALL_LINEARS, 'int8');
     const expected = await exact.step(BATCH, theta);
     const actual = await rounded.step(BATCH, theta);
-    expect(actual.loss).toBe(expected.loss);
+    expect(Math.abs(actual.loss / expected.loss - 1)).toBeLessThan(0.01);
     expect(cosine(actual.gradient, expected.gradient)).toBeGreaterThan(0.995);
     expect(actual.gradient).not.toEqual(expected.gradient);
     await exact.close();

@@ -14,7 +14,7 @@ it('takes what a mode chooses and fills in the rest', () => {
   expect(recipeOf(CHOICES, SMALL_CONFIG)).toMatchObject({
     lora: CHOICES.lora,
     ...CHOICES.training,
-    precision: 'int8-backward',
+    precision: 'int8',
     clipNorm: 1,
   });
 });

@@ -6,9 +6,8 @@ import { encodeOnnx } from '../graph/onnx/encode.ts';
 import { matmulIntegerToFloat } from '../graph/ops/matrix.ts';
 import { constant, f32, input, scalar } from '../graph/tensor.ts';
 import { must } from '../lib/errors.ts';
-import type { WeightSign } from '../model/decode/decode-weights.ts';
-import { hostTensor } from '../runtime/host-tensor.ts';
-import { openSession } from '../runtime/session.ts';
+import { hostTensor } from './host-tensor.ts';
+import { openSession } from './session.ts';
 
 const K = 64;
 const N = 32;
@@ -16,7 +15,7 @@ const GREATEST_INPUT = 255;
 const GREATEST_WEIGHT = 127;
 
 /** The integers that weights must be on this machine for products to be exact: the fast signed ones if possible. */
-export async function exactWeightSign(): Promise<WeightSign> {
+export async function exactWeightSign(): Promise<'i8' | 'u8'> {
   const isExact = (await productOfGreatest(1)) && (await productOfGreatest(8));
   return isExact ? 'i8' : 'u8';
 }
