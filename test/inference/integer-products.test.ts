@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { zeroImage } from '../../src/inference/core/adapter-image.ts';
 import { bucketOf, KvBlock } from '../../src/inference/core/kv-block.ts';
-import { exactWeightSign } from '../../src/runtime/integer-products.ts';
 import { openRunner } from '../../src/inference/open-runner.ts';
 import { decodePackage } from '../../src/model/decode/decode-package.ts';
+import { exactWeightSign } from '../../src/runtime/integer-products.ts';
 import { randomCheckpoint, SMALL_CONFIG, temporaryBase } from '../support/model/random-llama.ts';
 
 test('the machine is asked, not guessed', async () => {
