@@ -38,18 +38,17 @@ export function loraParameters(
   const groups = LORA_GROUPS.map((group) => shapesOf(config, lora, group)).filter(
     ({ modules }) => modules.length > 0,
   );
-  const sizes = layers.flatMap(() => groups.map(({ shapes }) => sum(shapes.map(count))));
-  const pieces = split(theta, sizes, 0);
+  const sizes = layers.flatMap(() => groups.flatMap(({ shapes }) => shapes.map(count)));
+  // all at once: what is cut twice is copied twice
+  const pieces = split(theta, sizes, 0).values();
+  const take = (group: GroupShapes) => {
+    const matrices = group.shapes.map((shape) =>
+      reshape(must(pieces.next().value, 'a piece for every matrix'), shape),
+    );
+    return groupLora(group, lora, matrices);
+  };
   return new Map(
-    layers.map((layer, i) => [
-      layer,
-      new Map(
-        groups.map((group, j) => [
-          group.first,
-          groupLora(group, lora, must(pieces[i * groups.length + j], 'one piece per group')),
-        ]),
-      ),
-    ]),
+    layers.map((layer) => [layer, new Map(groups.map((group) => [group.first, take(group)]))]),
   );
 }
 
@@ -74,9 +73,11 @@ function shapesOf(config: LlamaConfig, lora: LoraShape, group: readonly LoraModu
   };
 }
 
-function groupLora({ modules, shapes }: GroupShapes, lora: LoraShape, piece: Tensor): GroupLora {
-  const parts = split(piece, shapes.map(count), 0);
-  const [a, ...b] = parts.map((part, i) => reshape(part, shapes[i] ?? []));
+function groupLora(
+  { modules }: GroupShapes,
+  lora: LoraShape,
+  [a, ...b]: readonly Tensor[],
+): GroupLora {
   return {
     modules,
     a: must(a, 'the A part comes first'),
@@ -109,8 +110,4 @@ export function addLora(
 
 function count([rows, columns]: readonly [rows: number, columns: number]): number {
   return rows * columns;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
