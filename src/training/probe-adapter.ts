@@ -5,10 +5,11 @@ import { readPeftFolder } from '../adapters/peft.ts';
 import { loadTokenizer, openBase } from '../model/base/base-package.ts';
 import { flattenLora, loraSize } from '../model/lora/lora.ts';
 import type { Folder } from '../sealing/private-folder.ts';
+import { baseProbeNll } from './base-probe.ts';
 import type { ProbeMeasure } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
 import { measureProbe } from './core/measure-holdout.ts';
-import { openLlamaScorer } from './llama-learner.ts';
+import { openScorer } from './workshop.ts';
 
 /** Which adapter to measure. */
 export interface ProbeJob {
@@ -19,21 +20,21 @@ export interface ProbeJob {
   readonly maxTokens: number;
 }
 
-/** Measures the adapter and the bare base, in floats. Throws BAD_INPUT for an adapter that cannot be read. */
+/** Measures the adapter and the bare base, as they answer. Throws BAD_INPUT for an adapter that cannot be read. */
 export async function probeAdapter(job: ProbeJob): Promise<ProbeMeasure> {
   const { baseDir, adapterDir, maxTokens } = job;
   const base = await openBase(baseDir);
   const { config } = base;
   const adapter = await readPeftFolder(adapterDir, base);
   const lora = adapter.shape;
-  const learner = await openLlamaScorer({ base, lora, precision: 'fp32', maxTokens, threads: 1 });
+  const recipe = { precision: 'int8' as const, maxTokens };
+  const learner = await openScorer({ base, lora, recipe, threads: 1 });
   try {
     const probe = probeExamples(await loadTokenizer(base), maxTokens);
     const candidate = flattenLora(config, adapter);
-    return await measureProbe(learner, probe, {
-      candidate,
-      base: new Float32Array(loraSize(config, lora)),
-    });
+    const known = await baseProbeNll({ base, lora, recipe }, learner, probe);
+    const thetas = { candidate, base: new Float32Array(loraSize(config, lora)) };
+    return await measureProbe(learner, { probe, baseProbeNll: known }, thetas);
   } finally {
     await learner.close();
   }

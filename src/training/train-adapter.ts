@@ -16,6 +16,7 @@ import {
   unflattenLora,
 } from '../model/lora/lora.ts';
 import { roundLora } from '../model/lora/lora-wire.ts';
+import { baseProbeNll } from './base-probe.ts';
 import { checkpointFiles } from './checkpoint-files.ts';
 import { figuresOf, type HoldoutMeasures } from './core/gate.ts';
 import { probeExamples } from './core/general-probe.ts';
@@ -82,7 +83,7 @@ async function trainIn(
   // what is measured is what devices get
   const candidate = roundLora(unflattenLora(base.config, shape, learnt.theta));
   const measures = await measure(
-    { ...parts.holdout, probe },
+    { ...parts.holdout, probe, baseProbeNll: await baseProbeNll(place, learner, probe) },
     { workshop, place, learner, candidate, live },
   );
   const lineage = lineageOf(job, base, { parts, measures, losses: learnt.losses });

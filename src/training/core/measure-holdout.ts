@@ -7,7 +7,7 @@ import type { HoldoutMeasures, PreferenceMeasure, ProbeMeasure } from './gate.ts
 import type { Learner } from './learner.ts';
 import { marginsOf } from './margins.ts';
 import type { TokenPair } from './preference-batch.ts';
-import { type Score, scoreExamples } from './score.ts';
+import { scoreExamples, totalNll } from './score.ts';
 import type { TokenExample } from './token-example.ts';
 
 /** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every held-out pair under the same,
@@ -17,6 +17,8 @@ export async function measureHoldout(
     readonly examples: readonly TokenExample[];
     readonly pairs: readonly TokenPair[];
     readonly probe: readonly TokenExample[];
+    /** The base's negative log-likelihood of the probe, where it is known. */
+    readonly baseProbeNll?: number;
   },
   adapters: { readonly candidate: LoraAdapter; readonly live: LoraAdapter | null },
   scorer: {
@@ -45,27 +47,24 @@ export async function measureHoldout(
       live: live === null ? null : must(live[i], 'a score per example').nll,
     })),
     preferences: await measurePairs(learner, holdout.pairs, thetas),
-    probe: await measureProbe(learner, holdout.probe, thetas),
+    probe: await measureProbe(learner, holdout, thetas),
   };
 }
 
 type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>>;
 type ThreeThetas = Thetas & { readonly live: Float32Array | null };
 
-/** Measures the general probe under both. */
+/** Measures the general probe under both, or under the candidate alone where the base's is known. */
 export async function measureProbe(
   learner: Learner,
-  probe: readonly TokenExample[],
+  { probe, baseProbeNll }: Pick<Parameters<typeof measureHoldout>[0], 'probe' | 'baseProbeNll'>,
   thetas: Thetas,
 ): Promise<ProbeMeasure> {
-  const total = (scores: readonly Score[], of: 'nll' | 'tokens') =>
-    scores.reduce((sum, score) => sum + score[of], 0);
   const candidate = await scoreExamples(learner, probe, thetas.candidate);
-  const base = await scoreExamples(learner, probe, thetas.base);
   return {
-    tokens: total(candidate, 'tokens'),
-    candidate: total(candidate, 'nll'),
-    base: total(base, 'nll'),
+    tokens: candidate.reduce((sum, { tokens }) => sum + tokens, 0),
+    candidate: totalNll(candidate),
+    base: baseProbeNll ?? totalNll(await scoreExamples(learner, probe, thetas.base)),
   };
 }
 

@@ -38,6 +38,10 @@ function scoresOf(batch: Batch, logProbs: Float32Array): [TokenExample, Score][]
 
 /** Mean negative log-likelihood per target token, in nats. */
 export function meanLoss(scores: readonly Score[]): number {
-  const nll = scores.reduce((sum, score) => sum + score.nll, 0);
-  return nll / scores.reduce((sum, score) => sum + score.tokens, 0);
+  return totalNll(scores) / scores.reduce((sum, score) => sum + score.tokens, 0);
+}
+
+/** Negative log-likelihood of all target tokens, in nats. */
+export function totalNll(scores: readonly Score[]): number {
+  return scores.reduce((sum, score) => sum + score.nll, 0);
 }
