@@ -78,8 +78,8 @@ async function fastest(
 }
 
 /** Counts the products of one writing step over the batch, its padding too, as the graph has them: forward, where a frozen matrix of
- *  8-bit integers is multiplied twice, and for the gradient one product per frozen matrix, two per LoRA matrix and four in attention. What follows attention in the last layer is computed
- *  for the targets alone. */
+ *  8-bit integers is multiplied twice, and for the gradient one product per frozen matrix, two per LoRA matrix and four in
+ *  attention. What follows attention in the last layer is computed for the targets alone. */
 export function productsOfStep(config: LlamaConfig, recipe: Recipe, batch: Batch): StepProducts {
   const tokens = batch.examples.length * batch.length;
   const targets = batch.targets.length;

@@ -15,9 +15,6 @@ export interface SessionOptions {
   /** Plan the memory of a run from the run before with the same shapes (default true); false saves about 40% while training
    *  with free dimensions, and costs no time there. */
   readonly memoryPattern?: boolean;
-  /** Copy constant weights into the layout of the fastest products (default true). Without, they stay mapped from their file and
-   *  are shared by sessions: half the memory and a faster start, for 3 to 5% of a large product's time. */
-  readonly prepacking?: boolean;
   /** How much onnxruntime rewrites the graph (default 'all'). */
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
   /** Folder of the weight files of a model given as bytes; a model file's own folder is used otherwise. */
@@ -46,8 +43,7 @@ export async function openSession(
 
 function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions {
   const { threads = 1, spinMicroseconds = 0, arena = true, memoryPattern = true } = options;
-  const { prepacking = true, graphOptimization = 'all' } = options;
-  const { externalDataFolder, profilePrefix } = options;
+  const { graphOptimization = 'all', externalDataFolder, profilePrefix } = options;
   return {
     executionProviders: ['cpu'],
     executionMode: 'sequential',
@@ -61,7 +57,6 @@ function toOrtOptions(options: SessionOptions): InferenceSession.SessionOptions 
     ...(profilePrefix && { enableProfiling: true, profileFilePrefix: profilePrefix }),
     extra: {
       session: {
-        disable_prepacking: prepacking ? '0' : '1',
         intra_op: {
           allow_spinning: spinMicroseconds > 0 ? '1' : '0',
           spin_duration_us: String(spinMicroseconds),

@@ -3,7 +3,7 @@
 
 import { readPeftFolder } from '../adapters/peft.ts';
 import { loadTokenizer, openBase } from '../model/base/base-package.ts';
-import { flattenLora, loraSize } from '../model/lora/lora.ts';
+import { flattenLora } from '../model/lora/lora.ts';
 import type { Folder } from '../sealing/private-folder.ts';
 import { baseProbeNll } from './base-probe.ts';
 import type { ProbeMeasure } from './core/gate.ts';
@@ -32,9 +32,8 @@ export async function probeAdapter(job: ProbeJob): Promise<ProbeMeasure> {
   try {
     const probe = probeExamples(await loadTokenizer(base), maxTokens);
     const candidate = flattenLora(config, adapter);
-    const known = await baseProbeNll({ base, lora, recipe }, learner, probe);
-    const thetas = { candidate, base: new Float32Array(loraSize(config, lora)) };
-    return await measureProbe(learner, { probe, baseProbeNll: known }, thetas);
+    const baseNll = await baseProbeNll({ base, lora, recipe }, learner, probe);
+    return await measureProbe(learner, probe, { candidate, baseNll });
   } finally {
     await learner.close();
   }

@@ -17,7 +17,7 @@ import { readSafetensors } from '../safetensors/safetensors.ts';
 import { encodeSafetensors, type TensorData } from '../safetensors/safetensors-writer.ts';
 import { openWeightFile, type WeightFile } from '../safetensors/weight-file.ts';
 import { siteName } from '../train/device-train-weights.ts';
-import { int8Linear, rowConstants } from './int8-linear.ts';
+import { int8Linear, int8WeightsIn, rowConstants } from './int8-linear.ts';
 import { type DecodeWeights, type DecodeWeightsOver, EMBEDDING_NAME } from './llama-decode.ts';
 import { quantiseColumns } from './quantise-columns.ts';
 
@@ -58,11 +58,7 @@ export async function int8DecodeWeights(
   nameOf?: (file: BaseFile) => string,
 ): Promise<DecodeWeightsOver> {
   const tensor = await openInt8Weights(base, sign, nameOf);
-  const matrix = (name: string) => ({
-    values: tensor(name),
-    scales: tensor(`${name}.scales`),
-    zeros: tensor(`${name}.zeros`),
-  });
+  const matrix = (name: string) => int8WeightsIn(tensor, name);
   return (ids) => {
     const constants = rowConstants(ids);
     return {

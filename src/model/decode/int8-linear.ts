@@ -12,6 +12,7 @@ import { reduceMax } from '../../graph/ops/reduce.ts';
 import { concat, full, sizeOf, split } from '../../graph/ops/reshape.ts';
 import { constant, i64, scalar } from '../../graph/tensor.ts';
 import { must } from '../../lib/errors.ts';
+import type { WeightFile } from '../safetensors/weight-file.ts';
 
 /** W: out column n stands for (values[:, n] - zeros[n]) * scales[n]. */
 export interface Int8Weights {
@@ -23,9 +24,14 @@ export interface Int8Weights {
   readonly zeros: Tensor;
 }
 
+/** A matrix in a file of 8-bit weights, which has its scales and zeros beside it. */
+export function int8WeightsIn(file: WeightFile, name: string): Int8Weights {
+  return { values: file(name), scales: file(`${name}.scales`), zeros: file(`${name}.zeros`) };
+}
+
 /** What u8 values stand for when they stand for zero. */
 export const ZERO_POINT = 128;
-/** Zeros alone must not divide by zero. */
+/** Zeros alone (padding, positions without a gradient) must not divide by zero. */
 const TINY = 1e-30;
 /** Coarse steps on either side of zero. */
 const STEPS = 127;
@@ -50,10 +56,15 @@ export function rowConstants(like: Tensor): RowConstants {
 /** x W^T.   x f32[B, S, K]   returns f32[B, S, N]
  *  Off by at most 1/64,000 of a position's largest number in each input. */
 export function int8Linear(x: Tensor, weights: Int8Weights, constants: RowConstants): Tensor {
-  const coarse = max(mul(reduceMax(abs(x), [2]), 1 / STEPS), TINY); // f32[B, S, 1]
+  const coarse = rowScales(x, 2); // f32[B, S, 1]
   const scales = { coarse, fine: mul(coarse, FINE) };
   const [ofCoarse, ofFine] = products(x, weights, scales, constants);
   return add(mul(ofCoarse, scales.coarse), mul(ofFine, scales.fine));
+}
+
+/** What a step of 8-bit numbers stands for, of each row along an axis, which is 1 long then: its largest magnitude is 127 steps. */
+export function rowScales(x: Tensor, axis: number): Tensor {
+  return max(mul(reduceMax(abs(x), [axis]), 1 / STEPS), TINY);
 }
 
 /** The products of the coarse numbers and of the fine ones, f32[B, S, N] each. */

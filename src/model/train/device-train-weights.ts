@@ -8,7 +8,12 @@ import { matmul } from '../../graph/ops/matrix.ts';
 import { dequantizeLinear } from '../../graph/ops/quantise.ts';
 import { concat, reshape, split, transpose } from '../../graph/ops/reshape.ts';
 import { must } from '../../lib/errors.ts';
-import { type Int8Weights, int8Linear, rowConstants } from '../decode/int8-linear.ts';
+import {
+  type Int8Weights,
+  int8Linear,
+  int8WeightsIn,
+  rowConstants,
+} from '../decode/int8-linear.ts';
 import type { LlamaConfig } from '../llama-config.ts';
 import { linearName, moduleSize } from '../lora/lora.ts';
 import { LORA_SITES, type LoraSite, siteLayout } from '../lora/lora-stack.ts';
@@ -19,20 +24,16 @@ import type { FrozenWeights } from './llama-train.ts';
 /** The frozen weights of a base in its file of 8-bit weights (decode-weights.ts), in which the linear layers of a site lie
  *  side by side. */
 export function int8TrainWeights(config: LlamaConfig, file: WeightFile): FrozenWeights {
-  const matrix = (name: string): Int8Weights => ({
-    values: file(name),
-    scales: file(`${name}.scales`),
-    zeros: file(`${name}.zeros`),
-  });
   const places = sitePlaces(config);
   // the modules of a site read one input, and are one product
   const products = new Map<string, { readonly x: Tensor; readonly parts: readonly Tensor[] }>();
   return {
-    tensor: (name) => (name === 'lm_head.weight' ? floatsOf(matrix('head')) : file(name)),
+    tensor: (name) =>
+      name === 'lm_head.weight' ? floatsOf(int8WeightsIn(file, 'head')) : file(name),
     linear: (x, name) => {
       const { site, index, sizes } = must(places.get(name), `${name} is a linear layer`);
       const known = products.get(site);
-      const parts = known?.x === x ? known.parts : fusedLinear(x, matrix(site), sizes);
+      const parts = known?.x === x ? known.parts : fusedLinear(x, int8WeightsIn(file, site), sizes);
       products.set(site, { x, parts });
       return must(parts[index], 'a part for every module');
     },

@@ -3,14 +3,13 @@
 
 import { customGradient } from '../../graph/custom-gradient.ts';
 import type { Tensor } from '../../graph/ir.ts';
-import { abs, add, max, mul, sub } from '../../graph/ops/elementwise.ts';
+import { add, mul, sub } from '../../graph/ops/elementwise.ts';
 import { matmul, matmulIntegerToFloat } from '../../graph/ops/matrix.ts';
 import { dequantizeLinear, quantizeLinear } from '../../graph/ops/quantise.ts';
-import { reduceMax } from '../../graph/ops/reduce.ts';
 import { full, reshape, sizeOf } from '../../graph/ops/reshape.ts';
 import { constant, scalar } from '../../graph/tensor.ts';
 import { must } from '../../lib/errors.ts';
-import { FINE, type Int8Weights, ZERO_POINT } from '../decode/int8-linear.ts';
+import { FINE, type Int8Weights, rowScales, ZERO_POINT } from '../decode/int8-linear.ts';
 
 /** The numbers that frozen linear layers are multiplied in: floats, or 8-bit integers both ways. Forward those are the integers
  *  that answers are made with, so that what is learnt and measured is the model that answers; the gradient keeps its
@@ -69,8 +68,7 @@ export interface Int8Rows {
 
 /** Each row of x rounded to 8 bits by its own largest value, so that no row changes another.   x f32[M, K] */
 export function quantiseRowsOf(x: Tensor): Int8Rows {
-  // a row of zeros (padding, positions without a gradient) must not divide by zero
-  const rowScale = max(mul(reduceMax(abs(x), [1]), 1 / 127), 1e-30); // f32[M, 1]
+  const rowScale = rowScales(x, 1); // f32[M, 1]
   const rows = sizeOf(x, 0);
   const zero = full(rows, ZERO_POINT, 'u8');
   const scale = reshape(rowScale, rows);

@@ -3,12 +3,13 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Tensor } from '../../graph/ir.ts';
 import { split } from '../../graph/ops/reshape.ts';
 import { must } from '../../lib/errors.ts';
 import { derive } from '../base/base-derived.ts';
 import type { Base } from '../base/base-package.ts';
 import { openInt8Weights, type WeightSign } from '../decode/decode-weights.ts';
-import { type Int8Weights, ZERO_POINT } from '../decode/int8-linear.ts';
+import { type Int8Weights, int8WeightsIn, ZERO_POINT } from '../decode/int8-linear.ts';
 import { LORA_MODULES, linearName, moduleSize } from '../lora/lora.ts';
 import { readSafetensors } from '../safetensors/safetensors.ts';
 import { encodeSafetensors, type TensorData } from '../safetensors/safetensors-writer.ts';
@@ -46,12 +47,12 @@ export async function int8TrainingWeights(base: Base, sign: WeightSign): Promise
 
 /** A linear layer cut out of its site: constants, which are cut when the session is made. */
 function layerOf(file: WeightFile, { site, index, sizes }: SitePlace): Int8Weights {
-  const own = (name: string, axis: number) => {
-    const whole = file(name);
+  const { values, scales, zeros } = int8WeightsIn(file, site);
+  const own = (whole: Tensor, axis: number) => {
     const parts = sizes.length === 1 ? [whole] : split(whole, sizes, axis);
     return must(parts[index], 'a part for every module');
   };
-  return { values: own(site, 1), scales: own(`${site}.scales`, 0), zeros: own(`${site}.zeros`, 0) };
+  return { values: own(values, 1), scales: own(scales, 0), zeros: own(zeros, 0) };
 }
 
 /** Each linear layer's W [out, in] with a scale per input: what gradients are multiplied by. */

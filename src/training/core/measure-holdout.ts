@@ -47,31 +47,36 @@ export async function measureHoldout(
       live: live === null ? null : must(live[i], 'a score per example').nll,
     })),
     preferences: await measurePairs(learner, holdout.pairs, thetas),
-    probe: await measureProbe(learner, holdout, thetas),
+    probe: await measureProbe(learner, holdout.probe, {
+      candidate: thetas.candidate,
+      baseNll:
+        holdout.baseProbeNll ?? totalNll(await scoreExamples(learner, holdout.probe, thetas.base)),
+    }),
   };
 }
 
-type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>>;
-type ThreeThetas = Thetas & { readonly live: Float32Array | null };
+type Thetas = Readonly<Record<'candidate' | 'base', Float32Array>> & {
+  readonly live: Float32Array | null;
+};
 
-/** Measures the general probe under both, or under the candidate alone where the base's is known. */
+/** Measures the candidate on the general probe, whose negative log-likelihood under the base is known. */
 export async function measureProbe(
   learner: Learner,
-  { probe, baseProbeNll }: Pick<Parameters<typeof measureHoldout>[0], 'probe' | 'baseProbeNll'>,
-  thetas: Thetas,
+  probe: readonly TokenExample[],
+  { candidate, baseNll }: { readonly candidate: Float32Array; readonly baseNll: number },
 ): Promise<ProbeMeasure> {
-  const candidate = await scoreExamples(learner, probe, thetas.candidate);
+  const scores = await scoreExamples(learner, probe, candidate);
   return {
-    tokens: candidate.reduce((sum, { tokens }) => sum + tokens, 0),
-    candidate: totalNll(candidate),
-    base: baseProbeNll ?? totalNll(await scoreExamples(learner, probe, thetas.base)),
+    tokens: scores.reduce((sum, { tokens }) => sum + tokens, 0),
+    candidate: totalNll(scores),
+    base: baseNll,
   };
 }
 
 async function measurePairs(
   learner: Learner,
   pairs: readonly TokenPair[],
-  thetas: ThreeThetas,
+  thetas: Thetas,
 ): Promise<readonly PreferenceMeasure[]> {
   const candidate = await marginsOf(learner, pairs, thetas.candidate);
   const base = await marginsOf(learner, pairs, thetas.base);
