@@ -198,22 +198,24 @@ function linears(
   return (module) => must(adapted.get(module), 'the group has the module');
 }
 
-/** Causal attention in which G query heads share a k/v head. They lie one under the other as rows of one product.
+/** Causal attention in which G query heads share a k/v head. They lie one under the other as rows of one product. Keys and values have
+ *  positions as columns: their gradients then turn round the narrower factor of a product.
  *  returns f32[B*S, heads*D] */
 function attention(qkv: Outputs, model: Model): Tensor {
   const { headCount, kvHeadCount: KV, headSize: D } = model.config;
   const G = headCount / KV;
   const turn = (x: Tensor, heads: number) =>
     rotaryEmbedding(reshape(x, rowsOf(model, heads * D)), model.rope); // f32[B, S, heads*D]
-  const keyed = (x: Tensor) => transpose(reshape(x, rowsOf(model, KV, D)), [0, 2, 1, 3]); // f32[B, KV, S, D]
+  const keyed = (x: Tensor) => transpose(reshape(x, rowsOf(model, KV, D)), [0, 2, 3, 1]); // f32[B, KV, D, S]
   const grouped = transpose(
     reshape(turn(qkv('q_proj'), headCount), rowsOf(model, KV, G, D)),
     [0, 2, 3, 1, 4],
   ); // f32[B, KV, G, S, D]
   const q = reshape(grouped, [0, 0, -1, D]); // f32[B, KV, G*S, D]
   const k = keyed(turn(qkv('k_proj'), KV));
-  const scores = matmul(q, k, { transB: true, alpha: 1 / Math.sqrt(D) }); // f32[B, KV, G*S, S]
-  const context = matmul(softmax(add(scores, model.mask)), keyed(qkv('v_proj'))); // f32[B, KV, G*S, D]
+  const scores = matmul(q, k, { alpha: 1 / Math.sqrt(D) }); // f32[B, KV, G*S, S]
+  const v = keyed(qkv('v_proj'));
+  const context = matmul(softmax(add(scores, model.mask)), v, { transB: true }); // f32[B, KV, G*S, D]
   const byPosition = transpose(reshapeLike(context, grouped), [0, 3, 1, 2, 4]); // f32[B, S, KV, G, D]
   return reshape(byPosition, [-1, headCount * D]);
 }

@@ -183,7 +183,7 @@ async function addUp<B>(
   const [first, ...others] = pieces;
   const start = await take(must(first, 'a batch has rows'));
   if (others.length === 0) return start;
-  const gradient = start.gradient.slice();
+  const { gradient } = start;
   let { loss } = start;
   for (const piece of others) {
     const more = await take(piece);
