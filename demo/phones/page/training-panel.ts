@@ -112,7 +112,7 @@ const REASONS: Readonly<Record<string, string>> = {
 function progressOf({ status, step, totalSteps, secondsLeft, reason }: Run, drawn: Run): Progress {
   const points = drawn.losses.map((loss, n) => ({ step: n + 1, loss }));
   const left = secondsLeft === null ? '' : `, ${Math.ceil(secondsLeft)} s left`;
-  const running = `Step ${step} of ${totalSteps}${left}.`;
+  const running = step === 0 ? 'Getting ready ...' : `Step ${step} of ${totalSteps}${left}.`;
   const because = reason === null ? '' : `: ${REASONS[reason] ?? reason}.`;
   const isRunning = status === 'RUNNING';
   const said = isRunning ? running : `${STATUSES[status] ?? status}${because}`;
