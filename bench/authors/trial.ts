@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256 } from '../../src/lib/sha256.ts';
 import type { Base } from '../../src/model/base/base-package.ts';
-import { loraSize } from '../../src/model/lora/lora.ts';
+import { noLora } from '../../src/model/lora/lora.ts';
 import { freshLora } from '../../src/training/core/fresh-lora.ts';
 import { learn } from '../../src/training/core/learn.ts';
 import { seededRandom } from '../../src/training/core/random.ts';
@@ -52,7 +52,7 @@ export async function openBench(base: Base, shape: Recipe, folder: string): Prom
     opened ??= open();
     return opened;
   };
-  const none = new Float32Array(loraSize(base.config, lora));
+  const none = noLora(base.config, lora);
   return {
     train: (trial) => {
       const { incremental: _, ...recipe } = trial.recipe;
@@ -88,7 +88,7 @@ async function trainOne(
     {
       learner,
       start: start?.theta ?? freshLora(base.config, recipe.lora, randomOf('weights')),
-      reference: new Float32Array(loraSize(base.config, recipe.lora)),
+      reference: noLora(base.config, recipe.lora),
       randomOf,
       onStep: () => undefined,
       checkpointsOf: () => null,

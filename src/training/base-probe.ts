@@ -6,10 +6,10 @@ import { canonicalJson } from '../lib/canonical-json.ts';
 import { CODE_VERSION } from '../lib/code-version.ts';
 import { textSha256 } from '../lib/text-sha256.ts';
 import { derive } from '../model/base/base-derived.ts';
-import { loraSize } from '../model/lora/lora.ts';
+import { noLora } from '../model/lora/lora.ts';
 import { PROBE_TEXTS } from './core/general-probe.ts';
 import type { Learner } from './core/learner.ts';
-import { scoreExamples, totalNll } from './core/score.ts';
+import { nllUnder } from './core/score.ts';
 import type { TokenExample } from './core/token-example.ts';
 import type { LearnerPlace } from './workshop.ts';
 
@@ -25,8 +25,7 @@ export async function baseProbeNll(
   const follows = canonicalJson([PROBE_TEXTS, precision, maxTokens, CODE_VERSION, processor]);
   const name = `probe-${textSha256(follows).slice(0, 12)}.v1.json`;
   const path = await derive(base, name, async (target) => {
-    const none = new Float32Array(loraSize(base.config, lora));
-    const nll = totalNll(await scoreExamples(learner, probe, none));
+    const nll = await nllUnder(learner, probe, noLora(base.config, lora));
     await writeFile(target, JSON.stringify({ nll }));
   });
   const { nll } = JSON.parse(await readFile(path, 'utf8')) as { readonly nll: number };

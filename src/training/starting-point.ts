@@ -2,7 +2,7 @@
 
 import { readPeftFolder } from '../adapters/peft.ts';
 import type { Base } from '../model/base/base-package.ts';
-import { coveringShape, flattenLora, type LoraShape, loraSize } from '../model/lora/lora.ts';
+import { coveringShape, flattenLora, type LoraShape, noLora } from '../model/lora/lora.ts';
 import { freshLora, laidOver } from './core/fresh-lora.ts';
 import type { Random } from './core/random.ts';
 import type { TrainingJob } from './training-job.ts';
@@ -36,7 +36,7 @@ export async function openStart(job: TrainingJob, base: Base, random: Random): P
 
   function referenceOf(): Float32Array {
     if (recipe.dpo?.reference === 'start') return theta;
-    if (adapters.shipped === null) return new Float32Array(loraSize(config, shape));
+    if (adapters.shipped === null) return noLora(config, shape);
     return flattenLora(config, adapters.shipped, shape);
   }
 }

@@ -172,6 +172,11 @@ export function unflattenLora(
   return { shape, tensors };
 }
 
+/** The flat array of the adapter that changes nothing: with it a graph computes the bare base. */
+export function noLora(config: LlamaConfig, shape: LoraShape): Float32Array {
+  return new Float32Array(loraSize(config, shape));
+}
+
 /** The adapter as the flat array of a `shape` that may be larger: missing ranks and layers are zero, which adds
  *  exactly nothing, and a different alpha / rank is folded into B. The adapter must fit into the shape. */
 export function flattenLora(

@@ -2,23 +2,23 @@
 
 import { must } from '../../lib/errors.ts';
 import type { LlamaConfig } from '../../model/llama-config.ts';
-import { flattenLora, type LoraAdapter, type LoraShape, loraSize } from '../../model/lora/lora.ts';
+import { flattenLora, type LoraAdapter, type LoraShape, noLora } from '../../model/lora/lora.ts';
 import type { HoldoutMeasures, PreferenceMeasure, ProbeMeasure } from './gate.ts';
 import type { Learner } from './learner.ts';
 import { marginsOf } from './margins.ts';
 import type { TokenPair } from './preference-batch.ts';
-import { scoreExamples, totalNll } from './score.ts';
+import { scoreExamples, totalNll, totalTokens } from './score.ts';
 import type { TokenExample } from './token-example.ts';
 
 /** Scores every held-out example under the candidate, the base, and the live adapter if there is one, and every held-out pair under the same,
- *  and the general probe under the candidate and the base. Both adapters must fit into the learner's shape. */
+ *  and the general probe under the candidate. Both adapters must fit into the learner's shape. */
 export async function measureHoldout(
   holdout: {
     readonly examples: readonly TokenExample[];
     readonly pairs: readonly TokenPair[];
     readonly probe: readonly TokenExample[];
-    /** The base's negative log-likelihood of the probe, where it is known. */
-    readonly baseProbeNll?: number;
+    /** The probe's negative log-likelihood under the bare base, in nats. */
+    readonly baseProbeNll: number;
   },
   adapters: { readonly candidate: LoraAdapter; readonly live: LoraAdapter | null },
   scorer: {
@@ -49,8 +49,7 @@ export async function measureHoldout(
     preferences: await measurePairs(learner, holdout.pairs, thetas),
     probe: await measureProbe(learner, holdout.probe, {
       candidate: thetas.candidate,
-      baseNll:
-        holdout.baseProbeNll ?? totalNll(await scoreExamples(learner, holdout.probe, thetas.base)),
+      baseNll: holdout.baseProbeNll,
     }),
   };
 }
@@ -67,7 +66,7 @@ export async function measureProbe(
 ): Promise<ProbeMeasure> {
   const scores = await scoreExamples(learner, probe, candidate);
   return {
-    tokens: scores.reduce((sum, { tokens }) => sum + tokens, 0),
+    tokens: totalTokens(scores),
     candidate: totalNll(scores),
     base: baseNll,
   };
@@ -87,9 +86,4 @@ async function measurePairs(
     base: must(base.get(pair), 'a margin per pair'),
     live: live && must(live.get(pair), 'a margin per pair'),
   }));
-}
-
-/** The adapter that changes nothing. */
-function noLora(config: LlamaConfig, shape: LoraShape): Float32Array {
-  return new Float32Array(loraSize(config, shape));
 }

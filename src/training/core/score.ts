@@ -36,12 +36,26 @@ function scoresOf(batch: Batch, logProbs: Float32Array): [TokenExample, Score][]
   });
 }
 
+/** Negative log-likelihood of all target tokens of the examples under `theta`, in nats. */
+export async function nllUnder(
+  learner: Pick<Learner, 'logProbs'>,
+  examples: readonly TokenExample[],
+  theta: Float32Array,
+): Promise<number> {
+  return totalNll(await scoreExamples(learner, examples, theta));
+}
+
 /** Mean negative log-likelihood per target token, in nats. */
 export function meanLoss(scores: readonly Score[]): number {
-  return totalNll(scores) / scores.reduce((sum, score) => sum + score.tokens, 0);
+  return totalNll(scores) / totalTokens(scores);
 }
 
 /** Negative log-likelihood of all target tokens, in nats. */
 export function totalNll(scores: readonly Score[]): number {
   return scores.reduce((sum, score) => sum + score.nll, 0);
+}
+
+/** Target tokens of all. */
+export function totalTokens(scores: readonly Score[]): number {
+  return scores.reduce((sum, score) => sum + score.tokens, 0);
 }

@@ -17,7 +17,7 @@ import {
   coveringShape,
   type LoraAdapter,
   loraLayers,
-  loraSize,
+  noLora,
   unflattenLora,
 } from '../../model/lora/lora.ts';
 import { roundLora } from '../../model/lora/lora-wire.ts';
@@ -37,6 +37,7 @@ import { OnnxLearner } from './onnx-learner.ts';
 import { seededRandom } from './random.ts';
 import { type Recipe, type RecipeChoices, recipeFrom, recipeOf } from './recipe.ts';
 import { withReplay } from './replay.ts';
+import { nllUnder } from './score.ts';
 import { tokeniseParts } from './tokenise-parts.ts';
 import type { LoopState, StepReport } from './train-loop.ts';
 import type { TrainingExample } from './training-set.ts';
@@ -150,10 +151,11 @@ export async function trainOnDevice(
   const onnx = openLearner(ort, job.base, { config, recipe, threads });
   const learner = pausing(onnx, pauses);
   const write = onCheckpoint ?? (() => Promise.resolve());
+  const bare = noLora(config, recipe.lora);
   try {
     const learnt = await learn(recipeFrom(kind, recipe), parts, {
       ...{ learner, start, randomOf, onStep },
-      reference: new Float32Array(loraSize(config, recipe.lora)),
+      reference: bare,
       checkpointsOf: () => ({
         ...{ everySteps: CHECKPOINT_STEPS, write },
         read: () => Promise.resolve(job.state),
@@ -163,7 +165,7 @@ export async function trainOnDevice(
     const candidate = roundLora(unflattenLora(config, recipe.lora, learnt.theta));
     const probe = probeExamples(tokenizer, recipe.maxTokens);
     const measures = await measureHoldout(
-      { ...parts.holdout, probe },
+      { ...parts.holdout, probe, baseProbeNll: await nllUnder(learner, probe, bare) },
       { candidate, live: read(job.live) },
       { learner, config, shape: recipe.lora },
     );
